@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.nbdfleece.cache;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+
+/// Holds preserved clusters: a RAM tier with one byte budget for the process and a disk tier. It
+/// never loses one silently (I6): an entry leaves only by [#release].
+///
+/// An entry is an `int` from 0, so that a disk of 16 million clusters costs 4 bytes a cluster in
+/// whoever keeps the map. An entry always holds exactly [#clusterBytes] bytes; what a short last
+/// cluster lacks is filled up by the caller.
+///
+/// **Threads.** Every method may be called by any thread, and none waits. [Completion] and
+/// [SlotCompletion] are called with no lock of the store held. The store calls no code of its
+/// caller under a lock, so a caller may call [#pin], [#unpin] and [#tierOf] under a lock of its
+/// own.
+public interface ClusterStore extends AutoCloseable {
+
+  /// The size of every entry, in bytes.
+  int clusterBytes();
+
+  /// Asks for a free RAM slot to fill. At once, inside the call, when one is free; later, when the
+  /// spiller has freed one; or fails with a [StoreFullException] when RAM is full and nothing more
+  /// can be spilled. Every slot given MUST go to [#commit] or [#abandon] soon.
+  void acquire(SlotCompletion done);
+
+  /// The slot's content is complete: it becomes an entry. After the return the store holds it, in
+  /// RAM or further down, until [#release]. The slot must not be touched any more.
+  ///
+  /// @return the entry, not negative
+  int commit(RamSlot slot);
+
+  /// Gives a slot back unused.
+  void abandon(RamSlot slot);
+
+  /// Keeps the bytes of an entry from being reused until [#unpin], even if it is released
+  /// meanwhile.
+  void pin(int entry);
+
+  /// Takes one [#pin] back.
+  void unpin(int entry);
+
+  /// Reads from a pinned entry: fills `target` from its position to its limit with the bytes at
+  /// `offsetBytes` of the cluster. Fails when the disk tier cannot be read or its checksum is
+  /// wrong, never with wrong bytes.
+  void read(int entry, int offsetBytes, ByteBuffer target, Completion done);
+
+  /// Drops entries; their space is free for others at once, or when the last pin goes.
+  ///
+  /// @param entries the first `count` elements are entries; each is released exactly once in its
+  ///   life
+  void release(int[] entries, int count);
+
+  /// Where the entry is now. A snapshot of a moving thing: for people and hints.
+  Tier tierOf(int entry);
+
+  /// Figures for people.
+  StoreStatistics statistics();
+
+  /// Ends the spiller and frees RAM and disk. Nothing may use the store any more.
+  @Override
+  void close() throws IOException;
+
+  /// Where an entry is.
+  enum Tier {
+    RAM,
+    SPILLING,
+    DISK
+  }
+
+  /// The answer to [#acquire]: exactly one method is called, exactly once, on any thread.
+  interface SlotCompletion {
+
+    /// The slot is the callee's to fill.
+    void acquired(RamSlot slot);
+
+    /// There is none and none can be made.
+    void failed(IOException error);
+  }
+
+  /// Room for one cluster in RAM, off-heap, owned by one caller between acquire and commit.
+  interface RamSlot {
+
+    /// The bytes, position 0, limit [ClusterStore#clusterBytes]; content undefined when acquired.
+    /// The same buffer at each call: duplicate it before using it from two places.
+    ByteBuffer buffer();
+  }
+}

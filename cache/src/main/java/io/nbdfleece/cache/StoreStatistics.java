@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.nbdfleece.cache;
+
+/// What the store holds and has done, all at one moment.
+///
+/// @param ramBytes bytes of RAM slots in use, entries and slots being filled
+/// @param ramBytesMax the RAM budget
+/// @param spillingBytes of `ramBytes`, on their way to disk
+/// @param diskBytes bytes in the disk tier
+/// @param diskBytesMax the cap of the disk tier
+/// @param entries entries held
+/// @param preservedBytesTotal bytes committed since the start
+/// @param spilledBytesTotal bytes written to the disk tier since the start
+/// @param releasedBytesTotal bytes released since the start
+/// @param slotWaitsTotal acquires that had to wait for a slot since the start
+/// @param problem why spilling does not work at the moment, or empty
+public record StoreStatistics(
+    long ramBytes,
+    long ramBytesMax,
+    long spillingBytes,
+    long diskBytes,
+    long diskBytesMax,
+    long entries,
+    long preservedBytesTotal,
+    long spilledBytesTotal,
+    long releasedBytesTotal,
+    long slotWaitsTotal,
+    String problem) {}

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.nbdfleece.fleecing;
+
+import java.nio.file.Path;
+
+/// A disk to serve.
+///
+/// @param name export name: 1 to 255 characters, no `@`, no `/`, no control character
+/// @param path a raw file or block device
+public record DiskConfig(String name, Path path, Access access) {
+
+  public DiskConfig {
+    if (name.isEmpty()
+        || name.length() > 255
+        || name.chars().anyMatch(c -> c == '@' || c == '/' || Character.isISOControl(c))) {
+      throw new IllegalArgumentException(
+          "disk name: '" + name + "' (expected: 1 to 255 characters, no '@', no '/')");
+    }
+  }
+
+  /// What guests may do.
+  public enum Access {
+    READ_WRITE,
+    READ_ONLY
+  }
+}

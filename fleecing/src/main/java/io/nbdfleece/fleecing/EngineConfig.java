@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.nbdfleece.fleecing;
+
+import java.nio.file.Path;
+
+/// How much the engine may use.
+///
+/// @param clusterBytes unit of preserving: a power of two from 4 KiB to 4 MiB
+/// @param ramBytesMax RAM tier of the process, at least 16 clusters
+/// @param scratchDirectory where the disk tier lives, as a file without a name
+/// @param scratchBytesMax cap of the disk tier; 0 = RAM only
+/// @param ioThreadCount upper bound of threads that wait for disks
+public record EngineConfig(
+    int clusterBytes,
+    long ramBytesMax,
+    Path scratchDirectory,
+    long scratchBytesMax,
+    int ioThreadCount) {
+
+  /// 64 KiB, as QEMU.
+  public static final int CLUSTER_BYTES_DEFAULT = 64 << 10;
+
+  /// Enough to keep 64 slow requests in flight.
+  public static final int IO_THREADS_DEFAULT = 64;
+
+  public EngineConfig {
+    if (Integer.bitCount(clusterBytes) != 1 || clusterBytes < 4096 || clusterBytes > 4 << 20) {
+      throw new IllegalArgumentException(
+          "cluster size: " + clusterBytes + " (expected: a power of two from 4096 to 4194304)");
+    }
+    if (ramBytesMax < 16L * clusterBytes) {
+      throw new IllegalArgumentException(
+          "RAM budget: "
+              + ramBytesMax
+              + " (expected: at least 16 clusters, "
+              + 16L * clusterBytes
+              + ")");
+    }
+    if (scratchBytesMax < 0) {
+      throw new IllegalArgumentException("scratch limit: " + scratchBytesMax + " (expected: >= 0)");
+    }
+    if (ioThreadCount < 1) {
+      throw new IllegalArgumentException("ioThreadCount: " + ioThreadCount + " (expected: >= 1)");
+    }
+  }
+}

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.nbdfleece.fleecing;
+
+import java.time.Duration;
+import java.time.Instant;
+import java.util.List;
+import java.util.Optional;
+
+/// A snapshot at this moment.
+///
+/// @param created the instant it shows
+/// @param freezeTime how long guest writes were held up to create it
+public record SnapshotStatus(
+    String name,
+    Instant created,
+    Duration freezeTime,
+    SnapshotRequest.Access access,
+    SnapshotRequest.OnCbwError onCbwError,
+    List<PerDisk> disks) {
+
+  public SnapshotStatus {
+    disks = List.copyOf(disks);
+  }
+
+  /// Whether any of its disks is broken.
+  public boolean broken() {
+    return disks.stream().anyMatch(d -> d.brokenBecause().isPresent());
+  }
+
+  /// One disk of it.
+  ///
+  /// @param exportName `disk@snapshot`
+  /// @param preservedBytes old content held for it, shared copies counted in full
+  /// @param releasedBytes what clients discarded or have read once
+  /// @param lostBytes what could not be read when it had to be preserved; reads of it fail
+  /// @param clients connections that have it open
+  public record PerDisk(
+      String disk,
+      String exportName,
+      long sizeBytes,
+      long preservedBytes,
+      long ramBytes,
+      long diskBytes,
+      long releasedBytes,
+      long lostBytes,
+      int clients,
+      Optional<String> brokenBecause) {}
+}

@@ -1,0 +1,6 @@
+// SPDX-License-Identifier: Apache-2.0
+/// The only place where the engine meets the NBD library: disks and snapshots as exports.
+@NullMarked
+package io.nbdfleece.fleecing.nbd;
+
+import org.jspecify.annotations.NullMarked;
