@@ -33,6 +33,7 @@ import java.util.Random;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutionException;
+import org.junit.jupiter.api.RepeatedTest;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
@@ -346,7 +347,7 @@ final class RepliesTest {
     }
   }
 
-  @Test
+  @RepeatedTest(20)
   void closingTheLoopFailsWhatIsInFlight() throws Exception {
     try (ScriptedServer server =
         new ScriptedServer(
