@@ -248,8 +248,8 @@ public final class NbdClient implements AutoCloseable {
   /// Sends NBD_CMD_DISC behind what is in flight, waits for those replies, at most 10 s, closes.
   /// Idempotent. Called on an event loop, it does the same but does not wait.
   ///
-  /// Some servers drop replies that they owe when they see NBD_CMD_DISC (nbdkit 1.42, qemu-nbd 10);
-  /// those requests fail. Await the futures that matter before closing.
+  /// When they see NBD_CMD_DISC, some servers drop replies that they owe (qemu-nbd 10) or fail
+  /// requests with ESHUTDOWN (nbdkit 1.42). Await the futures that matter before closing.
   @Override
   public void close() {
     transmission.disconnect();
