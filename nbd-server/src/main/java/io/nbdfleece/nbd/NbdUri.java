@@ -4,9 +4,16 @@ package io.nbdfleece.nbd;
 import java.nio.file.Path;
 
 /// An NBD URI (NBD URI specification): `nbd://host[:port]/name`, `nbd+unix:///name?socket=/path`.
-/// [#toString] prints exactly the form that libnbd and qemu accept. Skeleton; parsing to be
-/// written.
+/// `toString` prints exactly the form that libnbd and qemu accept, and [#parse] reads back what it
+/// printed. TLS (`nbds`, `nbds+unix`) and `nbd+vsock` are not supported by this version.
+///
+/// An export name is at most 4096 bytes of UTF-8 without NUL (NBD specification, "String values").
+/// It may contain any other character; `@`, `/` and `:` are printed as they are, because they are
+/// common in names and every client reads them, all others outside `A-Z a-z 0-9 - . _ ~` as `%XX`.
 public sealed interface NbdUri {
+  /// The port of an `nbd:` URI that does not say one.
+  int DEFAULT_PORT = 10809;
+
   /// The export name, not escaped; empty for the default export.
   String exportName();
 
@@ -14,24 +21,54 @@ public sealed interface NbdUri {
   NbdUri withExportName(String name);
 
   /// `nbd://host:port/name`; the port is left out when it is 10809.
+  ///
+  /// @param host a name or an address; an IPv6 address without brackets
+  /// @param port 1 to 65535
   record Tcp(String host, int port, String exportName) implements NbdUri {
+    public Tcp {
+      NbdUriSyntax.checkHost(host);
+      if (port < 1 || port > 65535) {
+        throw new IllegalArgumentException("port: " + port + " (expected: 1 to 65535)");
+      }
+      NbdUriSyntax.checkExportName(exportName);
+    }
+
     @Override
     public Tcp withExportName(String name) {
       return new Tcp(host, port, name);
     }
+
+    @Override
+    public String toString() {
+      return NbdUriSyntax.print(this);
+    }
   }
 
   /// `nbd+unix:///name?socket=/path`.
+  ///
+  /// @param socket the socket file; relative to the working directory if not absolute
   record Unix(Path socket, String exportName) implements NbdUri {
+    public Unix {
+      if (socket.toString().isEmpty()) {
+        throw new IllegalArgumentException("socket: empty (expected: path of a socket file)");
+      }
+      NbdUriSyntax.checkExportName(exportName);
+    }
+
     @Override
     public Unix withExportName(String name) {
       return new Unix(socket, name);
+    }
+
+    @Override
+    public String toString() {
+      return NbdUriSyntax.print(this);
     }
   }
 
   /// Parses. Throws IllegalArgumentException with a message that says what is wrong and what is
   /// right.
   static NbdUri parse(String text) {
-    throw new IllegalArgumentException(text);
+    return new NbdUriSyntax(text).parse();
   }
 }

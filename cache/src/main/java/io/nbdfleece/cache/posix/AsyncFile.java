@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.nbdfleece.cache.posix;
+
+import io.nbdfleece.cache.Completion;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.util.concurrent.Executor;
+import java.util.concurrent.RejectedExecutionException;
+import java.util.concurrent.atomic.AtomicLong;
+import java.util.function.LongSupplier;
+
+/// A file whose operations never make the calling thread wait for a device: they end inside the
+/// call when they can, and on a worker thread else.
+///
+/// **Threads.** Any thread may call anything at any time. Buffers must be direct and belong to the
+/// operation until its [Completion] is called; their position moves.
+///
+/// The caller owns the [LinuxFile] and closes it.
+public final class AsyncFile {
+  /* How a write is kept from making an event loop wait, when the kernel has no buffered write that
+   * refuses to (RWF_NOWAIT is not supported for that by ext4):
+   *
+   * A buffered write waits for two things. One is reading a page that it covers in part: we look
+   * first whether that page is in the cache. The other is throttling, when too many pages are dirty,
+   * and that cannot be asked for. So we measure: as long as inline writes are fast they stay inline;
+   * after a slow one all writes go to workers for a while, then one tries again.
+   */
+
+  /// An inline write slower than this, plus a nanosecond for each byte, sends later ones to
+  /// workers.
+  static final long SLOW_WRITE_NANOS = 2_000_000;
+
+  /// For how long.
+  static final long SLOW_PERIOD_NANOS = 250_000_000;
+
+  private static final int PAGE_BYTES = 4096;
+  private static final int ZEROES_BYTES = 1 << 20;
+
+  private final LinuxFile file;
+  private final Executor workers;
+  private final LongSupplier nanoClock;
+  private final DataSync sync;
+
+  /// The size at open, or up to where we have written since. Nothing below may be missing.
+  private final AtomicLong sizeBytes;
+
+  /// When inline writes may be tried again, by `nanoClock`; only read while `slow`.
+  private volatile long slowUntilNanos;
+
+  private volatile boolean slow;
+
+  /// @param workers where operations go that have to wait
+  public AsyncFile(LinuxFile file, Executor workers) throws IOException {
+    this(file, workers, System::nanoTime);
+  }
+
+  /// @param nanoClock like [System#nanoTime]
+  public AsyncFile(LinuxFile file, Executor workers, LongSupplier nanoClock) throws IOException {
+    this(file, workers, nanoClock, file::dataSync);
+  }
+
+  AsyncFile(LinuxFile file, Executor workers, LongSupplier nanoClock, BlockingCall dataSync)
+      throws IOException {
+    this.file = file;
+    this.workers = workers;
+    this.nanoClock = nanoClock;
+    this.sync = new DataSync(dataSync, file.neverWaits() ? Runnable::run : workers);
+    this.sizeBytes = new AtomicLong(file.sizeBytes());
+  }
+
+  /// The file below.
+  public LinuxFile file() {
+    return file;
+  }
+
+  /// Fills `target`. Behind the end of the file it reads zeroes, so that a disk may be a little
+  /// larger than its file; fails when the file has become shorter than it was.
+  public void read(long offsetBytes, ByteBuffer target, Completion done) {
+    long position = offsetBytes;
+    try {
+      while (target.hasRemaining()) {
+        int count =
+            file.neverWaits() ? file.read(target, position) : file.readNoWait(target, position);
+        if (count < 0) {
+          long rest = position;
+          call(() -> readAll(rest, target), done);
+          return;
+        }
+        if (count == 0) {
+          zeroFill(position, target);
+        }
+        position += count;
+      }
+    } catch (IOException e) {
+      done.failed(e);
+      return;
+    }
+    done.succeeded();
+  }
+
+  /// Writes what remains of `data`.
+  public void write(long offsetBytes, ByteBuffer data, Completion done) {
+    try {
+      if (!mayWriteInline(offsetBytes, data.remaining())) {
+        call(() -> writeAll(offsetBytes, data), done);
+        return;
+      }
+      int lengthBytes = data.remaining();
+      long began = nanoClock.getAsLong();
+      writeAll(offsetBytes, data);
+      long now = nanoClock.getAsLong();
+      if (now - began > SLOW_WRITE_NANOS + lengthBytes) {
+        slowUntilNanos = now + SLOW_PERIOD_NANOS;
+        slow = true;
+      }
+    } catch (IOException e) {
+      done.failed(e);
+      return;
+    }
+    done.succeeded();
+  }
+
+  /// Like [#write], and the bytes are on stable storage at the end. Fails for ever after a sync has
+  /// failed.
+  public void writeDurable(long offsetBytes, ByteBuffer data, Completion done) {
+    call(() -> writeAllDurable(offsetBytes, data), done);
+  }
+
+  /// At the end every write that ended before this call is on stable storage. Fails for ever, with
+  /// the first error's text, after a sync has failed.
+  public void dataSync(Completion done) {
+    sync.request(done);
+  }
+
+  /// See [LinuxFile#punchHole].
+  public void punchHole(long offsetBytes, long lengthBytes, Completion done) {
+    call(() -> file.punchHole(offsetBytes, lengthBytes), done);
+  }
+
+  /// See [LinuxFile#zeroRange]; fails with a [PosixException] that `isUnsupported` where the file
+  /// system cannot.
+  public void zeroRange(long offsetBytes, long lengthBytes, Completion done) {
+    call(() -> file.zeroRange(offsetBytes, lengthBytes), done);
+  }
+
+  /// Like [#zeroRange], and writes zeroes where the file system has no faster way.
+  public void writeZeroes(long offsetBytes, long lengthBytes, Completion done) {
+    call(() -> writeAllZeroes(offsetBytes, lengthBytes), done);
+  }
+
+  /// Runs anything on a worker.
+  public void call(BlockingCall work, Completion done) {
+    try {
+      workers.execute(() -> runAndComplete(work, done));
+    } catch (RejectedExecutionException e) {
+      done.failed(new IOException("the I/O workers are closed: " + file.path(), e));
+    }
+  }
+
+  private static void runAndComplete(BlockingCall work, Completion done) {
+    try {
+      work.run();
+    } catch (IOException e) {
+      done.failed(e);
+      return;
+    }
+    done.succeeded();
+  }
+
+  private boolean mayWriteInline(long offsetBytes, int lengthBytes) throws IOException {
+    if (slow) {
+      if (nanoClock.getAsLong() - slowUntilNanos < 0) {
+        return false;
+      }
+      slow = false;
+    }
+    return file.neverWaits()
+        || (isReadyForPart(offsetBytes) && isReadyForPart(offsetBytes + lengthBytes));
+  }
+
+  /// Whether a write that begins or ends at `edgeBytes` need not read the page there.
+  private boolean isReadyForPart(long edgeBytes) throws IOException {
+    return edgeBytes % PAGE_BYTES == 0 || file.probeNoWait(edgeBytes) >= 0;
+  }
+
+  private void readAll(long offsetBytes, ByteBuffer target) throws IOException {
+    long position = offsetBytes;
+    while (target.hasRemaining()) {
+      int count = file.read(target, position);
+      if (count == 0) {
+        zeroFill(position, target);
+      }
+      position += count;
+    }
+  }
+
+  private void zeroFill(long endBytes, ByteBuffer target) throws IOException {
+    long expected = sizeBytes.get();
+    if (endBytes < expected) {
+      throw new IOException(
+          "file was truncated while open: "
+              + file.path()
+              + " ends at "
+              + endBytes
+              + " (expected: "
+              + expected
+              + ")");
+    }
+    while (target.remaining() >= Long.BYTES) {
+      target.putLong(0);
+    }
+    while (target.hasRemaining()) {
+      target.put((byte) 0);
+    }
+  }
+
+  private void writeAll(long offsetBytes, ByteBuffer data) throws IOException {
+    long position = offsetBytes;
+    while (data.hasRemaining()) {
+      position += file.write(data, position);
+    }
+    grown(position);
+  }
+
+  private void writeAllDurable(long offsetBytes, ByteBuffer data) throws IOException {
+    sync.check();
+    long position = offsetBytes;
+    while (data.hasRemaining()) {
+      int start = data.position();
+      try {
+        position += file.writeDurable(data, position);
+      } catch (PosixException e) {
+        data.position(start);
+        throw durableFailure(position, data, e);
+      }
+    }
+    grown(position);
+  }
+
+  /// Tells a write that found no room, which harms nobody else, from data that could not be brought
+  /// to the device: the former fails again without durability.
+  private IOException durableFailure(long offsetBytes, ByteBuffer data, PosixException error) {
+    if (error.isNoRoom()) {
+      try {
+        writeAll(offsetBytes, data);
+      } catch (IOException again) {
+        if (again instanceof PosixException same && same.isNoRoom()) {
+          return error;
+        }
+        error.addSuppressed(again);
+      }
+    }
+    sync.fail(error);
+    return error;
+  }
+
+  private void writeAllZeroes(long offsetBytes, long lengthBytes) throws IOException {
+    try {
+      file.zeroRange(offsetBytes, lengthBytes);
+      return;
+    } catch (PosixException e) {
+      // EINVAL: a block device, and not whole blocks.
+      if (!e.isUnsupported() && e.errno() != Errno.EINVAL) {
+        throw e;
+      }
+    }
+    ByteBuffer zeroes = ByteBuffer.allocateDirect((int) Math.min(lengthBytes, ZEROES_BYTES));
+    long position = offsetBytes;
+    long end = offsetBytes + lengthBytes;
+    while (position < end) {
+      zeroes.clear().limit((int) Math.min(end - position, ZEROES_BYTES));
+      position += file.write(zeroes, position);
+    }
+    grown(end);
+  }
+
+  private void grown(long endBytes) {
+    if (endBytes > sizeBytes.get()) {
+      sizeBytes.accumulateAndGet(endBytes, Math::max);
+    }
+  }
+}

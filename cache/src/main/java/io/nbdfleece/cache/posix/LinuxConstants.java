@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.nbdfleece.cache.posix;
+
+/// Numbers from the Linux headers. Most are the same everywhere; those of open(2) and the layout of
+/// struct stat differ between x86-64 and aarch64.
+final class LinuxConstants {
+  private static final boolean AARCH64 = isAarch64(System.getProperty("os.arch", ""));
+
+  static final int O_RDONLY = 0;
+  static final int O_RDWR = 2;
+  static final int O_CREAT = 0x40;
+  static final int O_EXCL = 0x80;
+  static final int O_NONBLOCK = 0x800;
+  static final int O_CLOEXEC = 0x80000;
+  static final int O_DIRECTORY = directoryFlag(AARCH64);
+  static final int O_TMPFILE = 0x400000 | O_DIRECTORY;
+
+  static final int RWF_DSYNC = 2;
+  static final int RWF_NOWAIT = 8;
+
+  static final int FALLOC_FL_KEEP_SIZE = 1;
+  static final int FALLOC_FL_PUNCH_HOLE = 2;
+  static final int FALLOC_FL_ZERO_RANGE = 0x10;
+
+  static final int SEEK_END = 2;
+  static final int SEEK_DATA = 3;
+  static final int SEEK_HOLE = 4;
+
+  static final int F_SETFL = 4;
+  static final int F_OFD_GETLK = 36;
+  static final int F_OFD_SETLK = 37;
+  static final short F_RDLCK = 0;
+  static final short F_WRLCK = 1;
+  static final short F_UNLCK = 2;
+
+  static final long BLKSSZGET = 0x1268;
+
+  static final long TMPFS_MAGIC = 0x01021994L;
+  static final long RAMFS_MAGIC = 0x858458F6L;
+
+  /// struct stat: 144 bytes on x86-64, 128 on aarch64; st_mode lies behind st_nlink on the former.
+  static final long STAT_BYTES = 144;
+
+  static final long STAT_MODE_OFFSET = AARCH64 ? 16 : 24;
+  static final int S_IFMT = 0xF000;
+  static final int S_IFREG = 0x8000;
+  static final int S_IFBLK = 0x6000;
+
+  /// struct statfs: all fields but f_fsid are 64-bit words on both.
+  static final long STATFS_BYTES = 120;
+
+  static final long STATFS_TYPE_OFFSET = 0;
+  static final long STATFS_BAVAIL_OFFSET = 32;
+  static final long STATFS_FRSIZE_OFFSET = 72;
+
+  /// struct flock: l_type, l_whence (16 bits each), l_start, l_len (64 bits each), l_pid.
+  static final long FLOCK_BYTES = 32;
+
+  static final long FLOCK_TYPE_OFFSET = 0;
+  static final long FLOCK_START_OFFSET = 8;
+  static final long FLOCK_LENGTH_OFFSET = 16;
+
+  private LinuxConstants() {}
+
+  private static boolean isAarch64(String arch) {
+    return switch (arch) {
+      case "amd64", "x86_64" -> false;
+      case "aarch64", "arm64" -> true;
+      default ->
+          throw new UnsupportedOperationException(
+              "processor: " + arch + " (expected: amd64 or aarch64)");
+    };
+  }
+
+  private static int directoryFlag(boolean aarch64) {
+    return aarch64 ? 0x4000 : 0x10000;
+  }
+}

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.nbdfleece.nbd.client;
+
+import static java.nio.charset.StandardCharsets.UTF_8;
+
+import io.nbdfleece.nbd.NbdUri;
+import io.netty.bootstrap.Bootstrap;
+import io.netty.channel.AdaptiveRecvByteBufAllocator;
+import io.netty.channel.Channel;
+import io.netty.channel.ChannelHandler;
+import io.netty.channel.ChannelInitializer;
+import io.netty.channel.ChannelOption;
+import io.netty.channel.EventLoop;
+import io.netty.channel.epoll.Epoll;
+import io.netty.channel.epoll.EpollDomainSocketChannel;
+import io.netty.channel.epoll.EpollSocketChannel;
+import io.netty.channel.unix.DomainSocketAddress;
+import java.io.FileNotFoundException;
+import java.io.IOException;
+import java.io.InterruptedIOException;
+import java.net.ConnectException;
+import java.net.InetAddress;
+import java.net.InetSocketAddress;
+import java.net.SocketAddress;
+import java.net.UnknownHostException;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.RejectedExecutionException;
+import java.util.concurrent.TimeUnit;
+import org.jspecify.annotations.Nullable;
+
+/// Opens the socket, runs the handshake, and turns what goes wrong into messages that say what,
+/// where, and what to do next. Blocks; called by application threads.
+final class Dialer {
+  /// For connecting and the handshake, each.
+  private static final int DEADLINE_SECONDS = 10;
+
+  /// Longest path in a `sockaddr_un`, without the NUL.
+  private static final int SOCKET_PATH_BYTES_MAX = 107;
+
+  private static final int RECEIVE_BUFFER_BYTES_MAX = 256 << 10;
+
+  private final NbdUri uri;
+  private final EventLoop eventLoop;
+
+  Dialer(NbdUri uri, NbdClientLoop loop) throws IOException {
+    this.uri = uri;
+    if (!Epoll.isAvailable()) {
+      throw new IOException(
+          "the native epoll transport does not load (expected: Linux on x86_64 or aarch64)",
+          Epoll.unavailabilityCause());
+    }
+    this.eventLoop = loop.group().next();
+    if (eventLoop.inEventLoop()) {
+      throw new IllegalStateException(
+          "connecting waits (expected: not in a callback of a client's future)");
+    }
+  }
+
+  /// One exchange with the server, ended by its return or exception.
+  interface Exchange<T> {
+    T run(HandshakeStream stream, Negotiation negotiation) throws IOException;
+  }
+
+  /// Connects and runs the exchange, whose exceptions get the URI put in front. The exchange hands
+  /// the stream over or leaves it to be closed.
+  <T> T exchange(Exchange<T> exchange) throws IOException {
+    HandshakeStream stream = dial();
+    try {
+      return exchange.run(stream, new Negotiation(stream, uri));
+    } catch (ProtocolViolationException e) {
+      stream.close();
+      throw new IOException(
+          uri + ": the server violated the protocol, it sent " + e.getMessage(), e);
+    } catch (IOException e) {
+      stream.close();
+      throw failure(e.getMessage(), e);
+    }
+  }
+
+  private HandshakeStream dial() throws IOException {
+    return switch (uri) {
+      case NbdUri.Unix unix -> dialUnix(unix);
+      case NbdUri.Tcp tcp -> dialTcp(tcp);
+    };
+  }
+
+  private HandshakeStream dialUnix(NbdUri.Unix unix) throws IOException {
+    String path = unix.socket().toString();
+    int bytes = path.getBytes(UTF_8).length;
+    if (bytes > SOCKET_PATH_BYTES_MAX) {
+      throw new IOException(
+          uri
+              + ": the path of the socket has "
+              + bytes
+              + " bytes (expected: <= "
+              + SOCKET_PATH_BYTES_MAX
+              + "); use a shorter or a relative path");
+    }
+    try {
+      return dial(EpollDomainSocketChannel.class, new DomainSocketAddress(path));
+    } catch (FileNotFoundException e) {
+      throw failure("there is no socket " + path + "; is the server started, with this path?", e);
+    } catch (ConnectException e) {
+      String hint =
+          String.valueOf(e.getMessage()).contains("ermission")
+              ? "may not open the socket " + path + "; run as its owner or change its mode"
+              : "nothing listens on the socket " + path + "; the server has ended, start it again";
+      throw failure(hint + " (" + e.getMessage() + ")", e);
+    } catch (IOException e) {
+      throw failure("cannot connect to the socket " + path + ": " + e.getMessage(), e);
+    }
+  }
+
+  private HandshakeStream dialTcp(NbdUri.Tcp tcp) throws IOException {
+    InetAddress[] addresses;
+    try {
+      addresses = InetAddress.getAllByName(tcp.host());
+    } catch (UnknownHostException e) {
+      throw failure("the host " + tcp.host() + " is not known; check the name", e);
+    }
+    List<IOException> failures = new ArrayList<>();
+    for (InetAddress address : addresses) {
+      try {
+        return dial(EpollSocketChannel.class, new InetSocketAddress(address, tcp.port()));
+      } catch (InterruptedIOException e) {
+        throw failure(e.getMessage(), e);
+      } catch (IOException e) {
+        failures.add(e);
+      }
+    }
+    IOException failure =
+        failure(
+            "cannot connect to port "
+                + tcp.port()
+                + " ("
+                + failures.getFirst().getMessage()
+                + "); is the server started, on this port and address?",
+            failures.getFirst());
+    failures.stream().skip(1).forEach(failure::addSuppressed);
+    throw failure;
+  }
+
+  private HandshakeStream dial(Class<? extends Channel> type, SocketAddress address)
+      throws IOException {
+    Bootstrap bootstrap =
+        new Bootstrap()
+            .group(eventLoop)
+            .channel(type)
+            .option(ChannelOption.AUTO_READ, false)
+            .option(ChannelOption.CONNECT_TIMEOUT_MILLIS, DEADLINE_SECONDS * 1000)
+            .option(
+                ChannelOption.RECVBUF_ALLOCATOR,
+                new AdaptiveRecvByteBufAllocator(4096, 64 << 10, RECEIVE_BUFFER_BYTES_MAX))
+            .handler(
+                new ChannelInitializer<Channel>() {
+                  @Override
+                  protected void initChannel(Channel channel) {
+                    ChannelHandler stream = new HandshakeStream(channel, DEADLINE_SECONDS);
+                    channel.pipeline().addLast(stream);
+                  }
+                });
+    if (type == EpollSocketChannel.class) {
+      bootstrap.option(ChannelOption.TCP_NODELAY, true);
+    }
+    try {
+      var connecting = bootstrap.connect(address);
+      if (!connecting.await(DEADLINE_SECONDS + 1, TimeUnit.SECONDS)) {
+        var _ = connecting.channel().close();
+        throw new IOException("no connection within " + DEADLINE_SECONDS + " s");
+      }
+      if (!connecting.isSuccess()) {
+        throw connecting.cause() instanceof IOException e ? e : new IOException(connecting.cause());
+      }
+      return connecting.channel().pipeline().get(HandshakeStream.class);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      InterruptedIOException interrupted = new InterruptedIOException("interrupted");
+      interrupted.initCause(e);
+      throw interrupted;
+    } catch (RejectedExecutionException e) {
+      throw new IOException("the client's event loop was closed", e);
+    }
+  }
+
+  private IOException failure(@Nullable String what, IOException cause) {
+    if (cause instanceof InterruptedIOException) {
+      InterruptedIOException interrupted = new InterruptedIOException(uri + ": " + what);
+      interrupted.initCause(cause);
+      return interrupted;
+    }
+    return new IOException(uri + ": " + what, cause);
+  }
+}

@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.nbdfleece.nbd.client;
+
+import io.nbdfleece.nbd.ContextExtents;
+import io.nbdfleece.nbd.Extent;
+import io.nbdfleece.nbd.NbdException;
+import io.nbdfleece.nbd.wire.Nbd;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.CompletableFuture;
+import org.jspecify.annotations.Nullable;
+
+/// A request from its submission to the completion of its future. Built by any thread; from then on
+/// it belongs to the event loop of the connection.
+abstract sealed class Request {
+  final int command;
+  final int flags;
+  final long offsetBytes;
+  final long lengthBytes;
+
+  /// The first error of the server. It does not end the request: only its last chunk does.
+  private @Nullable NbdException error;
+
+  private Request(int command, int flags, long offsetBytes, long lengthBytes) {
+    this.command = command;
+    this.flags = flags;
+    this.offsetBytes = offsetBytes;
+    this.lengthBytes = lengthBytes;
+  }
+
+  /// The server reported an error; later ones add nothing.
+  final void serverFailed(NbdException reported) {
+    if (error == null) {
+      error = reported;
+    }
+  }
+
+  /// The reply is whole. Throws, and leaves the future alone, if it does not answer the request.
+  final void replied() throws ProtocolViolationException {
+    if (error != null) {
+      fail(error);
+    } else {
+      succeed();
+    }
+  }
+
+  abstract void succeed() throws ProtocolViolationException;
+
+  abstract void fail(IOException cause);
+
+  @Override
+  public final String toString() {
+    String name =
+        switch (command) {
+          case Nbd.CMD_READ -> "read";
+          case Nbd.CMD_WRITE -> "write";
+          case Nbd.CMD_FLUSH -> "flush";
+          case Nbd.CMD_TRIM -> "trim";
+          case Nbd.CMD_CACHE -> "cache";
+          case Nbd.CMD_WRITE_ZEROES -> "write zeroes";
+          case Nbd.CMD_BLOCK_STATUS -> "block status";
+          default -> "command " + command;
+        };
+    return name + " offset=" + offsetBytes + " length=" + lengthBytes;
+  }
+
+  /// Anything that is answered by a bare yes or no.
+  static final class Plain extends Request {
+    final CompletableFuture<Void> future = new CompletableFuture<>();
+
+    Plain(int command, int flags, long offsetBytes, long lengthBytes) {
+      super(command, flags, offsetBytes, lengthBytes);
+    }
+
+    @Override
+    void succeed() {
+      future.complete(null);
+    }
+
+    @Override
+    void fail(IOException cause) {
+      future.completeExceptionally(cause);
+    }
+  }
+
+  /// A write. Its future waits until the last byte has left the caller's buffer, even if a server
+  /// should answer before, because the caller may free the buffer as soon as the future completes.
+  static final class Write extends Request {
+    final CompletableFuture<Void> future = new CompletableFuture<>();
+    final ByteBuffer data;
+    private boolean bufferFree;
+    private @Nullable Runnable heldOutcome;
+
+    Write(int flags, long offsetBytes, ByteBuffer data) {
+      super(Nbd.CMD_WRITE, flags, offsetBytes, data.remaining());
+      this.data = data;
+    }
+
+    /// Netty has let go of the buffer.
+    void bufferReleased() {
+      bufferFree = true;
+      if (heldOutcome != null) {
+        heldOutcome.run();
+      }
+    }
+
+    @Override
+    void succeed() {
+      settle(() -> future.complete(null));
+    }
+
+    @Override
+    void fail(IOException cause) {
+      settle(() -> future.completeExceptionally(cause));
+    }
+
+    private void settle(Runnable outcome) {
+      if (bufferFree) {
+        outcome.run();
+      } else if (heldOutcome == null) {
+        heldOutcome = outcome;
+      }
+    }
+  }
+
+  /// A read into the caller's buffer.
+  static final class Read extends Request {
+    final CompletableFuture<Void> future = new CompletableFuture<>();
+    final ReadCoverage coverage = new ReadCoverage();
+
+    /// The caller's buffer; position 0 is the first byte of the request.
+    final ByteBuffer target;
+
+    Read(long offsetBytes, ByteBuffer target) {
+      super(Nbd.CMD_READ, 0, offsetBytes, target.remaining());
+      this.target = target;
+    }
+
+    /// The range of `target` that a chunk describes. The chunk must lie inside the request, and
+    /// touch nothing that an earlier chunk described.
+    int claim(long chunkOffsetBytes, long chunkLengthBytes) throws ProtocolViolationException {
+      // Unsigned 64-bit offsets above 2^63 are negative here and fail the first comparison.
+      long start = chunkOffsetBytes - offsetBytes;
+      if (chunkOffsetBytes < offsetBytes
+          || chunkLengthBytes < 1
+          || start > lengthBytes
+          || chunkLengthBytes > lengthBytes - start) {
+        throw new ProtocolViolationException(
+            "a chunk outside of the request: offset="
+                + Long.toUnsignedString(chunkOffsetBytes)
+                + " length="
+                + chunkLengthBytes
+                + ", request: "
+                + this);
+      }
+      coverage.add((int) start, (int) chunkLengthBytes);
+      return (int) start;
+    }
+
+    @Override
+    void succeed() throws ProtocolViolationException {
+      if (!coverage.covers((int) lengthBytes)) {
+        throw new ProtocolViolationException(
+            "a read reply without all its bytes: the first one missing is at "
+                + (offsetBytes + coverage.firstMissing())
+                + ", request: "
+                + this);
+      }
+      future.complete(null);
+    }
+
+    @Override
+    void fail(IOException cause) {
+      future.completeExceptionally(cause);
+    }
+  }
+
+  /// A block status request for all contexts of the connection.
+  static final class Status extends Request {
+    final CompletableFuture<List<ContextExtents>> future = new CompletableFuture<>();
+    private final Map<Integer, String> contextById;
+    private final long sizeBytes;
+    private final Map<Integer, List<Extent>> extentsById = new HashMap<>();
+    private List<Extent> current = List.of();
+    private long currentBytes;
+
+    Status(long offsetBytes, long lengthBytes, Negotiated negotiated) {
+      super(Nbd.CMD_BLOCK_STATUS, 0, offsetBytes, lengthBytes);
+      this.contextById = negotiated.contextById();
+      this.sizeBytes = negotiated.info().sizeBytes();
+    }
+
+    void startContext(int id) throws ProtocolViolationException {
+      if (!contextById.containsKey(id)) {
+        throw new ProtocolViolationException(
+            "block status of context id " + Integer.toUnsignedString(id) + ", never negotiated");
+      }
+      current = new ArrayList<>();
+      currentBytes = 0;
+      if (extentsById.put(id, current) != null) {
+        throw new ProtocolViolationException(
+            "block status of " + contextById.get(id) + " twice, request: " + this);
+      }
+    }
+
+    /// One descriptor. Only the last may reach past the request, none past the export.
+    void addExtent(long extentBytes, int extentFlags) throws ProtocolViolationException {
+      if (extentBytes == 0 || currentBytes >= lengthBytes) {
+        throw new ProtocolViolationException(
+            (extentBytes == 0 ? "an extent of length 0" : "an extent behind the request's end")
+                + ", request: "
+                + this);
+      }
+      currentBytes += extentBytes;
+      if (currentBytes > sizeBytes - offsetBytes) {
+        throw new ProtocolViolationException(
+            "an extent that ends at "
+                + (offsetBytes + currentBytes)
+                + ", behind the export's end at "
+                + sizeBytes
+                + ", request: "
+                + this);
+      }
+      current.add(new Extent(extentBytes, extentFlags));
+    }
+
+    @Override
+    void succeed() throws ProtocolViolationException {
+      List<ContextExtents> contexts = new ArrayList<>();
+      for (Map.Entry<Integer, String> context : contextById.entrySet()) {
+        List<Extent> extents = extentsById.get(context.getKey());
+        if (extents == null || extents.isEmpty()) {
+          throw new ProtocolViolationException(
+              "a block status reply without " + context.getValue() + ", request: " + this);
+        }
+        contexts.add(new ContextExtents(context.getValue(), extents));
+      }
+      future.complete(contexts);
+    }
+
+    @Override
+    void fail(IOException cause) {
+      future.completeExceptionally(cause);
+    }
+  }
+}

@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.nbdfleece.nbd.client;
+
+import io.nbdfleece.nbd.wire.Nbd;
+import io.netty.buffer.ByteBuf;
+import io.netty.buffer.Unpooled;
+import io.netty.channel.Channel;
+import io.netty.channel.ChannelFutureListener;
+import io.netty.channel.ChannelHandlerContext;
+import io.netty.channel.ChannelInboundHandlerAdapter;
+import java.io.IOException;
+import java.util.Queue;
+import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.RejectedExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
+import org.jspecify.annotations.Nullable;
+
+/// The transmission phase of one connection: sends requests, feeds replies to the decoder, fails
+/// what is in flight when the connection ends.
+///
+/// Any thread may call [#submit], [#disconnect] and [#abort]; all else runs on the event loop.
+final class Transmission extends ChannelInboundHandlerAdapter {
+  /*
+   * A request goes into a queue, and the first one into an empty queue makes the event loop drain
+   * it. So one flush sends whatever many threads, or one callback, issued in a burst, and neighbours
+   * without data share one buffer of headers. Data follows its header without being copied: both
+   * leave in one gathering write.
+   *
+   * The end of a connection has one door, fail(): it closes the socket first, which makes Netty let
+   * go of every buffer that waits to be sent, and completes futures after that. Hence a caller may
+   * free a buffer as soon as its future completes, however it completes.
+   */
+  static final long CLOSE_SECONDS_MAX = 10;
+
+  private static final int HEADERS_BYTES = 64 * Nbd.REQUEST_HEADER_BYTES;
+
+  private final Channel channel;
+  private final String uri;
+  private final Queue<Request> submitted = new ConcurrentLinkedQueue<>();
+  private final AtomicBoolean drainScheduled = new AtomicBoolean();
+  private final RequestTable requests = new RequestTable();
+  private final ReplyDecoder decoder;
+
+  /// Why the connection ended. Written by the event loop.
+  private volatile @Nullable IOException failure;
+
+  private boolean disconnectSent;
+
+  Transmission(Channel channel, String uri, Negotiated negotiated) {
+    this.channel = channel;
+    this.uri = uri;
+    this.decoder = new ReplyDecoder(requests, negotiated.replies(), () -> failure == null);
+  }
+
+  /// Sends a request soon. Its future completes on the event loop, or here if the loop has ended.
+  void submit(Request request) {
+    submitted.add(request);
+    if (drainScheduled.compareAndSet(false, true)) {
+      try {
+        channel.eventLoop().execute(this::drain);
+      } catch (RejectedExecutionException e) {
+        drainScheduled.set(false);
+        failSubmitted(new IOException(uri + ": the client's event loop was closed", e));
+      }
+    }
+  }
+
+  private void drain() {
+    drainScheduled.set(false);
+    IOException ended = failure;
+    if (ended == null && disconnectSent) {
+      ended = new IOException(uri + ": the client was closed");
+    }
+    if (ended != null) {
+      failSubmitted(ended);
+      return;
+    }
+    ByteBuf headers = Unpooled.EMPTY_BUFFER;
+    for (Request request = submitted.poll(); request != null; request = submitted.poll()) {
+      if (headers.writableBytes() < Nbd.REQUEST_HEADER_BYTES) {
+        write(headers);
+        headers = channel.alloc().directBuffer(HEADERS_BYTES, HEADERS_BYTES);
+      }
+      writeHeader(headers, request.command, request.flags, requests.add(request), request);
+      if (request instanceof Request.Write write) {
+        write(headers);
+        headers = Unpooled.EMPTY_BUFFER;
+        var _ =
+            channel
+                .write(Unpooled.wrappedBuffer(write.data))
+                .addListener(sent -> write.bufferReleased());
+      }
+    }
+    write(headers);
+    channel.flush();
+  }
+
+  private void write(ByteBuf headers) {
+    if (headers.isReadable()) {
+      var _ = channel.write(headers, channel.voidPromise());
+    } else {
+      headers.release();
+    }
+  }
+
+  private static void writeHeader(
+      ByteBuf headers, int command, int flags, long cookie, Request request) {
+    headers
+        .writeInt(Nbd.REQUEST_MAGIC)
+        .writeShort(flags)
+        .writeShort(command)
+        .writeLong(cookie)
+        .writeLong(request.offsetBytes)
+        .writeInt((int) request.lengthBytes);
+  }
+
+  private void failSubmitted(IOException cause) {
+    for (Request request = submitted.poll(); request != null; request = submitted.poll()) {
+      request.fail(copyOf(cause));
+      if (request instanceof Request.Write write) {
+        write.bufferReleased();
+      }
+    }
+  }
+
+  /// Sends NBD_CMD_DISC behind all that was submitted, closes when all of it is answered, or
+  /// [#CLOSE_SECONDS_MAX] later.
+  void disconnect() {
+    onLoop(
+        () -> {
+          if (failure != null || disconnectSent) {
+            return;
+          }
+          drain();
+          disconnectSent = true;
+          Request disconnect = new Request.Plain(Nbd.CMD_DISC, 0, 0, 0);
+          ByteBuf header = channel.alloc().directBuffer(Nbd.REQUEST_HEADER_BYTES);
+          writeHeader(header, Nbd.CMD_DISC, 0, 0, disconnect);
+          var _ =
+              channel
+                  .writeAndFlush(header)
+                  .addListener((ChannelFutureListener) sent -> closeIfAnswered());
+          var timer =
+              channel
+                  .eventLoop()
+                  .schedule(
+                      () -> fail("no replies within " + CLOSE_SECONDS_MAX + " s of closing", null),
+                      CLOSE_SECONDS_MAX,
+                      TimeUnit.SECONDS);
+          var _ = channel.closeFuture().addListener(closed -> timer.cancel(false));
+        });
+  }
+
+  private void closeIfAnswered() {
+    if (disconnectSent && requests.size() == 0) {
+      fail("the client was closed", null);
+    }
+  }
+
+  /// Closes the socket at once and fails what is in flight.
+  void abort() {
+    onLoop(() -> fail("the client aborted the connection", null));
+  }
+
+  private void onLoop(Runnable task) {
+    if (channel.eventLoop().inEventLoop()) {
+      task.run();
+    } else {
+      try {
+        channel.eventLoop().execute(task);
+      } catch (RejectedExecutionException e) {
+        // The loop has ended, and with it the connection; what was queued too late ends here.
+        failSubmitted(new IOException(uri + ": the client's event loop was closed", e));
+      }
+    }
+  }
+
+  private void fail(String what, @Nullable Throwable cause) {
+    if (failure != null) {
+      return;
+    }
+    IOException ended = new IOException(uri + ": " + what, cause);
+    failure = ended;
+    var _ = channel.close();
+    for (Request request : requests.takeAll()) {
+      request.fail(copyOf(ended));
+    }
+    failSubmitted(ended);
+  }
+
+  /// An exception of its own for each request, because whoever gets it may add to it.
+  private static IOException copyOf(IOException cause) {
+    return new IOException(cause.getMessage(), cause);
+  }
+
+  @Override
+  public void handlerAdded(ChannelHandlerContext ctx) {
+    if (!channel.isActive()) {
+      fail("the server closed the connection", null);
+    }
+  }
+
+  @Override
+  public void channelRead(ChannelHandlerContext ctx, Object message) {
+    ByteBuf bytes = (ByteBuf) message;
+    try {
+      decoder.decode(bytes);
+    } catch (ProtocolViolationException e) {
+      fail("the server violated the protocol, it sent " + e.getMessage(), e);
+    } finally {
+      bytes.release();
+    }
+    closeIfAnswered();
+  }
+
+  @Override
+  public void channelInactive(ChannelHandlerContext ctx) {
+    fail(
+        "the server closed the connection with "
+            + requests.size()
+            + " requests in flight; connect again to go on",
+        null);
+  }
+
+  @Override
+  public void exceptionCaught(ChannelHandlerContext ctx, Throwable cause) {
+    fail("the connection broke: " + cause.getMessage(), cause);
+  }
+}

@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.nbdfleece.nbd.server;
+
+import io.netty.buffer.ByteBuf;
+import io.netty.buffer.Unpooled;
+import io.netty.channel.Channel;
+import io.netty.channel.ChannelFutureListener;
+import io.netty.channel.ChannelHandlerContext;
+import io.netty.channel.ChannelInboundHandlerAdapter;
+import io.netty.channel.socket.ChannelInputShutdownEvent;
+import java.io.IOException;
+import java.lang.System.Logger.Level;
+import org.jspecify.annotations.Nullable;
+
+/// One client: hands what arrives to the current [Phase], stops reading when the phase asks for it,
+/// and sees to a clean end. Everything runs on the connection's event loop except where stated.
+final class Connection extends ChannelInboundHandlerAdapter {
+  private static final System.Logger LOG = System.getLogger("io.nbdfleece.nbd.server.connections");
+
+  private final ServerState server;
+  private final Channel channel;
+  private final InputBuffer input;
+  private volatile @Nullable Phase phase;
+  private boolean inTurn;
+  private boolean consuming;
+  private boolean paused;
+  private boolean inputEnded;
+  private boolean closing;
+  private volatile boolean ended;
+
+  Connection(ServerState server, Channel channel) {
+    this.server = server;
+    this.channel = channel;
+    this.input = new InputBuffer(server.allocator());
+  }
+
+  /// Serves an accepted channel.
+  static void attach(ServerState server, Channel channel) {
+    Connection connection = new Connection(server, channel);
+    channel.config().setRecvByteBufAllocator(connection.input);
+    channel.pipeline().addLast(connection);
+  }
+
+  ServerState server() {
+    return server;
+  }
+
+  Channel channel() {
+    return channel;
+  }
+
+  InputBuffer input() {
+    return input;
+  }
+
+  /// Whether a batch of input is being worked on, at whose end replies are flushed.
+  boolean inTurn() {
+    return inTurn || consuming;
+  }
+
+  boolean isPaused() {
+    return paused;
+  }
+
+  /// Whether the last completion has come and the export knows. Any thread.
+  boolean hasEnded() {
+    return ended;
+  }
+
+  @Override
+  public void channelActive(ChannelHandlerContext ctx) {
+    server.connections().add(this);
+    Haggling haggling = new Haggling(this, ctx);
+    phase = haggling;
+    haggling.greet();
+    if (server.isClosing()) {
+      haggling.shutDown();
+    }
+  }
+
+  @Override
+  public void channelRead(ChannelHandlerContext ctx, Object message) {
+    input.received((ByteBuf) message);
+    inTurn = true;
+    consume();
+  }
+
+  @Override
+  public void channelReadComplete(ChannelHandlerContext ctx) {
+    inTurn = false;
+    Phase current = phase;
+    if (current != null && !ended) {
+      current.flush();
+    }
+    goOn();
+    if (channel.isActive()) {
+      input.settle();
+    }
+  }
+
+  @Override
+  public void userEventTriggered(ChannelHandlerContext ctx, Object event) {
+    if (event == ChannelInputShutdownEvent.INSTANCE) {
+      // Also when paused: what is unread is worked off first, then the end is seen.
+      inputEnded = true;
+      consume();
+    }
+  }
+
+  @Override
+  public void channelWritabilityChanged(ChannelHandlerContext ctx) {
+    goOn();
+  }
+
+  @Override
+  public void channelInactive(ChannelHandlerContext ctx) {
+    closing = true;
+    input.release();
+    Phase current = phase;
+    if (current == null) {
+      end();
+    } else {
+      current.lost();
+    }
+  }
+
+  @Override
+  public void exceptionCaught(ChannelHandlerContext ctx, Throwable cause) {
+    if (cause instanceof IOException) {
+      LOG.log(Level.DEBUG, () -> "client " + peer() + ": " + cause.getMessage());
+    } else {
+      LOG.log(Level.ERROR, "client " + peer() + ": dropped: " + cause, cause);
+    }
+    close();
+  }
+
+  /// The next phase takes over the input.
+  void enter(Phase next) {
+    phase = next;
+  }
+
+  /// Nothing more is read or consumed until the phase may continue.
+  void pause() {
+    paused = true;
+    channel.config().setAutoRead(false);
+  }
+
+  /// Goes on if it was paused and the phase may continue.
+  void goOn() {
+    if (consuming || closing) {
+      return;
+    }
+    Phase current = phase;
+    boolean wasPaused = paused;
+    while (paused && !closing && current != null && current.mayContinue()) {
+      paused = false;
+      consume();
+    }
+    if (wasPaused && !paused && !closing && !inputEnded) {
+      channel.config().setAutoRead(true);
+    }
+  }
+
+  /// The client broke the protocol or a limit: one line in the log, and the connection ends.
+  void drop(String why) {
+    if (!closing) {
+      LOG.log(Level.INFO, "client " + peer() + ": dropped: " + why);
+    }
+    close();
+  }
+
+  /// Ends the connection now; what has not been sent is lost.
+  void close() {
+    closing = true;
+    channel.close().addListener(ignored -> LOG.log(Level.DEBUG, "closed"));
+  }
+
+  /// Ends the connection when everything written so far has been sent.
+  void closeWhenSent() {
+    if (!closing) {
+      closing = true;
+      channel.writeAndFlush(Unpooled.EMPTY_BUFFER).addListener(ChannelFutureListener.CLOSE);
+    }
+  }
+
+  /// The phase has nothing more to wait for.
+  void end() {
+    ended = true;
+    server.ended(this);
+  }
+
+  /// The server is closing.
+  void shutDown() {
+    Phase current = phase;
+    if (current != null) {
+      current.shutDown();
+    }
+  }
+
+  /// Whether an export is open. Any thread.
+  boolean isServing() {
+    return phase instanceof Transmission;
+  }
+
+  /// For log lines. Any thread.
+  String peer() {
+    return channel.remoteAddress() instanceof java.net.InetSocketAddress tcp
+        ? tcp.getHostString() + ":" + tcp.getPort()
+        : "on " + channel.localAddress();
+  }
+
+  private void consume() {
+    if (consuming) {
+      return;
+    }
+    consuming = true;
+    try {
+      Phase before;
+      do {
+        before = phase;
+        if (before == null || closing) {
+          // What comes behind the end is read and thrown away: unread bytes would turn the close
+          // of a TCP socket into a reset, which can destroy replies under way.
+          input.release();
+          return;
+        }
+        before.consume();
+      } while (phase != before);
+      if (!inTurn) {
+        before.flush();
+      }
+      if (inputEnded && !paused && !closing) {
+        before.inputEnded();
+      }
+    } finally {
+      consuming = false;
+    }
+  }
+}

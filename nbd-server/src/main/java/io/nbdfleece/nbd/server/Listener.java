@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.nbdfleece.nbd.server;
+
+import io.nbdfleece.nbd.NbdUri;
+import io.netty.bootstrap.ServerBootstrap;
+import io.netty.channel.Channel;
+import io.netty.channel.ChannelFuture;
+import io.netty.channel.ChannelInitializer;
+import io.netty.channel.ChannelOption;
+import io.netty.channel.EventLoopGroup;
+import io.netty.channel.epoll.EpollChannelOption;
+import io.netty.channel.epoll.EpollServerDomainSocketChannel;
+import io.netty.channel.epoll.EpollServerSocketChannel;
+import io.netty.channel.unix.DomainSocketAddress;
+import java.io.IOException;
+import java.net.InetSocketAddress;
+import java.net.SocketAddress;
+import java.util.Optional;
+
+/// One bound address. Thread-safe.
+final class Listener {
+  private static final int BACKLOG = 1024;
+
+  /// The kernel gives what it may (net.core.wmem_max) and doubles it: then a reply of 256 KiB goes
+  /// into a Unix socket at once.
+  private static final int UNIX_SEND_BUFFER_BYTES = 1 << 20;
+
+  private static final int KEEPALIVE_IDLE_SECONDS = 60;
+  private static final int KEEPALIVE_INTERVAL_SECONDS = 10;
+  private static final int KEEPALIVE_PROBES = 6;
+
+  private final Channel channel;
+  private final NbdUri uri;
+  private final Optional<UnixListenPath> socketFile;
+
+  private Listener(Channel channel, NbdUri uri, Optional<UnixListenPath> socketFile) {
+    this.channel = channel;
+    this.uri = uri;
+    this.socketFile = socketFile;
+  }
+
+  static Listener bind(ServerConfig.Listen listen, EventLoopGroup loops, ServerState state)
+      throws IOException {
+    return switch (listen) {
+      case ServerConfig.Listen.Tcp tcp -> bindTcp(tcp.address(), loops, state);
+      case ServerConfig.Listen.Unix unix -> bindUnix(unix, loops, state);
+    };
+  }
+
+  NbdUri uri() {
+    return uri;
+  }
+
+  /// Accepts no more, and removes the socket file. Waits for it.
+  void close() throws IOException {
+    try {
+      // The file first, so that the next server finds the place free when we stop listening.
+      if (socketFile.isPresent()) {
+        socketFile.get().remove();
+      }
+    } finally {
+      channel.close().awaitUninterruptibly();
+    }
+  }
+
+  private static Listener bindTcp(
+      InetSocketAddress address, EventLoopGroup loops, ServerState state) throws IOException {
+    if (address.isUnresolved()) {
+      throw new IOException("unknown host: " + address.getHostString());
+    }
+    ServerBootstrap bootstrap =
+        bootstrap(loops, state)
+            .channel(EpollServerSocketChannel.class)
+            .option(ChannelOption.SO_REUSEADDR, true)
+            .childOption(ChannelOption.TCP_NODELAY, true)
+            .childOption(ChannelOption.SO_KEEPALIVE, true)
+            .childOption(EpollChannelOption.TCP_KEEPIDLE, KEEPALIVE_IDLE_SECONDS)
+            .childOption(EpollChannelOption.TCP_KEEPINTVL, KEEPALIVE_INTERVAL_SECONDS)
+            .childOption(EpollChannelOption.TCP_KEEPCNT, KEEPALIVE_PROBES);
+    Channel channel;
+    try {
+      channel = bind(bootstrap, address);
+    } catch (IOException e) {
+      throw new IOException(explain(address, e), e);
+    }
+    InetSocketAddress bound = (InetSocketAddress) channel.localAddress();
+    NbdUri uri = new NbdUri.Tcp(bound.getAddress().getHostAddress(), bound.getPort(), "");
+    return new Listener(channel, uri, Optional.empty());
+  }
+
+  private static String explain(InetSocketAddress address, IOException error) {
+    String where = "port " + address.getPort() + " on " + address.getAddress().getHostAddress();
+    String text = String.valueOf(error.getMessage());
+    if (text.contains("Address already in use")) {
+      return where + " is in use: choose another with --port";
+    }
+    if (text.contains("Permission denied")) {
+      return where + " needs privileges: choose one from 1024 with --port";
+    }
+    if (text.contains("Cannot assign requested address")) {
+      return where + ": this machine does not have that address";
+    }
+    return where + ": " + text;
+  }
+
+  private static Listener bindUnix(
+      ServerConfig.Listen.Unix unix, EventLoopGroup loops, ServerState state) throws IOException {
+    ServerBootstrap bootstrap =
+        bootstrap(loops, state)
+            .channel(EpollServerDomainSocketChannel.class)
+            .childOption(ChannelOption.SO_SNDBUF, UNIX_SEND_BUFFER_BYTES);
+    Channel[] bound = new Channel[1];
+    try {
+      UnixListenPath file =
+          UnixListenPath.create(
+              unix.path(), path -> bound[0] = bind(bootstrap, new DomainSocketAddress(path)));
+      NbdUri uri = new NbdUri.Unix(unix.path().toAbsolutePath(), "");
+      return new Listener(bound[0], uri, Optional.of(file));
+    } catch (IOException e) {
+      if (bound[0] != null) {
+        bound[0].close().awaitUninterruptibly();
+      }
+      throw e;
+    }
+  }
+
+  private static ServerBootstrap bootstrap(EventLoopGroup loops, ServerState state) {
+    return new ServerBootstrap()
+        .group(loops)
+        .option(ChannelOption.SO_BACKLOG, BACKLOG)
+        .childOption(ChannelOption.ALLOCATOR, state.allocator())
+        // A client that has sent its last request may close its half and still gets the replies.
+        .childOption(ChannelOption.ALLOW_HALF_CLOSURE, true)
+        .childHandler(
+            new ChannelInitializer<Channel>() {
+              @Override
+              protected void initChannel(Channel child) {
+                Connection.attach(state, child);
+              }
+            });
+  }
+
+  private static Channel bind(ServerBootstrap bootstrap, SocketAddress address) throws IOException {
+    ChannelFuture bound = bootstrap.bind(address).awaitUninterruptibly();
+    if (bound.isSuccess()) {
+      return bound.channel();
+    }
+    Throwable cause = bound.cause();
+    throw cause instanceof IOException io ? io : new IOException("cannot bind " + address, cause);
+  }
+}

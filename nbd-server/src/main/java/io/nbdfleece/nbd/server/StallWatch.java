@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.nbdfleece.nbd.server;
+
+import io.netty.channel.ChannelOutboundBuffer;
+import java.time.Duration;
+import java.util.concurrent.TimeUnit;
+import org.jspecify.annotations.Nullable;
+
+/// Drops a client that leaves its replies in the socket. Looks now and then while replies wait, and
+/// costs nothing otherwise. Event loop only.
+final class StallWatch implements Runnable {
+  private static final int LOOKS_PER_DEADLINE = 8;
+
+  private final Connection connection;
+  private final long deadlineNanos;
+  private boolean running;
+  private long progressNanos;
+  private @Nullable Object message;
+  private long messageProgress;
+  private long pendingBytes;
+
+  StallWatch(Connection connection, Duration deadline) {
+    this.connection = connection;
+    this.deadlineNanos = deadline.toNanos();
+  }
+
+  /// Replies wait.
+  void start() {
+    if (!running) {
+      running = true;
+      progressNanos = System.nanoTime();
+      message = null;
+      again();
+    }
+  }
+
+  @Override
+  public void run() {
+    ChannelOutboundBuffer outbound = connection.channel().unsafe().outboundBuffer();
+    if (outbound == null || outbound.isEmpty()) {
+      running = false;
+      message = null;
+      return;
+    }
+    long now = System.nanoTime();
+    if (hasMoved(outbound)) {
+      progressNanos = now;
+    } else if (now - progressNanos >= deadlineNanos) {
+      running = false;
+      connection.drop(
+          "takes no replies since "
+              + TimeUnit.NANOSECONDS.toMillis(now - progressNanos)
+              + " ms, waiting="
+              + outbound.totalPendingWriteBytes());
+      return;
+    }
+    again();
+  }
+
+  /// Whether the socket has taken anything since the last look.
+  @SuppressWarnings("ReferenceEquality") // another message, not one with other bytes
+  private boolean hasMoved(ChannelOutboundBuffer outbound) {
+    Object current = outbound.current();
+    boolean moved =
+        current != message
+            || outbound.currentProgress() != messageProgress
+            || outbound.totalPendingWriteBytes() < pendingBytes;
+    message = current;
+    messageProgress = outbound.currentProgress();
+    pendingBytes = outbound.totalPendingWriteBytes();
+    return moved;
+  }
+
+  private void again() {
+    var unused =
+        connection
+            .channel()
+            .eventLoop()
+            .schedule(this, Math.max(1, deadlineNanos / LOOKS_PER_DEADLINE), TimeUnit.NANOSECONDS);
+    assert unused != null;
+  }
+}

@@ -1,0 +1,398 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.nbdfleece.nbd.server;
+
+import io.nbdfleece.nbd.Export.Durability;
+import io.nbdfleece.nbd.NbdError;
+import io.nbdfleece.nbd.wire.Nbd;
+import io.netty.buffer.ByteBuf;
+import io.netty.buffer.ByteBufAllocator;
+import io.netty.channel.ChannelHandlerContext;
+import io.netty.channel.EventLoop;
+import java.io.IOException;
+import java.lang.System.Logger.Level;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/// The transmission phase: reads requests, starts them, sends their replies as they complete. One
+/// file per command holds what is special to it. Everything runs on the event loop, except
+/// [#completed].
+///
+/// ```
+///   header ──▶ rules ──▶ export ──▶ completed ──▶ reply, in the order of completion
+///     │          └─ refused ───────────────────────▲
+///     └─ NBD_CMD_DISC, end of input: close when the last reply has been sent
+/// ```
+final class Transmission implements Phase {
+  private static final System.Logger LOG = System.getLogger("io.nbdfleece.nbd.server.requests");
+
+  private final Connection connection;
+  private final CheckedExport export;
+  private final boolean structured;
+  private final List<String> contexts;
+  private final RequestRules rules;
+  private final Replies replies;
+  private final EventLoop loop;
+  private final CompletionQueue completions;
+  private final Runnable lateFlush = this::flushLate;
+  private final RequestHeader header = new RequestHeader();
+  private int awaitedCount;
+  private @Nullable CommandWrite unfinishedWrite;
+  private long discardBytes;
+  private long discardedCookie;
+  private Verdict discardVerdict = Verdict.ACCEPTED;
+  private boolean flushScheduled;
+  private boolean inputOver;
+  private boolean shuttingDown;
+  private boolean lost;
+  private boolean ended;
+  private boolean failureLogged;
+
+  private Transmission(
+      Connection connection,
+      ChannelHandlerContext ctx,
+      CheckedExport export,
+      boolean structured,
+      List<String> contexts) {
+    this.connection = connection;
+    this.export = export;
+    this.structured = structured;
+    this.contexts = contexts;
+    this.rules = new RequestRules(export.info(), structured, !contexts.isEmpty());
+    this.replies = new Replies(connection, ctx, structured);
+    this.loop = ctx.channel().eventLoop();
+    this.completions = new CompletionQueue(loop, this);
+    this.shuttingDown = connection.server().isClosing();
+  }
+
+  /// Opens the export for that connection.
+  static Transmission open(
+      Connection connection,
+      ChannelHandlerContext ctx,
+      CheckedExport export,
+      boolean structured,
+      List<String> contexts) {
+    export.connected();
+    return new Transmission(connection, ctx, export, structured, contexts);
+  }
+
+  boolean isStructured() {
+    return structured;
+  }
+
+  List<String> contexts() {
+    return contexts;
+  }
+
+  ByteBufAllocator allocator() {
+    return connection.server().allocator();
+  }
+
+  static Durability durability(RequestHeader header) {
+    return header.has(Nbd.CMD_FLAG_FUA) ? Durability.DURABLE : Durability.CACHED;
+  }
+
+  @Override
+  public void consume() {
+    while (!connection.isPaused() && step()) {
+      // Each step consumes something.
+    }
+  }
+
+  /// Whether there may be more to do.
+  private boolean step() {
+    InputBuffer input = connection.input();
+    if (unfinishedWrite != null) {
+      return finishWrite(input);
+    }
+    if (!input.hasUnread()) {
+      return false;
+    }
+    ByteBuf in = input.unread();
+    if (discardBytes > 0) {
+      return discard(in);
+    }
+    if (inputOver) {
+      in.skipBytes(in.readableBytes());
+      return false;
+    }
+    if (in.readableBytes() < Nbd.REQUEST_HEADER_BYTES) {
+      return false;
+    }
+    header.peek(in);
+    if (!mayBegin()) {
+      connection.pause();
+      return false;
+    }
+    in.skipBytes(Nbd.REQUEST_HEADER_BYTES);
+    return begin(input, in);
+  }
+
+  private boolean mayBegin() {
+    long payloadBytes = header.command() <= Nbd.CMD_WRITE ? header.lengthBytes() : 0;
+    if (replies.admits(payloadBytes)) {
+      return true;
+    }
+    replies.flush();
+    return replies.admits(payloadBytes);
+  }
+
+  private boolean begin(InputBuffer input, ByteBuf in) {
+    if (header.magic() != Nbd.REQUEST_MAGIC) {
+      connection.drop("request magic: 0x" + Integer.toHexString(header.magic()));
+      return false;
+    }
+    if (header.command() == Nbd.CMD_DISC) {
+      inputOver = true;
+      return true;
+    }
+    Verdict verdict =
+        shuttingDown
+            ? Verdict.SHUTTING_DOWN
+            : rules.check(
+                header.command(), header.flags(), header.offsetBytes(), header.lengthBytes());
+    if (header.command() == Nbd.CMD_WRITE) {
+      return beginWrite(input, in, verdict);
+    }
+    if (verdict != Verdict.ACCEPTED) {
+      refuse(verdict);
+    } else if (header.lengthBytes() == 0 && header.command() != Nbd.CMD_FLUSH) {
+      nothingToDo();
+    } else {
+      try {
+        start(request());
+      } catch (OutOfMemoryError noBuffer) {
+        refuse(Verdict.NO_MEMORY);
+      }
+    }
+    return true;
+  }
+
+  private Request request() {
+    return switch (header.command()) {
+      case Nbd.CMD_READ -> new CommandRead(this, header);
+      case Nbd.CMD_FLUSH -> new CommandFlush(this, header);
+      case Nbd.CMD_TRIM -> new CommandTrim(this, header);
+      case Nbd.CMD_CACHE -> new CommandCache(this, header);
+      case Nbd.CMD_WRITE_ZEROES -> new CommandWriteZeroes(this, header);
+      case Nbd.CMD_BLOCK_STATUS -> new CommandBlockStatus(this, header);
+      default -> throw new IllegalStateException("command: " + header.command());
+    };
+  }
+
+  private boolean beginWrite(InputBuffer input, ByteBuf in, Verdict verdict) {
+    int lengthBytes = (int) Math.min(header.lengthBytes(), WireLimits.PAYLOAD_BYTES_MAX);
+    if (verdict != Verdict.ACCEPTED) {
+      return discardPayload(verdict);
+    }
+    if (lengthBytes == 0) {
+      nothingToDo();
+      return true;
+    }
+    CommandWrite write = new CommandWrite(this, header);
+    if (in.readableBytes() >= lengthBytes) {
+      input.sawShortPayload();
+      write.payload(in);
+      in.skipBytes(lengthBytes);
+      start(write);
+      return true;
+    }
+    try {
+      input.beginPayload(lengthBytes);
+    } catch (OutOfMemoryError noBuffer) {
+      return discardPayload(Verdict.NO_MEMORY);
+    }
+    replies.begin(write.costBytes);
+    unfinishedWrite = write;
+    return true;
+  }
+
+  private boolean finishWrite(InputBuffer input) {
+    CommandWrite write = unfinishedWrite;
+    if (write == null || !input.payloadIsWhole()) {
+      return false;
+    }
+    unfinishedWrite = null;
+    ByteBuf payload = input.finishPayload();
+    write.payload(payload);
+    payload.release();
+    awaitedCount++;
+    export.start(write);
+    return true;
+  }
+
+  private boolean discardPayload(Verdict verdict) {
+    if (header.lengthBytes() > WireLimits.DISCARDED_PAYLOAD_BYTES_MAX) {
+      connection.drop("write payload: " + header.lengthBytes() + " bytes (expected: <= 32 MiB)");
+      return false;
+    }
+    if (header.lengthBytes() == 0) {
+      refuse(verdict);
+      return true;
+    }
+    discardBytes = header.lengthBytes();
+    discardedCookie = header.cookie();
+    discardVerdict = verdict;
+    return true;
+  }
+
+  private boolean discard(ByteBuf in) {
+    int now = (int) Math.min(discardBytes, in.readableBytes());
+    in.skipBytes(now);
+    discardBytes -= now;
+    if (discardBytes == 0) {
+      replies.begin(0);
+      replies.failure(discardedCookie, discardVerdict.error(), discardVerdict.text(), 0);
+    }
+    return true;
+  }
+
+  private void refuse(Verdict verdict) {
+    replies.begin(0);
+    replies.failure(header.cookie(), verdict.error(), verdict.text(), 0);
+  }
+
+  /// A length of zero is fine and means nothing.
+  private void nothingToDo() {
+    replies.begin(0);
+    if (header.command() == Nbd.CMD_READ || header.command() == Nbd.CMD_BLOCK_STATUS) {
+      replies.empty(header.cookie(), 0);
+    } else {
+      replies.success(header.cookie(), 0);
+    }
+  }
+
+  private void start(Request request) {
+    replies.begin(request.costBytes);
+    awaitedCount++;
+    export.start(request);
+  }
+
+  /// The export has completed the request. Any thread.
+  void completed(Request request) {
+    if (loop.inEventLoop()) {
+      settle(request);
+      if (!connection.inTurn() && !flushScheduled) {
+        // Inside some other work of this event loop: one flush for all that it completes.
+        flushScheduled = true;
+        loop.execute(lateFlush);
+      }
+    } else {
+      completions.add(request);
+    }
+  }
+
+  private void flushLate() {
+    flushScheduled = false;
+    turnOver();
+  }
+
+  /// Those that came back from other threads, linked by [Request#next].
+  void settleAll(Request oldest) {
+    Request request = oldest;
+    while (request != null) {
+      Request following = request.next;
+      request.next = null;
+      settle(request);
+      request = following;
+    }
+    turnOver();
+  }
+
+  private void turnOver() {
+    if (!lost) {
+      flush();
+      connection.goOn();
+    }
+  }
+
+  private void settle(Request request) {
+    awaitedCount--;
+    if (lost) {
+      request.release();
+      endIfLast();
+      return;
+    }
+    IOException error = request.error();
+    if (error == null) {
+      try {
+        request.reply(replies);
+      } catch (IOException | RuntimeException badAnswer) {
+        fail(request, badAnswer instanceof IOException io ? io : new IOException(badAnswer));
+      }
+    } else {
+      fail(request, error);
+    }
+    request.release();
+  }
+
+  private void fail(Request request, IOException error) {
+    NbdError number = NbdError.from(error);
+    String text = error.getMessage() == null ? error.toString() : error.getMessage();
+    // One line per connection, however long the disk stays broken.
+    LOG.log(
+        failureLogged || number != NbdError.EIO ? Level.DEBUG : Level.WARNING,
+        () ->
+            "client %s: %s failed: %s (%s), offset=%d length=%d"
+                .formatted(
+                    connection.peer(),
+                    request.getClass().getSimpleName(),
+                    text,
+                    number,
+                    request.offsetBytes,
+                    request.lengthBytes));
+    failureLogged |= number == NbdError.EIO;
+    replies.failure(request.cookie, number, text, request.costBytes);
+  }
+
+  @Override
+  public void flush() {
+    replies.flush();
+    if ((inputOver || shuttingDown) && awaitedCount == 0 && unfinishedWrite == null) {
+      connection.closeWhenSent();
+    }
+  }
+
+  @Override
+  public boolean mayContinue() {
+    // The header is still the one for which there was no room.
+    return mayBegin();
+  }
+
+  @Override
+  public void inputEnded() {
+    inputOver = true;
+    discardBytes = 0;
+    CommandWrite cutShort = unfinishedWrite;
+    unfinishedWrite = null;
+    if (cutShort != null) {
+      replies.forget(cutShort.costBytes);
+    }
+    flush();
+  }
+
+  @Override
+  public void shutDown() {
+    shuttingDown = true;
+    // What the export completes after the event loop has ended is settled then.
+    completions.runAfterLoop();
+    if (!lost) {
+      flush();
+    }
+  }
+
+  @Override
+  public void lost() {
+    lost = true;
+    unfinishedWrite = null;
+    replies.release();
+    endIfLast();
+  }
+
+  private void endIfLast() {
+    if (lost && awaitedCount == 0 && !ended) {
+      ended = true;
+      export.disconnected();
+      connection.end();
+    }
+  }
+}

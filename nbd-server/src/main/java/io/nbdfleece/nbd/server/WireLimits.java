@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.nbdfleece.nbd.server;
+
+/// The fixed limits of the server; the ones to choose are in [ServerLimits].
+final class WireLimits {
+  private WireLimits() {}
+
+  /// Largest READ or WRITE, advertised as NBD_INFO_BLOCK_SIZE; QEMU's own number.
+  static final int PAYLOAD_BYTES_MAX = 32 << 20;
+
+  /// A WRITE above [#PAYLOAD_BYTES_MAX] and up to here is consumed and refused; a longer one ends
+  /// the connection.
+  static final long DISCARDED_PAYLOAD_BYTES_MAX = 64L << 20;
+
+  /// Longest BLOCK_STATUS answered at once. Round, so that no extent ends at an odd offset only
+  /// because lengths have 32 bits.
+  static final long STATUS_BYTES_MAX = 0xffff_0000L;
+
+  /// Descriptors of one context in one reply: 1 MiB of them.
+  static final int EXTENTS_MAX = 1 << 17;
+
+  /// Longest option that is looked at; has room for a name and hundreds of queries.
+  static final int OPTION_BYTES_MAX = 64 << 10;
+
+  /// A longer option is skipped up to this length; a still longer one ends the connection.
+  static final int DISCARDED_OPTION_BYTES_MAX = 1 << 20;
+
+  /// Options one client may send, besides [#OPTIONS_PER_EXPORT_MAX] for each export.
+  static final int OPTIONS_MAX = 128;
+
+  static final int OPTIONS_PER_EXPORT_MAX = 32;
+
+  /// Replies are handed to the socket when this many bytes are waiting, even within a batch, so
+  /// that they are still in the processor's cache.
+  static final int UNFLUSHED_BYTES_MAX = 128 << 10;
+}
