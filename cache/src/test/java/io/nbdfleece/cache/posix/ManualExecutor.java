@@ -6,7 +6,7 @@ import java.util.Queue;
 import java.util.concurrent.Executor;
 
 /// Runs tasks when the test says so.
-final class ManualExecutor implements Executor {
+public final class ManualExecutor implements Executor {
   private final Queue<Runnable> tasks = new ArrayDeque<>();
 
   @Override
@@ -14,11 +14,19 @@ final class ManualExecutor implements Executor {
     tasks.add(task);
   }
 
-  int pending() {
+  public int pending() {
     return tasks.size();
   }
 
-  void runAll() {
+  /// Runs the oldest task, if there is one.
+  public void runOne() {
+    Runnable task = tasks.poll();
+    if (task != null) {
+      task.run();
+    }
+  }
+
+  public void runAll() {
     for (Runnable task = tasks.poll(); task != null; task = tasks.poll()) {
       task.run();
     }

@@ -12,7 +12,7 @@ import java.util.concurrent.atomic.AtomicInteger;
 import org.jspecify.annotations.Nullable;
 
 /// Records what a [Completion] was told, and that it was told once.
-final class Outcome implements Completion {
+public final class Outcome implements Completion {
   private final CountDownLatch told = new CountDownLatch(1);
   private final AtomicInteger times = new AtomicInteger();
   private volatile @Nullable IOException error;
@@ -30,12 +30,12 @@ final class Outcome implements Completion {
     told.countDown();
   }
 
-  boolean isDone() {
+  public boolean isDone() {
     return told.getCount() == 0;
   }
 
   /// Waits for the end and throws what went wrong.
-  void await() throws IOException {
+  public void await() throws IOException {
     try {
       assertTrue(told.await(30, TimeUnit.SECONDS), "not completed");
     } catch (InterruptedException e) {

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.nbdfleece.cache;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+
+/// The file of the disk tier: bytes at offsets, nothing more. The store never writes, reads or
+/// punches overlapping ranges at the same time, except that several reads may overlap.
+///
+/// **Threads.** Any thread may call. An operation may end inside the call, on any thread, or later;
+/// its buffer belongs to it until then, and its position moves.
+public interface SlotFile extends AutoCloseable {
+
+  /// Writes what remains of `data`, all or an error.
+  void write(long offsetBytes, ByteBuffer data, Completion done);
+
+  /// Fills `target`, a direct buffer, all or an error.
+  void read(long offsetBytes, ByteBuffer target, Completion done);
+
+  /// Gives the space of a range back to the system; its content is undefined afterwards. A failure
+  /// costs space only.
+  void punch(long offsetBytes, long lengthBytes, Completion done);
+
+  /// Ends the use of the file and frees all its space.
+  @Override
+  void close() throws IOException;
+}

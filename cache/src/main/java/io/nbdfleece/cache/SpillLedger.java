@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.nbdfleece.cache;
+
+import java.io.IOException;
+import java.util.LinkedHashSet;
+import java.util.SequencedSet;
+import org.jspecify.annotations.Nullable;
+import org.roaringbitmap.RoaringBitmap;
+
+/// What the disk tier has to do and may do: copies that wait to be written, ranges that wait to be
+/// punched, the space accounted, and whether writing works. It does no I/O.
+///
+/// While blocked (the cap is reached, or a write failed) nothing is written; copies stay parked in
+/// the queue, authoritative in RAM, until [#unblock].
+///
+/// Not thread-safe: guarded by the store's lock.
+final class SpillLedger {
+  private static final int WRITES_MAX = 4;
+  private static final int PUNCH_ENTRIES_MAX = 4096;
+
+  private final StoreConfig config;
+  private final long slotCountMax;
+  private final EntryNumbers numbers;
+
+  /// In order, and each can be taken out when it is released.
+  private final SequencedSet<RamCopy> queue = new LinkedHashSet<>();
+
+  private final RoaringBitmap toPunch = new RoaringBitmap();
+  private long slotCount;
+  private int writing;
+  private boolean punching;
+  private boolean blocked;
+  private String problem = "";
+
+  SpillLedger(StoreConfig config, EntryNumbers numbers) {
+    this.config = config;
+    this.slotCountMax = config.scratchSlotCount();
+    this.numbers = numbers;
+  }
+
+  /// The next thing to do, which then is under way, or null.
+  @Nullable SpillWork next() {
+    if (!punching && !toPunch.isEmpty()) {
+      return nextPunch();
+    }
+    if (blocked || writing >= WRITES_MAX) {
+      return null;
+    }
+    if (queue.isEmpty()) {
+      if (writing == 0) {
+        problem = "";
+      }
+      return null;
+    }
+    RamCopy copy = queue.removeFirst();
+    if (!copy.hasDiskSlot && slotCount >= slotCountMax) {
+      queue.addFirst(copy);
+      if (!isPunchPending()) {
+        block(StoreTexts.scratchFull(config));
+      }
+      return null;
+    }
+    if (!copy.hasDiskSlot) {
+      copy.hasDiskSlot = true;
+      slotCount++;
+    }
+    copy.state = RamCopy.State.WRITING;
+    writing++;
+    return new SpillWork.Write(copy);
+  }
+
+  private SpillWork nextPunch() {
+    int first = toPunch.first();
+    long end = Math.min(toPunch.nextAbsentValue(first), (long) first + PUNCH_ENTRIES_MAX);
+    toPunch.remove((long) first, end);
+    punching = true;
+    return new SpillWork.Punch(first, (int) (end - first));
+  }
+
+  void enqueue(RamCopy copy) {
+    copy.state = RamCopy.State.QUEUED;
+    queue.addLast(copy);
+  }
+
+  /// The copy need not be written any more.
+  void dequeue(RamCopy copy) {
+    if (queue.remove(copy) && queue.isEmpty() && writing == 0) {
+      // Nothing is parked any more, so nothing is wrong that we know of.
+      blocked = false;
+      problem = "";
+    }
+  }
+
+  void wrote(RamCopy copy) {
+    writing--;
+    copy.state = RamCopy.State.WRITTEN;
+    if (!blocked) {
+      problem = "";
+    }
+  }
+
+  void writeFailed(RamCopy copy, IOException error) {
+    writing--;
+    copy.state = RamCopy.State.QUEUED;
+    queue.addFirst(copy);
+    block(StoreTexts.scratchFails(config, error));
+  }
+
+  /// The entry and its space of the disk tier are given up.
+  void giveUp(int entry) {
+    toPunch.add(entry);
+  }
+
+  void punched(SpillWork.Punch punch) {
+    punching = false;
+    slotCount -= punch.count();
+    numbers.giveBack(punch.first(), punch.count());
+    unblock();
+  }
+
+  /// What is parked may be tried again.
+  void unblock() {
+    blocked = false;
+  }
+
+  private void block(String why) {
+    blocked = true;
+    problem = why;
+  }
+
+  boolean hasWork() {
+    return (!punching && !toPunch.isEmpty())
+        || (!blocked && writing < WRITES_MAX && !queue.isEmpty());
+  }
+
+  boolean isBlocked() {
+    return blocked;
+  }
+
+  /// No write and no punch is under way.
+  boolean isIdle() {
+    return writing == 0 && !punching;
+  }
+
+  /// Nothing under way or due will let a RAM slot go free.
+  boolean isStuck() {
+    return slotCountMax == 0 || (blocked && writing == 0 && !isPunchPending());
+  }
+
+  /// Why it is stuck.
+  String stuckText() {
+    return slotCountMax == 0 ? StoreTexts.ramFull(config) : problem;
+  }
+
+  String problem() {
+    return problem;
+  }
+
+  long slotCount() {
+    return slotCount;
+  }
+
+  private boolean isPunchPending() {
+    return punching || !toPunch.isEmpty();
+  }
+}
