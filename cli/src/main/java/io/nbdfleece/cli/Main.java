@@ -23,15 +23,21 @@ public final class Main {
   /// Runs one command and returns its exit code. Everything it prints goes to `System.out` and
   /// `System.err`.
   static int run(String... arguments) {
-    CommandLine commands = new CommandLine(new NbdfleeceCommand());
-    commands.registerConverter(ByteSize.class, Main::size);
-    commands.setCaseInsensitiveEnumValuesAllowed(true);
-    commands.setUsageHelpAutoWidth(true);
-    commands.setUsageHelpLongOptionsMaxWidth(28);
+    CommandLine commands = commands();
     commands.setParameterExceptionHandler(Main::wrongArguments);
     commands.setExecutionExceptionHandler(
         (error, command, parsed) -> ErrorReport.print(error, wantsJson(List.of(arguments))));
     return commands.execute(arguments);
+  }
+
+  /// All commands, ready to parse.
+  static CommandLine commands() {
+    CommandLine commands = new CommandLine(new NbdfleeceCommand());
+    commands.registerConverter(ByteSize.class, Main::size);
+    commands.setCaseInsensitiveEnumValuesAllowed(true);
+    commands.setUsageHelpWidth(100);
+    commands.setUsageHelpLongOptionsMaxWidth(28);
+    return commands;
   }
 
   private static ByteSize size(String text) {

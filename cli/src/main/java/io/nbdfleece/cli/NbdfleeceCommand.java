@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.cli;
 
-import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ScopeType;
@@ -20,7 +19,7 @@ import picocli.CommandLine.ScopeType;
       PullCommand.class,
       DemoCommand.class,
       VersionCommand.class,
-      CommandLine.HelpCommand.class
+      HelpCommand.class
     },
     versionProvider = VersionCommand.Provider.class,
     footerHeading = "%nExit codes:%n",
@@ -29,7 +28,7 @@ import picocli.CommandLine.ScopeType;
       "    1  failed",
       "    3  the snapshot broke while it was pulled",
       "   10  no such disk, export, snapshot or file",
-      "   11  in use: disk locked; name, port, socket or target file taken",
+      "   11  in use: disk locked, name, port, socket or target file taken",
       "   64  wrong arguments",
       "   69  server not reachable, or no JDK 25",
       "  130  interrupted",

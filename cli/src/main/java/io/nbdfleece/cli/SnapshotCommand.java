@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.cli;
 
+import io.nbdfleece.cli.base.CommandFailure;
 import io.nbdfleece.cli.base.Durations;
+import io.nbdfleece.cli.base.ExitCode;
 import io.nbdfleece.cli.base.Json;
 import io.nbdfleece.cli.control.QmpClient;
 import java.io.IOException;
@@ -9,7 +11,6 @@ import java.util.List;
 import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.concurrent.Callable;
-import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -38,8 +39,13 @@ final class SnapshotCommand implements Callable<Integer> {
       description = "Name of the snapshot: the exports are DISK@NAME. Default: snap-1, snap-2 …")
   private Optional<String> name = Optional.empty();
 
-  @ArgGroup(exclusive = true)
-  private Optional<Access> access = Optional.empty();
+  @Option(
+      names = "--discard",
+      description = "Clients may TRIM what they have: its copy is freed and cannot be read again.")
+  private boolean discard;
+
+  @Option(names = "--read-once", description = "Reading does what TRIM does with --discard.")
+  private boolean readOnce;
 
   @Option(
       names = "--on-cbw-error",
@@ -58,29 +64,17 @@ final class SnapshotCommand implements Callable<Integer> {
 
   @Mixin private final ControlOptions control = new ControlOptions();
 
-  /// At most one of these.
-  static final class Access {
-    @Option(
-        names = "--discard",
-        description =
-            "Clients may TRIM what they have: its copy is freed and cannot be read again.")
-    private boolean discard;
-
-    @Option(names = "--read-once", description = "Reading does what TRIM does with --discard.")
-    private boolean readOnce;
-
-    String wireName() {
-      return discard ? "discard" : readOnce ? "read-once" : "read-only";
-    }
-  }
-
   @Override
   public Integer call() throws IOException {
+    if (discard && readOnce) {
+      throw new CommandFailure(
+          ExitCode.USAGE, "--discard with --read-once: the second includes the first: give one");
+    }
     ObjectNode arguments = Json.object();
     ArrayNode names = arguments.putArray("disks");
     disks.forEach(names::add);
     name.ifPresent(n -> arguments.put("name", n));
-    access.ifPresent(a -> arguments.put("access", a.wireName()));
+    arguments.put("access", discard ? "discard" : readOnce ? "read-once" : "read-only");
     onCbwError.ifPresent(policy -> arguments.put("on-cbw-error", policy.toString()));
     cbwTimeoutSeconds.ifPresent(seconds -> arguments.put("cbw-timeout", seconds));
     try (QmpClient client = control.connect()) {

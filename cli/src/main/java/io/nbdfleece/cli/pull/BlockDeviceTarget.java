@@ -1,45 +1,51 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.cli.pull;
 
+import io.nbdfleece.cache.posix.LinuxFile;
+import io.nbdfleece.cache.posix.PosixException;
 import io.nbdfleece.cli.base.ByteSize;
 import io.nbdfleece.cli.base.CommandFailure;
 import io.nbdfleece.cli.base.ExitCode;
 import java.io.IOException;
+import java.lang.System.Logger.Level;
 import java.nio.ByteBuffer;
-import java.nio.channels.FileChannel;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
 
 /// A block device. What was on it is overwritten, zeroes included: nothing is known of its old
-/// content, and discarding does not promise zeroes.
+/// content.
 final class BlockDeviceTarget implements PullTarget {
   private static final int ZERO_BYTES = 1 << 20;
 
-  private final Path device;
-  private final FileChannel channel;
+  private final Path path;
+  private final LinuxFile device;
   private final ByteBuffer zeroes = ByteBuffer.allocateDirect(ZERO_BYTES);
+  private boolean zeroingRefused;
 
-  private BlockDeviceTarget(Path device, FileChannel channel) {
+  private BlockDeviceTarget(Path path, LinuxFile device) {
+    this.path = path;
     this.device = device;
-    this.channel = channel;
   }
 
   /// Opens it; fails when it is too small.
-  static BlockDeviceTarget open(Path device, long sizeBytes) throws IOException {
-    FileChannel channel = FileChannel.open(device, StandardOpenOption.WRITE);
-    if (channel.size() < sizeBytes) {
-      long haveBytes = channel.size();
-      channel.close();
-      throw new CommandFailure(
-          ExitCode.FAILED,
-          device
-              + ": too small, "
-              + ByteSize.format(haveBytes)
-              + " for "
-              + ByteSize.format(sizeBytes)
-              + ": use a larger one");
+  static BlockDeviceTarget open(Path path, long sizeBytes) throws IOException {
+    LinuxFile device = LinuxFile.open(path, LinuxFile.Access.READ_WRITE);
+    try {
+      long haveBytes = device.sizeBytes();
+      if (haveBytes < sizeBytes) {
+        throw new CommandFailure(
+            ExitCode.FAILED,
+            path
+                + ": too small, "
+                + ByteSize.format(haveBytes)
+                + " for "
+                + ByteSize.format(sizeBytes)
+                + ": use a larger one");
+      }
+      return new BlockDeviceTarget(path, device);
+    } catch (IOException e) {
+      device.close();
+      throw e;
     }
-    return new BlockDeviceTarget(device, channel);
   }
 
   @Override
@@ -50,39 +56,48 @@ final class BlockDeviceTarget implements PullTarget {
   @Override
   public void data(long offsetBytes, ByteBuffer data) throws IOException {
     while (data.hasRemaining()) {
-      offsetBytes += channel.write(data, offsetBytes);
+      offsetBytes += device.write(data, offsetBytes);
     }
   }
 
   @Override
   public void zeroes(long offsetBytes, long lengthBytes) throws IOException {
+    if (!zeroingRefused) {
+      try {
+        device.zeroRange(offsetBytes, lengthBytes);
+        return;
+      } catch (PosixException e) {
+        // Not every device can, nor every range; writing zeroes always works.
+        zeroingRefused = true;
+      }
+    }
     long end = offsetBytes + lengthBytes;
     while (offsetBytes < end) {
       zeroes.clear().limit((int) Math.min(ZERO_BYTES, end - offsetBytes));
-      offsetBytes += channel.write(zeroes, offsetBytes);
+      offsetBytes += device.write(zeroes, offsetBytes);
     }
   }
 
   @Override
   public void finish(Sync sync) throws IOException {
     if (sync == Sync.FSYNC) {
-      channel.force(true);
+      device.dataSync();
     }
-    channel.close();
+    device.close();
   }
 
   @Override
   public void discard() {
     try {
-      channel.close();
+      device.close();
     } catch (IOException e) {
       System.getLogger("nbdfleece.pull")
-          .log(System.Logger.Level.WARNING, "cannot close {0}: {1}", device, e.getMessage());
+          .log(Level.WARNING, "cannot close {0}: {1}", path, e.getMessage());
     }
   }
 
   @Override
   public String name() {
-    return device.toString();
+    return path.toString();
   }
 }

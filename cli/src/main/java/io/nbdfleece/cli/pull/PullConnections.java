@@ -5,11 +5,9 @@ import io.nbdfleece.cli.base.CommandFailure;
 import io.nbdfleece.cli.base.ExitCode;
 import io.nbdfleece.cli.base.Messages;
 import io.nbdfleece.nbd.ExportInfo;
-import io.nbdfleece.nbd.NbdException;
 import io.nbdfleece.nbd.NbdUri;
 import io.nbdfleece.nbd.client.NbdClient;
 import java.io.IOException;
-import java.net.SocketException;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.OptionalInt;
@@ -58,21 +56,11 @@ final class PullConnections implements AutoCloseable {
   private static NbdClient connect(NbdUri uri, List<String> contexts) throws IOException {
     try {
       return NbdClient.connect(uri, contexts);
-    } catch (NbdException e) {
-      throw new CommandFailure(ExitCode.NOT_FOUND, Messages.of(e), e);
     } catch (IOException e) {
-      throw new CommandFailure(
-          isUnreachable(e) ? ExitCode.UNREACHABLE : ExitCode.NOT_FOUND, Messages.of(e), e);
+      String text = Messages.of(e);
+      boolean noSuchExport = text.contains("has no export") || text.contains("none of that name");
+      throw new CommandFailure(noSuchExport ? ExitCode.NOT_FOUND : ExitCode.UNREACHABLE, text, e);
     }
-  }
-
-  private static boolean isUnreachable(Throwable error) {
-    for (Throwable e = error; e != null; e = e.getCause()) {
-      if (e instanceof SocketException || e instanceof java.net.UnknownHostException) {
-        return true;
-      }
-    }
-    return false;
   }
 
   /// What the server said of the export.

@@ -3,6 +3,7 @@ package io.nbdfleece.cli.serve;
 
 import io.nbdfleece.cli.base.CommandFailure;
 import io.nbdfleece.cli.base.ExitCode;
+import io.nbdfleece.cli.base.Messages;
 import io.nbdfleece.cli.base.TerminationSignals;
 import io.nbdfleece.cli.control.ControlTarget;
 import io.nbdfleece.cli.control.QmpLimits;
@@ -84,9 +85,7 @@ public final class ServeProcess {
   }
 
   private void serve(FleecingEngine engine, long scratchBytesMax) throws IOException {
-    NbdServer server =
-        NbdServer.start(
-            new ServerConfig(options.listen(), ServerLimits.defaults()), new EngineExports(engine));
+    NbdServer server = startServer(engine);
     try {
       EngineTarget target =
           new EngineTarget(
@@ -107,6 +106,16 @@ public final class ServeProcess {
       }
     } finally {
       server.close(DRAIN);
+    }
+  }
+
+  private NbdServer startServer(FleecingEngine engine) throws IOException {
+    try {
+      return NbdServer.start(
+          new ServerConfig(options.listen(), ServerLimits.defaults()), new EngineExports(engine));
+    } catch (IOException e) {
+      String text = Messages.of(e);
+      throw new CommandFailure(text.contains("in use") ? ExitCode.BUSY : ExitCode.FAILED, text, e);
     }
   }
 
