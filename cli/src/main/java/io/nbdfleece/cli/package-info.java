@@ -1,5 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-/// Skeleton.
+/// The `nbdfleece` command. Start at [io.nbdfleece.cli.Main]; each subcommand is a class
+/// `…Command`. A class here must not mention Netty or the engine in its fields and signatures:
+/// client commands start fast because they load neither.
+///
+/// ```
+///   Main ─▶ ServeCommand ─▶ serve.ServeProcess ─▶ engine, NBD server, control socket
+///        ├▶ SnapshotCommand, ReleaseCommand, ListCommand, StatusCommand ─▶ control.QmpClient
+///        ├▶ PullCommand ─▶ pull.Pull ─▶ NBD client
+///        └▶ DemoCommand ─▶ demo.Demo ─▶ all of it in one process
+/// ```
 @NullMarked
 package io.nbdfleece.cli;
 

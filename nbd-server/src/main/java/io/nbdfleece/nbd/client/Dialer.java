@@ -7,7 +7,6 @@ import io.nbdfleece.nbd.NbdUri;
 import io.netty.bootstrap.Bootstrap;
 import io.netty.channel.AdaptiveRecvByteBufAllocator;
 import io.netty.channel.Channel;
-import io.netty.channel.ChannelHandler;
 import io.netty.channel.ChannelInitializer;
 import io.netty.channel.ChannelOption;
 import io.netty.channel.EventLoop;
@@ -25,8 +24,10 @@ import java.net.SocketAddress;
 import java.net.UnknownHostException;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicReference;
 import org.jspecify.annotations.Nullable;
 
 /// Opens the socket, runs the handshake, and turns what goes wrong into messages that say what,
@@ -51,6 +52,9 @@ final class Dialer {
           Epoll.unavailabilityCause());
     }
     this.eventLoop = loop.group().next();
+    if (eventLoop.isShuttingDown()) {
+      throw new IOException(uri + ": the client's event loop was closed");
+    }
     if (eventLoop.inEventLoop()) {
       throw new IllegalStateException(
           "connecting waits (expected: not in a callback of a client's future)");
@@ -143,6 +147,8 @@ final class Dialer {
 
   private HandshakeStream dial(Class<? extends Channel> type, SocketAddress address)
       throws IOException {
+    // The pipeline forgets its handlers when a server closes at once, so the stream is kept here.
+    AtomicReference<@Nullable HandshakeStream> opened = new AtomicReference<>();
     Bootstrap bootstrap =
         new Bootstrap()
             .group(eventLoop)
@@ -156,7 +162,8 @@ final class Dialer {
                 new ChannelInitializer<Channel>() {
                   @Override
                   protected void initChannel(Channel channel) {
-                    ChannelHandler stream = new HandshakeStream(channel, DEADLINE_SECONDS);
+                    HandshakeStream stream = new HandshakeStream(channel, DEADLINE_SECONDS);
+                    opened.set(stream);
                     channel.pipeline().addLast(stream);
                   }
                 });
@@ -172,7 +179,7 @@ final class Dialer {
       if (!connecting.isSuccess()) {
         throw connecting.cause() instanceof IOException e ? e : new IOException(connecting.cause());
       }
-      return connecting.channel().pipeline().get(HandshakeStream.class);
+      return Objects.requireNonNull(opened.get());
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
       InterruptedIOException interrupted = new InterruptedIOException("interrupted");

@@ -103,6 +103,9 @@ final class HandshakeStream extends ChannelInboundHandlerAdapter {
             .eventLoop()
             .submit(
                 () -> {
+                  if (channel.pipeline().context(this) == null) {
+                    throw new HandshakeEndedException(null);
+                  }
                   channel.pipeline().replace(this, null, successor);
                   if (current.isReadable()) {
                     channel.pipeline().fireChannelRead(current.retain());
@@ -113,10 +116,13 @@ final class HandshakeStream extends ChannelInboundHandlerAdapter {
                     }
                   }
                   channel.config().setAutoRead(true);
+                  return channel;
                 })
             .awaitUninterruptibly();
     if (!replaced.isSuccess()) {
-      throw new IOException("the event loop ended", replaced.cause());
+      throw replaced.cause() instanceof IOException ended
+          ? ended
+          : new IOException("the client's event loop was closed", replaced.cause());
     }
     release();
   }

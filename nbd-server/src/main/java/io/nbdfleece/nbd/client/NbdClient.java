@@ -9,12 +9,10 @@ import io.nbdfleece.nbd.NbdError;
 import io.nbdfleece.nbd.NbdException;
 import io.nbdfleece.nbd.NbdUri;
 import io.nbdfleece.nbd.wire.Nbd;
-import io.netty.channel.Channel;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
 
 /// One connection to one export of an NBD server, over TCP or a Unix socket.
@@ -34,7 +32,7 @@ import org.jspecify.annotations.Nullable;
 /// limit are left alone. Direct buffers save a copy.
 ///
 /// **Limits**: a range must lie inside the export; a read or write carries at most
-/// [#maximumRequestBytes], other requests at most 2^32 - 1 bytes. Requests beyond them, and null or
+/// [#maximumRequestBytes], other requests at most 2^32 - 1 bytes. Requests beyond them, and
 /// read-only targets, are the caller's mistake: IllegalArgumentException. A request for which the
 /// server did not advertise the ability is not sent; its future fails with an `NbdException`, EPERM
 /// if the export is read-only, else ENOTSUP.
@@ -42,13 +40,11 @@ public final class NbdClient implements AutoCloseable {
   private static final long UNSIGNED_INT_MAX = 0xffff_ffffL;
 
   private final NbdUri uri;
-  private final Channel channel;
   private final Negotiated negotiated;
   private final Transmission transmission;
 
-  private NbdClient(NbdUri uri, Channel channel, Negotiated negotiated, Transmission transmission) {
+  private NbdClient(NbdUri uri, Negotiated negotiated, Transmission transmission) {
     this.uri = uri;
-    this.channel = channel;
     this.negotiated = negotiated;
     this.transmission = transmission;
   }
@@ -69,10 +65,11 @@ public final class NbdClient implements AutoCloseable {
         .exchange(
             (stream, negotiation) -> {
               Negotiated negotiated = negotiation.open(distinct);
-              Channel channel = stream.channel();
-              Transmission transmission = new Transmission(channel, uri.toString(), negotiated);
+              Transmission transmission =
+                  new Transmission(stream.channel(), uri.toString(), negotiated);
               stream.handOver(transmission);
-              return new NbdClient(uri, channel, negotiated, transmission);
+              loop.adopt(transmission);
+              return new NbdClient(uri, negotiated, transmission);
             });
   }
 
@@ -251,34 +248,19 @@ public final class NbdClient implements AutoCloseable {
   /// Sends NBD_CMD_DISC behind what is in flight, waits for those replies, at most 10 s, closes.
   /// Idempotent. Called on an event loop, it does the same but does not wait.
   ///
-  /// Some servers drop replies that they owe when they see NBD_CMD_DISC (nbdkit 1.42, qemu-nbd 10);
-  /// those requests fail. Await the futures that matter before closing.
+  /// When they see NBD_CMD_DISC, some servers drop replies that they owe (qemu-nbd 10) or fail
+  /// requests with ESHUTDOWN (nbdkit 1.42). Await the futures that matter before closing.
   @Override
   public void close() {
     transmission.disconnect();
-    awaitClosed();
+    transmission.awaitClosed();
   }
 
   /// Closes the socket at once, without NBD_CMD_DISC, as if this process had died; requests in
   /// flight fail. Idempotent.
   public void abort() {
-    transmission.abort();
-    awaitClosed();
-  }
-
-  private void awaitClosed() {
-    if (channel.eventLoop().inEventLoop()) {
-      return;
-    }
-    try {
-      if (!channel.closeFuture().await(Transmission.CLOSE_SECONDS_MAX + 1, TimeUnit.SECONDS)) {
-        throw new IllegalStateException(
-            uri + ": not closed (expected: no callback of a future that waits)");
-      }
-    } catch (InterruptedException e) {
-      transmission.abort();
-      Thread.currentThread().interrupt();
-    }
+    transmission.abort("the client aborted the connection");
+    transmission.awaitClosed();
   }
 
   /// One line of NBD_OPT_LIST.

@@ -4,6 +4,8 @@ package io.nbdfleece.nbd.client;
 import io.netty.channel.EventLoopGroup;
 import io.netty.channel.MultiThreadIoEventLoopGroup;
 import io.netty.channel.epoll.EpollIoHandler;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 
@@ -14,6 +16,10 @@ public final class NbdClientLoop implements AutoCloseable {
   private static final long CLOSE_SECONDS_MAX = 10;
 
   private final EventLoopGroup group;
+
+  /// The connections that use the loop. Netty ends a loop without closing its channels when the
+  /// order to end comes at the wrong moment, so they are closed here.
+  private final Set<Transmission> open = ConcurrentHashMap.newKeySet();
 
   private NbdClientLoop(String threadName, int threadCount) {
     AtomicInteger threadNumber = new AtomicInteger();
@@ -41,10 +47,17 @@ public final class NbdClientLoop implements AutoCloseable {
     return group;
   }
 
+  void adopt(Transmission transmission) {
+    open.add(transmission);
+    transmission.whenClosed(() -> open.remove(transmission));
+  }
+
   /// Breaks the connections that still use the loop (their requests fail) and ends the thread.
   /// Close the clients first. Idempotent.
   @Override
   public void close() {
+    open.forEach(transmission -> transmission.abort("the client's event loop was closed"));
+    open.forEach(Transmission::awaitClosed);
     boolean ended =
         group
             .shutdownGracefully(0, CLOSE_SECONDS_MAX, TimeUnit.SECONDS)

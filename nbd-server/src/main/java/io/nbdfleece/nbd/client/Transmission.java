@@ -159,8 +159,29 @@ final class Transmission extends ChannelInboundHandlerAdapter {
   }
 
   /// Closes the socket at once and fails what is in flight.
-  void abort() {
-    onLoop(() -> fail("the client aborted the connection", null));
+  void abort(String why) {
+    onLoop(() -> fail(why, null));
+  }
+
+  void whenClosed(Runnable action) {
+    var _ = channel.closeFuture().addListener(closed -> action.run());
+  }
+
+  /// Waits until the socket is closed, which a call of [#disconnect] or [#abort] must have begun.
+  /// On the event loop, does not wait. An interrupt closes it at once.
+  void awaitClosed() {
+    if (channel.eventLoop().inEventLoop()) {
+      return;
+    }
+    try {
+      if (!channel.closeFuture().await(CLOSE_SECONDS_MAX + 1, TimeUnit.SECONDS)) {
+        throw new IllegalStateException(
+            uri + ": not closed (expected: no callback of a future that waits)");
+      }
+    } catch (InterruptedException e) {
+      abort("interrupted while closing");
+      Thread.currentThread().interrupt();
+    }
   }
 
   private void onLoop(Runnable task) {

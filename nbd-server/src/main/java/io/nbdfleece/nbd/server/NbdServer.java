@@ -3,6 +3,7 @@ package io.nbdfleece.nbd.server;
 
 import io.nbdfleece.nbd.ExportCatalog;
 import io.nbdfleece.nbd.NbdUri;
+import io.netty.buffer.ByteBufAllocator;
 import io.netty.buffer.PooledByteBufAllocator;
 import io.netty.channel.EventLoopGroup;
 import io.netty.channel.MultiThreadIoEventLoopGroup;
@@ -95,6 +96,11 @@ public final class NbdServer {
   /// Clients connected now, negotiating ones included.
   public int connectionCount() {
     return state.connections().size();
+  }
+
+  /// For tests, which look for leaks.
+  ByteBufAllocator allocator() {
+    return state.allocator();
   }
 
   /// Stops accepting, answers new requests with ESHUTDOWN, waits at most `drain` for what is in

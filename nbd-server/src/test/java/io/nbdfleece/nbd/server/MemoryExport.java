@@ -20,7 +20,7 @@ import java.util.concurrent.atomic.AtomicInteger;
 import org.jspecify.annotations.Nullable;
 
 /// A disk in an array. Completes inline, unless [#hold] keeps the requests for a test to complete.
-final class MemoryExport implements Export, ExportCatalog {
+class MemoryExport implements Export, ExportCatalog {
   static final Set<Ability> WRITABLE = EnumSet.complementOf(EnumSet.of(Ability.ROTATIONAL));
 
   final byte[] disk;

@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.nbdfleece.cache;
+
+import io.nbdfleece.cache.ClusterStore.RamSlot;
+import io.nbdfleece.cache.ClusterStore.SlotCompletion;
+import io.nbdfleece.cache.ClusterStore.Tier;
+import java.io.IOException;
+import java.util.ArrayDeque;
+import java.util.Deque;
+import java.util.HashMap;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+
+/// Where every entry is, who has it pinned, and who waits for a slot. It does no I/O and calls
+/// nobody: what others have to be told goes to [Deliveries].
+///
+/// An entry's number is its place in the disk tier's file, reserved at commit: the file is sparse,
+/// so numbers cost nothing. An entry whose bytes are in RAM is in `copies`; any other is on disk.
+/// So an entry on disk costs four bytes, its checksum. A number is reused when its hole has been
+/// punched, not before: so a punch never hits a new entry.
+///
+/// Not thread-safe: guarded by the store's lock.
+final class EntryTable {
+  private final StoreConfig config;
+  private final Deliveries deliveries;
+  private final RamSlots slots;
+  private final EntryNumbers numbers = new EntryNumbers();
+  private final Checksums checksums = new Checksums();
+  private final SpillLedger ledger;
+  private final Map<Integer, RamCopy> copies = new HashMap<>();
+  private final Map<Integer, Pin> pins = new HashMap<>();
+  private final Deque<SlotCompletion> waiters = new ArrayDeque<>();
+
+  /// Copies whose slot goes free with their last pin.
+  private int owedCount;
+
+  private int spillingCount;
+  private long entryCount;
+  private long committedTotal;
+  private long spilledTotal;
+  private long releasedTotal;
+  private long slotWaitsTotal;
+
+  EntryTable(StoreConfig config, Deliveries deliveries) {
+    this.config = config;
+    this.deliveries = deliveries;
+    this.slots = new RamSlots(config.clusterBytes(), config.ramSlotCount());
+    this.ledger = new SpillLedger(config, numbers);
+  }
+
+  SpillLedger ledger() {
+    return ledger;
+  }
+
+  /// A slot for a new caller, who must not overtake those that wait, or null.
+  @Nullable Slot takeSlot() {
+    return waiters.isEmpty() ? slots.take() : null;
+  }
+
+  void addWaiter(SlotCompletion waiter) {
+    waiters.addLast(waiter);
+    slotWaitsTotal++;
+  }
+
+  boolean hasWaiters() {
+    return !waiters.isEmpty();
+  }
+
+  /// No slot will go free by itself.
+  boolean isStuck() {
+    return owedCount == 0 && ledger.isStuck();
+  }
+
+  void failStuckWaiters() {
+    if (!waiters.isEmpty() && isStuck()) {
+      failWaiters(new StoreFullException(ledger.stuckText()));
+    }
+  }
+
+  void failWaiters(IOException error) {
+    for (SlotCompletion waiter : waiters) {
+      deliveries.add(() -> waiter.failed(error));
+    }
+    waiters.clear();
+  }
+
+  RamCopy commit(RamSlot given) {
+    Slot slot = (Slot) given;
+    slot.move(Slot.Use.FILLING, Slot.Use.HELD);
+    RamCopy copy = new RamCopy(numbers.take(), slot);
+    copies.put(copy.entry, copy);
+    entryCount++;
+    committedTotal++;
+    return copy;
+  }
+
+  void abandon(RamSlot slot) {
+    freeSlot((Slot) slot, Slot.Use.FILLING);
+  }
+
+  void pin(int entry) {
+    assert !numbers.isFree(entry) : entry;
+    pins.computeIfAbsent(entry, key -> new Pin()).count++;
+  }
+
+  void unpin(int entry) {
+    Pin pin = pins.get(entry);
+    if (pin == null) {
+      throw new IllegalStateException("entry: " + entry + " (expected: pinned)");
+    }
+    if (--pin.count > 0) {
+      return;
+    }
+    pins.remove(entry);
+    RamCopy copy = copies.get(entry);
+    if (pin.released) {
+      drop(entry, copy);
+    } else if (copy != null && copy.state == RamCopy.State.WRITTEN) {
+      forget(copy);
+    }
+    failStuckWaiters();
+  }
+
+  /// The entry's bytes in RAM, which the entry's pin protects, or null if they are on disk.
+  ///
+  /// @throws IllegalStateException if the entry is not pinned
+  @Nullable RamCopy pinnedCopy(int entry) {
+    if (!pins.containsKey(entry)) {
+      throw new IllegalStateException("entry: " + entry + " (expected: pinned)");
+    }
+    return copies.get(entry);
+  }
+
+  int checksum(int entry) {
+    return checksums.get(entry);
+  }
+
+  Tier tierOf(int entry) {
+    RamCopy copy = copies.get(entry);
+    if (copy == null) {
+      return Tier.DISK;
+    }
+    return copy.state == RamCopy.State.RESIDENT ? Tier.RAM : Tier.SPILLING;
+  }
+
+  /// @return the copy that the policy need not know any more
+  @Nullable RamCopy release(int entry) {
+    assert !numbers.isFree(entry) : entry;
+    entryCount--;
+    releasedTotal++;
+    RamCopy copy = copies.get(entry);
+    Pin pin = pins.get(entry);
+    if (pin == null) {
+      drop(entry, copy);
+    } else {
+      pin.released = true;
+      if (copy != null) {
+        copy.released = true;
+        ledger.dequeue(copy);
+        owe(copy);
+      }
+    }
+    return copy;
+  }
+
+  /// @return whether the copy is on its way to disk now; a stale one is not
+  boolean evict(RamCopy copy) {
+    if (copies.get(copy.entry) != copy || copy.state != RamCopy.State.RESIDENT || copy.released) {
+      return false;
+    }
+    ledger.enqueue(copy);
+    spillingCount++;
+    return true;
+  }
+
+  void wrote(RamCopy copy, int checksum) {
+    ledger.wrote(copy);
+    checksums.set(copy.entry, checksum);
+    spilledTotal++;
+    if (pins.containsKey(copy.entry)) {
+      owe(copy);
+    } else if (copy.released) {
+      drop(copy.entry, copy);
+    } else {
+      forget(copy);
+    }
+  }
+
+  void writeFailed(RamCopy copy, IOException error) {
+    ledger.writeFailed(copy, error);
+    if (copy.released) {
+      ledger.dequeue(copy);
+      if (!pins.containsKey(copy.entry)) {
+        drop(copy.entry, copy);
+      }
+    }
+  }
+
+  StoreStatistics statistics() {
+    long unit = config.clusterBytes();
+    return new StoreStatistics(
+        slots.usedCount() * unit,
+        config.ramSlotCount() * unit,
+        spillingCount * unit,
+        ledger.slotCount() * unit,
+        config.scratchSlotCount() * unit,
+        entryCount,
+        committedTotal * unit,
+        spilledTotal * unit,
+        releasedTotal * unit,
+        slotWaitsTotal,
+        ledger.problem());
+  }
+
+  void close() {
+    slots.close();
+  }
+
+  /// The entry is released and nobody has it pinned.
+  private void drop(int entry, @Nullable RamCopy copy) {
+    if (copy == null) {
+      ledger.giveUp(entry);
+      return;
+    }
+    copy.released = true;
+    if (copy.state == RamCopy.State.WRITING) {
+      return; // The end of the write drops it.
+    }
+    ledger.dequeue(copy);
+    forget(copy);
+    if (copy.hasDiskSlot) {
+      ledger.giveUp(entry);
+    } else {
+      numbers.giveBack(entry, 1);
+    }
+  }
+
+  /// The entry is not in RAM any more.
+  private void forget(RamCopy copy) {
+    copies.remove(copy.entry);
+    if (copy.owed) {
+      owedCount--;
+    }
+    if (copy.state != RamCopy.State.RESIDENT) {
+      spillingCount--;
+    }
+    freeSlot(copy.slot, Slot.Use.HELD);
+  }
+
+  private void owe(RamCopy copy) {
+    if (!copy.owed) {
+      copy.owed = true;
+      owedCount++;
+    }
+  }
+
+  /// The slot is for who waits longest, else free.
+  private void freeSlot(Slot slot, Slot.Use from) {
+    slots.giveBack(slot, from);
+    if (waiters.isEmpty()) {
+      return;
+    }
+    Slot given = slots.take();
+    if (given != null) {
+      SlotCompletion waiter = waiters.removeFirst();
+      deliveries.add(() -> waiter.acquired(given));
+    }
+  }
+
+  /// The pins of one entry.
+  private static final class Pin {
+    int count;
+    boolean released;
+  }
+}

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.nbdfleece.cache;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.util.concurrent.Executor;
+import java.util.concurrent.RejectedExecutionException;
+import java.util.concurrent.atomic.AtomicBoolean;
+import org.jspecify.annotations.Nullable;
+
+/// The background task of a store: takes work from the [Source] until there is none, and makes the
+/// deliveries that were queued where they could not be made. At most one runs at a time.
+///
+/// **Threads.** Any thread may call [#want], under any lock, and then [#kick], under none of the
+/// store's.
+final class Spiller {
+  private static final System.Logger LOG = System.getLogger(Spiller.class.getName());
+
+  private final Source source;
+  private final SlotFile file;
+  private final int clusterBytes;
+  private final Executor executor;
+  private final Deliveries deliveries;
+  private final AtomicBoolean scheduled = new AtomicBoolean();
+
+  /// Something came up since the last look for work.
+  private volatile boolean wanted;
+
+  private volatile boolean stopped;
+
+  Spiller(
+      Source source, SlotFile file, int clusterBytes, Executor executor, Deliveries deliveries) {
+    this.source = source;
+    this.file = file;
+    this.clusterBytes = clusterBytes;
+    this.executor = executor;
+    this.deliveries = deliveries;
+  }
+
+  /// Notes that there is something to do.
+  void want() {
+    wanted = true;
+  }
+
+  /// Has the task run if it was wanted.
+  void kick() {
+    if (!wanted || stopped || !scheduled.compareAndSet(false, true)) {
+      return;
+    }
+    try {
+      executor.execute(this::run);
+    } catch (RejectedExecutionException e) {
+      if (!stopped) {
+        throw e;
+      }
+      // Stopped and closed between the look and the call: as if it had not been wanted.
+    }
+  }
+
+  /// The task does not run any more, but for a run that is under way.
+  void stop() {
+    stopped = true;
+  }
+
+  private void run() {
+    do {
+      wanted = false;
+      deliveries.deliver();
+      for (SpillWork work = source.next(); work != null; work = source.next()) {
+        switch (work) {
+          case SpillWork.Write write -> write(write.copy());
+          case SpillWork.Punch punch -> punch(punch);
+        }
+        deliveries.deliver();
+      }
+      deliveries.deliver();
+      scheduled.set(false);
+    } while (wanted && scheduled.compareAndSet(false, true));
+  }
+
+  private void write(RamCopy copy) {
+    ByteBuffer bytes = copy.slot.buffer().duplicate().clear();
+    int checksum = Checksums.of(bytes);
+    file.write(
+        (long) copy.entry * clusterBytes,
+        bytes.clear(),
+        new Completion() {
+          @Override
+          public void succeeded() {
+            source.wrote(copy, checksum);
+            finished();
+          }
+
+          @Override
+          public void failed(IOException error) {
+            LOG.log(System.Logger.Level.DEBUG, "spilling failed", error);
+            source.writeFailed(copy, error);
+            finished();
+          }
+        });
+  }
+
+  private void punch(SpillWork.Punch punch) {
+    file.punch(
+        (long) punch.first() * clusterBytes,
+        (long) punch.count() * clusterBytes,
+        new Completion() {
+          @Override
+          public void succeeded() {
+            source.punched(punch);
+            finished();
+          }
+
+          @Override
+          public void failed(IOException error) {
+            // The space is ours still, and serves the next entry with that number.
+            LOG.log(System.Logger.Level.DEBUG, "punching a hole failed", error);
+            source.punched(punch);
+            finished();
+          }
+        });
+  }
+
+  private void finished() {
+    deliveries.deliver();
+    kick();
+  }
+
+  /// Knows what there is to do, and learns how it went. Each calls [#want] when there is more.
+  interface Source {
+
+    /// The next operation, which then is under way, or null.
+    @Nullable SpillWork next();
+
+    /// @param checksum of the bytes on disk
+    void wrote(RamCopy copy, int checksum);
+
+    /// The copy is still all there is of the entry.
+    void writeFailed(RamCopy copy, IOException error);
+
+    /// The range is free.
+    void punched(SpillWork.Punch punch);
+  }
+}

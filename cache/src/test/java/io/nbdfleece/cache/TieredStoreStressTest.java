@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.nbdfleece.cache;
+
+import static org.awaitility.Awaitility.await;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.nbdfleece.cache.ClusterStore.RamSlot;
+import io.nbdfleece.cache.posix.IoWorkers;
+import io.nbdfleece.cache.posix.Outcome;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Random;
+import java.util.concurrent.ConcurrentLinkedQueue;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/// Real threads and a real scratch file.
+class TieredStoreStressTest {
+  private static final int CLUSTER = 4096;
+  private static final int THREADS = 4;
+  private static final int ROUNDS = 6000;
+
+  /// How many entries a thread keeps.
+  private static final int KEPT = 200;
+
+  @TempDir Path directory;
+  private final IoWorkers workers = new IoWorkers("test-io", 4);
+
+  @AfterEach
+  void closeWorkers() {
+    workers.close();
+  }
+
+  private TieredStore open(int ramSlots, int diskSlots) throws IOException {
+    return TieredStore.open(
+        new StoreConfig(CLUSTER, (long) ramSlots * CLUSTER, directory, (long) diskSlots * CLUSTER),
+        workers);
+  }
+
+  @Test
+  void manyThreadsReadBackWhatTheyPreserved() throws Exception {
+    try (TieredStore store = open(16, 100_000)) {
+      ConcurrentLinkedQueue<Throwable> faults = new ConcurrentLinkedQueue<>();
+      List<Thread> threads = new ArrayList<>();
+      for (int i = 0; i < THREADS; i++) {
+        int seed = i;
+        threads.add(
+            Thread.ofPlatform()
+                .start(
+                    () -> {
+                      try {
+                        preserveAndRead(store, new Random(seed));
+                      } catch (Exception | AssertionError e) {
+                        faults.add(e);
+                      }
+                    }));
+      }
+      for (Thread thread : threads) {
+        thread.join();
+      }
+      assertEquals(List.of(), List.copyOf(faults));
+      await()
+          .atMost(Duration.ofSeconds(30))
+          .untilAsserted(
+              () -> {
+                StoreStatistics figures = store.statistics();
+                assertEquals(0, figures.entries());
+                assertEquals(0, figures.ramBytes());
+                assertEquals(0, figures.diskBytes());
+              });
+      StoreStatistics figures = store.statistics();
+      assertEquals((long) THREADS * ROUNDS * CLUSTER, figures.preservedBytesTotal());
+      assertTrue(figures.spilledBytesTotal() > 0);
+      assertEquals("", figures.problem());
+    }
+  }
+
+  private static void preserveAndRead(TieredStore store, Random random) throws IOException {
+    List<int[]> kept = new ArrayList<>();
+    ByteBuffer target = ByteBuffer.allocateDirect(CLUSTER);
+    for (int i = 0; i < ROUNDS; i++) {
+      SlotOutcome outcome = new SlotOutcome();
+      store.acquire(outcome);
+      RamSlot slot = outcome.slot();
+      int stamp = random.nextInt();
+      ByteBuffer bytes = slot.buffer();
+      while (bytes.hasRemaining()) {
+        bytes.putInt(stamp);
+      }
+      kept.add(new int[] {store.commit(slot), stamp});
+      int[] some = kept.get(random.nextInt(kept.size()));
+      check(store, some[0], some[1], random.nextBoolean() ? CLUSTER : 64, target);
+      if (kept.size() == KEPT) {
+        release(store, kept, 1 + random.nextInt(KEPT));
+      }
+    }
+    release(store, kept, kept.size());
+  }
+
+  private static void check(TieredStore store, int entry, int stamp, int length, ByteBuffer target)
+      throws IOException {
+    store.pin(entry);
+    Outcome done = new Outcome();
+    store.read(entry, 0, target.clear().limit(length), done);
+    done.await();
+    store.unpin(entry);
+    for (int i = 0; i < length; i += Integer.BYTES) {
+      assertEquals(stamp, target.getInt(i));
+    }
+  }
+
+  private static void release(TieredStore store, List<int[]> kept, int count) {
+    int[] entries = new int[count];
+    for (int i = 0; i < count; i++) {
+      entries[i] = kept.removeLast()[0];
+    }
+    store.release(entries, count);
+  }
+
+  @Test
+  void closeWithWorkUnderWayEnds() throws Exception {
+    for (int round = 0; round < 50; round++) {
+      try (TieredStore store = open(16, 1000)) {
+        for (int i = 0; i < 64; i++) {
+          SlotOutcome outcome = new SlotOutcome();
+          store.acquire(outcome);
+          store.commit(outcome.slot());
+        }
+        store.release(new int[] {1, 2, 3, 60, 61}, 5);
+      }
+    }
+  }
+
+  @Test
+  void missingScratchDirectoryIsNamedWithItsOption() {
+    Path missing = directory.resolve("missing");
+    IOException error =
+        assertThrows(
+            IOException.class,
+            () ->
+                TieredStore.open(
+                    new StoreConfig(CLUSTER, 16 * CLUSTER, missing, CLUSTER), workers));
+    assertEquals(
+        "cannot use scratch directory "
+            + missing
+            + ": No such file or directory (ENOENT); create it, or choose another with --scratch",
+        error.getMessage());
+  }
+
+  @Test
+  void storeWithoutDiskTierNeedsNoScratchDirectory() throws IOException {
+    Path missing = directory.resolve("missing");
+    TieredStore.open(new StoreConfig(CLUSTER, 16 * CLUSTER, missing, 0), workers).close();
+  }
+}

@@ -1,0 +1,375 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.nbdfleece.cache;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.nbdfleece.cache.ClusterStore.RamSlot;
+import io.nbdfleece.cache.ClusterStore.Tier;
+import io.nbdfleece.cache.posix.ManualExecutor;
+import io.nbdfleece.cache.posix.Outcome;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Random;
+import org.junit.jupiter.api.Test;
+
+/// The contract of [ClusterStore] one by one, on one thread, with a budget of 16 slots of which
+/// Caffeine may fill 12.
+class TieredStoreTest {
+  private static final int CLUSTER = 4096;
+  private static final int SLOTS = 16;
+  private static final int RESIDENT = 12;
+
+  private final SimulatedSlotFile file = new SimulatedSlotFile(CLUSTER, new Random(1));
+  private final ManualExecutor executor = new ManualExecutor();
+  private TieredStore store = storeWithCap(1000);
+
+  private TieredStore storeWithCap(int clusters) {
+    return new TieredStore(
+        new StoreConfig(CLUSTER, SLOTS * CLUSTER, Path.of("/scratch"), (long) clusters * CLUSTER),
+        file,
+        executor);
+  }
+
+  private RamSlot slot() throws IOException {
+    SlotOutcome outcome = new SlotOutcome();
+    store.acquire(outcome);
+    assertTrue(outcome.isDone(), "acquire waits");
+    return outcome.slot();
+  }
+
+  private SlotOutcome acquire() {
+    SlotOutcome outcome = new SlotOutcome();
+    store.acquire(outcome);
+    return outcome;
+  }
+
+  private int commit(RamSlot slot, int value) {
+    ByteBuffer buffer = slot.buffer();
+    assertEquals(CLUSTER, buffer.remaining());
+    while (buffer.hasRemaining()) {
+      buffer.put((byte) value);
+    }
+    return store.commit(slot);
+  }
+
+  /// Entries 0 and on, each filled with its number.
+  private void commitMany(int count) throws IOException {
+    for (int i = 0; i < count; i++) {
+      assertEquals(i, commit(slot(), i));
+    }
+  }
+
+  /// Lets the spiller do all it can.
+  private void settle() {
+    while (executor.pending() > 0 || file.pendingCount() > 0) {
+      executor.runAll();
+      if (file.pendingCount() > 0) {
+        file.completeOne();
+      }
+    }
+  }
+
+  private byte read(int entry, int offset, int length) throws IOException {
+    ByteBuffer target = ByteBuffer.allocateDirect(length);
+    store.pin(entry);
+    Outcome done = new Outcome();
+    store.read(entry, offset, target, done);
+    settle();
+    store.unpin(entry);
+    done.await();
+    assertFalse(target.hasRemaining());
+    for (int i = 1; i < length; i++) {
+      assertEquals(target.get(0), target.get(i));
+    }
+    return target.get(0);
+  }
+
+  private int entryIn(Tier tier, int count) {
+    for (int i = 0; i < count; i++) {
+      if (store.tierOf(i) == tier) {
+        return i;
+      }
+    }
+    throw new AssertionError("none in " + tier);
+  }
+
+  private void release(int... entries) {
+    store.release(entries, entries.length);
+  }
+
+  @Test
+  void freshEntryIsReadFromRamInsideTheCall() throws IOException {
+    int entry = commit(slot(), 42);
+    store.pin(entry);
+    ByteBuffer target = ByteBuffer.allocateDirect(100);
+    Outcome done = new Outcome();
+    store.read(entry, 4000 - 4, target.limit(50), done);
+    assertTrue(done.isDone());
+    assertEquals(50, target.position());
+    assertEquals(42, target.get(49));
+    assertEquals(Tier.RAM, store.tierOf(entry));
+  }
+
+  @Test
+  void whatRamCannotHoldIsReadFromDisk() throws IOException {
+    commitMany(SLOTS - 1);
+    settle();
+    int spilled = entryIn(Tier.DISK, SLOTS - 1);
+    assertEquals(spilled, read(spilled, 0, CLUSTER));
+    assertEquals(spilled, read(spilled, 1000, 7));
+    assertEquals(0, read(0, 4095, 1));
+    assertEquals((SLOTS - 1 - RESIDENT) * CLUSTER, store.statistics().diskBytes());
+    assertEquals(RESIDENT * CLUSTER, store.statistics().ramBytes());
+  }
+
+  @Test
+  void lowestFreeNumberIsUsedFirst() throws IOException {
+    commitMany(5);
+    release(3, 1);
+    assertEquals(1, commit(slot(), 0));
+    assertEquals(3, commit(slot(), 0));
+    assertEquals(5, commit(slot(), 0));
+  }
+
+  @Test
+  void numberOfADiskEntryIsReusedOnlyWhenItsHoleIsPunched() throws IOException {
+    commitMany(SLOTS - 1);
+    settle();
+    int spilled = entryIn(Tier.DISK, SLOTS - 1);
+    release(spilled);
+    assertEquals(SLOTS - 1, commit(slot(), 0));
+    settle();
+    assertEquals(spilled, commit(slot(), 0));
+  }
+
+  @Test
+  void pinnedEntryOutlivesItsRelease() throws IOException {
+    int entry = commit(slot(), 9);
+    store.pin(entry);
+    store.pin(entry);
+    release(entry);
+    assertEquals(0, store.statistics().entries());
+    assertEquals(9, read(entry, 0, CLUSTER));
+    store.unpin(entry);
+    assertEquals(1, commit(slot(), 0), "the number is not free yet");
+    store.unpin(entry);
+    assertEquals(0, commit(slot(), 0));
+  }
+
+  @Test
+  void entryReleasedDuringItsWriteIsDroppedAfterIt() throws IOException {
+    commitMany(RESIDENT + 1);
+    executor.runAll();
+    assertEquals(1, file.pendingCount());
+    int writing = entryIn(Tier.SPILLING, RESIDENT + 1);
+    release(writing);
+    assertEquals((RESIDENT + 1) * CLUSTER, store.statistics().ramBytes());
+    settle();
+    assertEquals(RESIDENT * CLUSTER, store.statistics().ramBytes());
+    assertEquals(0, file.clusterCount());
+    assertEquals(0, store.statistics().diskBytes());
+  }
+
+  @Test
+  void readerKeepsTheRamSlotOfAWrittenEntry() throws IOException {
+    commitMany(RESIDENT + 1);
+    executor.runAll();
+    int writing = entryIn(Tier.SPILLING, RESIDENT + 1);
+    store.pin(writing);
+    settle();
+    assertEquals(Tier.SPILLING, store.tierOf(writing));
+    assertEquals(CLUSTER, store.statistics().spillingBytes());
+    store.unpin(writing);
+    assertEquals(Tier.DISK, store.tierOf(writing));
+    assertEquals(0, store.statistics().spillingBytes());
+  }
+
+  @Test
+  void acquiresWaitInOrderWhileTheTierIsBusy() throws IOException {
+    commitMany(SLOTS);
+    SlotOutcome first = acquire();
+    SlotOutcome second = acquire();
+    assertFalse(first.isDone());
+    assertEquals(2, store.statistics().slotWaitsTotal());
+    executor.runAll();
+    file.completeOne();
+    assertTrue(first.isDone());
+    assertFalse(second.isDone());
+    settle();
+    assertTrue(second.isDone());
+  }
+
+  @Test
+  void abandonedSlotGoesToWhoWaits() throws IOException {
+    List<RamSlot> filling = new ArrayList<>();
+    for (int i = 0; i < SLOTS; i++) {
+      filling.add(slot());
+    }
+    SlotOutcome waiter = acquire();
+    assertFalse(waiter.isDone());
+    store.abandon(filling.removeLast());
+    assertTrue(waiter.isDone());
+  }
+
+  @Test
+  void unpinTellsNobodyItself() throws IOException {
+    commitMany(SLOTS);
+    executor.runAll();
+    int writing = entryIn(Tier.SPILLING, SLOTS);
+    for (int i = 0; i < SLOTS; i++) {
+      store.pin(i);
+    }
+    settle();
+    SlotOutcome waiter = acquire();
+    store.unpin(writing);
+    assertFalse(waiter.isDone());
+    executor.runAll();
+    assertTrue(waiter.isDone());
+  }
+
+  @Test
+  void reachedCapRefusesWithTheOptionToRaise() throws IOException {
+    store = storeWithCap(2);
+    commitMany(SLOTS);
+    settle();
+    commit(slot(), 0);
+    commit(slot(), 0);
+    settle();
+    SlotOutcome refused = acquire();
+    assertTrue(refused.isDone());
+    assertEquals(
+        "scratch directory /scratch is full: 8 KiB of 8 KiB used (limit --scratch-limit); release"
+            + " a snapshot or start the server with a larger --scratch-limit",
+        assertThrows(StoreFullException.class, refused::slot).getMessage());
+    assertEquals(2 * CLUSTER, store.statistics().diskBytes());
+    for (int i = 0; i < SLOTS; i++) {
+      assertEquals(i, read(i, 0, CLUSTER));
+    }
+  }
+
+  @Test
+  void releasedDiskSpaceLetsParkedEntriesGoOn() throws IOException {
+    store = storeWithCap(2);
+    commitMany(SLOTS);
+    settle();
+    assertFalse(store.statistics().problem().isEmpty());
+    release(entryIn(Tier.DISK, SLOTS));
+    settle();
+    assertEquals((SLOTS - 3) * CLUSTER, store.statistics().ramBytes());
+    assertEquals(2 * CLUSTER, store.statistics().diskBytes());
+  }
+
+  @Test
+  void failedWriteFailsTheWaitersAndKeepsTheEntry() throws IOException {
+    commitMany(SLOTS);
+    SlotOutcome waiter = acquire();
+    file.writeFailurePercent = 100;
+    settle();
+    String text = assertThrows(StoreFullException.class, waiter::slot).toString();
+    assertTrue(text.contains("cannot write to scratch directory /scratch: "), text);
+    assertTrue(text.contains("(ENOSPC)") || text.contains("(EIO)"), text);
+    assertTrue(acquire().isDone());
+    assertTrue(text.endsWith(store.statistics().problem()), text);
+    for (int i = 0; i < SLOTS; i++) {
+      assertEquals(i, read(i, 0, CLUSTER));
+    }
+  }
+
+  @Test
+  void parkedEntriesAreWrittenWhenRetried() throws IOException {
+    file.writeFailurePercent = 100;
+    commitMany(SLOTS);
+    settle();
+    store.retryParked();
+    settle();
+    assertEquals(SLOTS * CLUSTER, store.statistics().ramBytes());
+    file.writeFailurePercent = 0;
+    store.retryParked();
+    settle();
+    assertEquals(RESIDENT * CLUSTER, store.statistics().ramBytes());
+    assertEquals("", store.statistics().problem());
+    assertTrue(acquire().isDone());
+    for (int i = 0; i < SLOTS; i++) {
+      assertEquals(i, read(i, 0, CLUSTER));
+    }
+  }
+
+  @Test
+  void storeWithoutDiskTierUsesAllOfItsRamAndThenRefuses() throws IOException {
+    store = storeWithCap(0);
+    commitMany(SLOTS);
+    SlotOutcome refused = acquire();
+    String text = assertThrows(StoreFullException.class, refused::slot).toString();
+    assertTrue(text.contains("64 KiB of 64 KiB used (limit --ram)"), text);
+    assertEquals(0, executor.pending());
+    release(7);
+    assertEquals(7, commit(slot(), 1));
+  }
+
+  @Test
+  void flippedBitOnDiskFailsTheReadAndNothingElse() throws IOException {
+    commitMany(SLOTS - 1);
+    settle();
+    int spilled = entryIn(Tier.DISK, SLOTS - 1);
+    assertTrue(file.damage((long) spilled * CLUSTER));
+    IOException whole = assertThrows(IOException.class, () -> read(spilled, 0, CLUSTER));
+    assertTrue(whole.toString().contains("damaged in the scratch file"), whole.toString());
+    assertThrows(IOException.class, () -> read(spilled, 5, 1));
+    for (int i = 0; i < SLOTS - 1; i++) {
+      if (i != spilled) {
+        assertEquals(i, read(i, 0, CLUSTER));
+      }
+    }
+  }
+
+  @Test
+  void misuseIsRefused() throws IOException {
+    RamSlot slot = slot();
+    int entry = commit(slot, 1);
+    assertThrows(IllegalStateException.class, () -> store.commit(slot));
+    assertThrows(IllegalStateException.class, () -> store.abandon(slot));
+    assertThrows(IllegalStateException.class, () -> store.unpin(entry));
+    ByteBuffer target = ByteBuffer.allocateDirect(2);
+    assertThrows(IllegalStateException.class, () -> store.read(entry, 0, target, new Outcome()));
+    store.pin(entry);
+    assertThrows(
+        IllegalArgumentException.class,
+        () -> store.read(entry, CLUSTER - 1, target, new Outcome()));
+  }
+
+  @Test
+  void closeFailsWhoWaitsAndWhoComesLater() throws IOException {
+    List<RamSlot> filling = new ArrayList<>();
+    for (int i = 0; i < SLOTS; i++) {
+      filling.add(slot());
+    }
+    SlotOutcome waiter = acquire();
+    store.close();
+    assertThrows(IOException.class, waiter::slot);
+    assertThrows(IOException.class, acquire()::slot);
+    assertTrue(file.closed);
+    assertEquals(SLOTS, filling.size());
+  }
+
+  @Test
+  void statisticsCountBytes() throws IOException {
+    commitMany(SLOTS);
+    settle();
+    release(0, 1);
+    settle();
+    StoreStatistics figures = store.statistics();
+    assertEquals(14, figures.entries());
+    assertEquals(16 * CLUSTER, figures.preservedBytesTotal());
+    assertEquals(4 * CLUSTER, figures.spilledBytesTotal());
+    assertEquals(2 * CLUSTER, figures.releasedBytesTotal());
+    assertEquals(14 * CLUSTER, figures.ramBytes() + figures.diskBytes());
+    assertEquals(SLOTS * CLUSTER, figures.ramBytesMax());
+    assertEquals(1000 * CLUSTER, figures.diskBytesMax());
+  }
+}

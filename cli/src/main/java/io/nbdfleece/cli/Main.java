@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.nbdfleece.cli;
+
+import io.nbdfleece.cli.base.ByteSize;
+import io.nbdfleece.cli.base.ExitCode;
+import io.nbdfleece.cli.base.Messages;
+import java.io.PrintWriter;
+import java.util.Arrays;
+import java.util.List;
+import picocli.CommandLine;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.UnmatchedArgumentException;
+
+/// The process: parse, run, report, exit.
+public final class Main {
+  private Main() {}
+
+  /// Ends the process with the exit code of the command.
+  public static void main(String[] arguments) {
+    System.exit(run(arguments));
+  }
+
+  /// Runs one command and returns its exit code. Everything it prints goes to `System.out` and
+  /// `System.err`.
+  static int run(String... arguments) {
+    CommandLine commands = commands();
+    commands.setParameterExceptionHandler(Main::wrongArguments);
+    commands.setExecutionExceptionHandler(
+        (error, command, parsed) -> ErrorReport.print(error, wantsJson(List.of(arguments))));
+    return commands.execute(arguments);
+  }
+
+  /// All commands, ready to parse.
+  static CommandLine commands() {
+    CommandLine commands = new CommandLine(new NbdfleeceCommand());
+    commands.registerConverter(ByteSize.class, Main::size);
+    commands.setCaseInsensitiveEnumValuesAllowed(true);
+    commands.setUsageHelpWidth(100);
+    commands.setUsageHelpLongOptionsMaxWidth(28);
+    return commands;
+  }
+
+  private static ByteSize size(String text) {
+    try {
+      return ByteSize.parse(text);
+    } catch (IllegalArgumentException e) {
+      throw new CommandLine.TypeConversionException(Messages.of(e));
+    }
+  }
+
+  private static int wrongArguments(ParameterException error, String[] arguments) {
+    String command = error.getCommandLine().getCommandSpec().qualifiedName();
+    StringBuilder message = new StringBuilder(decapitalised(Messages.of(error)));
+    PrintWriter suggestions = new PrintWriter(java.io.Writer.nullWriter());
+    if (error instanceof UnmatchedArgumentException unmatched
+        && UnmatchedArgumentException.printSuggestions(error, suggestions)
+        && !unmatched.getSuggestions().isEmpty()) {
+      message.append(" (did you mean ").append(unmatched.getSuggestions().get(0)).append("?)");
+    }
+    message.append(": see `").append(command).append(" --help`");
+    return ErrorReport.print(
+        ExitCode.USAGE, message.toString(), wantsJson(Arrays.asList(arguments)));
+  }
+
+  private static boolean wantsJson(List<String> arguments) {
+    int end = arguments.indexOf("--");
+    return (end < 0 ? arguments : arguments.subList(0, end)).contains("--json");
+  }
+
+  private static String decapitalised(String text) {
+    return text.isEmpty() ? text : Character.toLowerCase(text.charAt(0)) + text.substring(1);
+  }
+}

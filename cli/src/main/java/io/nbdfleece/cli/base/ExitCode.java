@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.nbdfleece.cli.base;
+
+/// How the process ends. Scripts rely on the numbers: they never change their meaning, and an
+/// unknown number is a failure.
+public enum ExitCode {
+  OK(0, "ok"),
+  FAILED(1, "failed"),
+  SNAPSHOT_BROKEN(3, "the snapshot broke while it was pulled"),
+  NOT_FOUND(10, "no such disk, export, snapshot or file"),
+  BUSY(11, "in use: disk locked, name, port, socket or target file taken"),
+  USAGE(64, "wrong arguments"),
+  UNREACHABLE(69, "server not reachable, or no JDK 25"),
+  INTERRUPTED(130, "interrupted");
+
+  private final int number;
+  private final String meaning;
+
+  ExitCode(int number, String meaning) {
+    this.number = number;
+    this.meaning = meaning;
+  }
+
+  /// What the shell sees.
+  public int number() {
+    return number;
+  }
+
+  /// For `--help`.
+  public String meaning() {
+    return meaning;
+  }
+
+  /// The code of that number; [#FAILED] for a number that has none.
+  public static ExitCode ofNumber(int number) {
+    for (ExitCode code : values()) {
+      if (code.number == number) {
+        return code;
+      }
+    }
+    return FAILED;
+  }
+}

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.nbdfleece.cli.control;
+
+import io.nbdfleece.cli.base.Json;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.node.ArrayNode;
+
+/// `x-nbdfleece-query-snapshots`: all snapshots, oldest first.
+final class QuerySnapshots implements QmpCommand {
+  @Override
+  public String name() {
+    return "x-nbdfleece-query-snapshots";
+  }
+
+  @Override
+  public JsonNode execute(QmpArguments arguments, ControlTarget target) {
+    ArrayNode list = Json.array();
+    target.snapshots().forEach(status -> list.add(SnapshotJson.of(status, target)));
+    return list;
+  }
+}

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.nbdfleece.cli.control;
+
+import io.nbdfleece.cli.base.CommandFailure;
+import io.nbdfleece.cli.base.ExitCode;
+import java.io.IOException;
+import java.net.StandardProtocolFamily;
+import java.net.UnixDomainSocketAddress;
+import java.nio.channels.ServerSocketChannel;
+import java.nio.channels.SocketChannel;
+import java.nio.file.FileAlreadyExistsException;
+import java.nio.file.Files;
+import java.nio.file.LinkOption;
+import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
+
+/// A listening Unix socket that only its owner can connect to, at no moment anybody else.
+///
+/// The file mode of a socket comes from the umask, and changing it afterwards leaves a gap. So it
+/// is bound inside a private directory beside its place, gets its mode there, and is linked to its
+/// place when it is ready. A link, other than a rename, never replaces somebody else's file.
+final class UnixSocket implements AutoCloseable {
+  private final ServerSocketChannel channel;
+  private final Path path;
+
+  private UnixSocket(ServerSocketChannel channel, Path path) {
+    this.channel = channel;
+    this.path = path;
+  }
+
+  /// Listens at `path`, mode 0600. A socket that nobody listens on is replaced.
+  static UnixSocket listen(Path path) throws IOException {
+    removeStale(path);
+    Path directory = path.toAbsolutePath().getParent();
+    if (directory == null || !Files.isDirectory(directory)) {
+      throw new CommandFailure(
+          ExitCode.NOT_FOUND,
+          "control socket, " + path + ": no such directory: create it, or give --qmp PATH");
+    }
+    Path nest;
+    try {
+      nest = Files.createTempDirectory(directory, ".q");
+    } catch (IOException e) {
+      throw new CommandFailure(
+          ExitCode.FAILED,
+          "control socket, "
+              + path
+              + ": cannot create it ("
+              + e.getMessage()
+              + "): give a place you may write to with --qmp PATH",
+          e);
+    }
+    ServerSocketChannel channel = ServerSocketChannel.open(StandardProtocolFamily.UNIX);
+    try {
+      Path bound = nest.resolve("s");
+      try {
+        channel.bind(UnixDomainSocketAddress.of(bound));
+        Files.setPosixFilePermissions(bound, PosixFilePermissions.fromString("rw-------"));
+        Files.createLink(path, bound);
+      } catch (FileAlreadyExistsException e) {
+        throw taken(path);
+      } catch (IOException e) {
+        throw new CommandFailure(
+            ExitCode.FAILED,
+            "control socket, " + path + ": " + e.getMessage() + ": give another --qmp PATH",
+            e);
+      } finally {
+        Files.deleteIfExists(bound);
+        Files.deleteIfExists(nest);
+      }
+      return new UnixSocket(channel, path);
+    } catch (IOException e) {
+      channel.close();
+      throw e;
+    }
+  }
+
+  SocketChannel accept() throws IOException {
+    return channel.accept();
+  }
+
+  boolean isOpen() {
+    return channel.isOpen();
+  }
+
+  /// Ends listening and removes the file.
+  @Override
+  public void close() throws IOException {
+    if (channel.isOpen()) {
+      channel.close();
+      Files.deleteIfExists(path);
+    }
+  }
+
+  private static void removeStale(Path path) throws IOException {
+    if (!Files.exists(path, LinkOption.NOFOLLOW_LINKS)) {
+      return;
+    }
+    if (!Files.readAttributes(
+            path, java.nio.file.attribute.BasicFileAttributes.class, LinkOption.NOFOLLOW_LINKS)
+        .isOther()) {
+      throw new CommandFailure(
+          ExitCode.BUSY,
+          "control socket, " + path + ": a file that is no socket is there: give --qmp PATH");
+    }
+    try (SocketChannel _ = SocketChannel.open(UnixDomainSocketAddress.of(path))) {
+      throw taken(path);
+    } catch (CommandFailure e) {
+      throw e;
+    } catch (IOException refused) {
+      // Nobody listens: its server was killed before it could remove the file.
+      Files.deleteIfExists(path);
+    }
+  }
+
+  private static CommandFailure taken(Path path) {
+    return new CommandFailure(
+        ExitCode.BUSY,
+        "control socket, "
+            + path
+            + ": another nbdfleece serve uses it: give this one its own with --qmp PATH");
+  }
+}

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.nbdfleece.cli.pull;
+
+import io.nbdfleece.cli.base.ByteSize;
+import io.nbdfleece.cli.base.Durations;
+
+/// What a pull did.
+///
+/// @param label what was pulled
+/// @param totalBytes size of the export
+/// @param dataBytes read from the server; the rest was known to be zero
+/// @param nanos how long it took, making it durable included
+public record PullSummary(
+    String label, String file, long totalBytes, long dataBytes, long nanos, int connections) {
+
+  /// Bytes of the export that were known to be zero and not read.
+  public long zeroBytes() {
+    return totalBytes - dataBytes;
+  }
+
+  /// `10.0 GiB (3.1 GiB data, 6.9 GiB zero) in 4.0 s, 794 MiB/s`.
+  @Override
+  public String toString() {
+    return ByteSize.format(totalBytes)
+        + " ("
+        + ByteSize.format(dataBytes)
+        + " data, "
+        + ByteSize.format(zeroBytes())
+        + " zero) in "
+        + Durations.format(nanos)
+        + ", "
+        + ByteSize.formatRate(dataBytes * 1e9 / Math.max(1, nanos));
+  }
+}

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.nbdfleece.cli.pull;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+
+/// Where a pull writes. Used by one thread, except [#discard].
+public interface PullTarget {
+
+  /// Whether [#data] and [#zeroes] must come in order of offset without gaps.
+  boolean isSequential();
+
+  /// Takes `data` from position to limit.
+  void data(long offsetBytes, ByteBuffer data) throws IOException;
+
+  /// The range is zero.
+  void zeroes(long offsetBytes, long lengthBytes) throws IOException;
+
+  /// All has come: makes it durable unless told not to, and shows it under its name.
+  void finish(Sync sync) throws IOException;
+
+  /// Gives up and removes what was written, unless [#finish] has succeeded. Any thread; again and
+  /// again does nothing more.
+  void discard();
+
+  /// For messages.
+  String name();
+
+  /// Whether the end waits for stable storage.
+  enum Sync {
+    FSYNC,
+    NONE
+  }
+}

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.nbdfleece.cli.serve;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+
+/// A file with our process id, there while the server is ready. It appears complete: who sees it
+/// can read it.
+final class PidFile implements AutoCloseable {
+  private final Path path;
+
+  private PidFile(Path path) {
+    this.path = path;
+  }
+
+  static PidFile write(Path path) throws IOException {
+    Path directory = path.toAbsolutePath().getParent();
+    Path fresh = Files.createTempFile(directory, ".pid", "");
+    try {
+      Files.writeString(fresh, ProcessHandle.current().pid() + "\n");
+      Files.move(fresh, path, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+    } catch (IOException e) {
+      Files.deleteIfExists(fresh);
+      throw e;
+    }
+    return new PidFile(path);
+  }
+
+  @Override
+  public void close() throws IOException {
+    Files.deleteIfExists(path);
+  }
+}

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.nbdfleece.cli.serve;
+
+import io.nbdfleece.cli.base.ByteSize;
+import io.nbdfleece.cli.control.ControlTarget;
+import io.nbdfleece.fleecing.Disk;
+import java.io.PrintStream;
+
+/// What `serve` prints when clients can connect.
+final class ReadyLines implements ServeProcess.ReadyReport {
+  private final PrintStream out;
+
+  ReadyLines(PrintStream out) {
+    this.out = out;
+  }
+
+  @Override
+  public void ready(ControlTarget target, ServeOptions options, long scratchBytesMax) {
+    int width = target.disks().stream().mapToInt(d -> d.config().name().length()).max().orElse(0);
+    for (Disk disk : target.disks()) {
+      String name = disk.config().name();
+      for (String uri : target.uris(name)) {
+        out.println(name + " ".repeat(width - name.length()) + "  " + uri);
+      }
+    }
+    out.println("control socket  " + options.control().path());
+    out.println(
+        "preserved data  "
+            + ByteSize.format(options.ramBytes())
+            + " RAM, then at most "
+            + ByteSize.format(scratchBytesMax)
+            + " in "
+            + options.scratchDirectory());
+    out.flush();
+  }
+}

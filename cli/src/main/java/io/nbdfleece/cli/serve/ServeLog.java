@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.nbdfleece.cli.serve;
+
+import java.time.ZoneId;
+import java.time.format.DateTimeFormatter;
+import java.time.temporal.ChronoUnit;
+import java.util.logging.ConsoleHandler;
+import java.util.logging.Formatter;
+import java.util.logging.Handler;
+import java.util.logging.Level;
+import java.util.logging.LogManager;
+import java.util.logging.LogRecord;
+import java.util.logging.Logger;
+
+/// The log: standard error, one line per event, no stack traces. Under systemd each line carries
+/// its priority (sd-daemon(3)) and leaves the time to the journal.
+final class ServeLog extends Formatter {
+  private static final DateTimeFormatter TIME = DateTimeFormatter.ISO_OFFSET_DATE_TIME;
+
+  private final boolean journal;
+  private final boolean traces;
+
+  ServeLog(boolean journal, boolean traces) {
+    this.journal = journal;
+    this.traces = traces;
+  }
+
+  /// Sets up `java.util.logging`, where the loggers of all libraries end.
+  static void install() {
+    boolean debug = System.getenv("NBDFLEECE_DEBUG") != null;
+    LogManager.getLogManager().reset();
+    Handler handler = new ConsoleHandler();
+    handler.setFormatter(new ServeLog(System.getenv("JOURNAL_STREAM") != null, debug));
+    handler.setLevel(Level.ALL);
+    Logger root = Logger.getLogger("");
+    root.addHandler(handler);
+    root.setLevel(debug ? Level.FINE : Level.INFO);
+  }
+
+  @Override
+  public String format(LogRecord event) {
+    StringBuilder line = new StringBuilder();
+    if (journal) {
+      line.append('<').append(priority(event.getLevel())).append('>');
+    } else {
+      line.append(
+              TIME.format(
+                  event.getInstant().truncatedTo(ChronoUnit.MILLIS).atZone(ZoneId.systemDefault())))
+          .append(' ')
+          .append(event.getLevel().getName())
+          .append(' ');
+    }
+    line.append(oneLine(formatMessage(event)));
+    for (Throwable e = event.getThrown(); e != null; e = e.getCause()) {
+      line.append(": ").append(oneLine(String.valueOf(e)));
+      if (traces) {
+        for (StackTraceElement frame : e.getStackTrace()) {
+          line.append("\n    at ").append(frame);
+        }
+      }
+    }
+    return line.append('\n').toString();
+  }
+
+  private static int priority(Level level) {
+    if (level.intValue() >= Level.SEVERE.intValue()) {
+      return 3;
+    }
+    if (level.intValue() >= Level.WARNING.intValue()) {
+      return 4;
+    }
+    return level.intValue() >= Level.INFO.intValue() ? 6 : 7;
+  }
+
+  // What a peer sends must not be able to forge a line or move the cursor.
+  private static String oneLine(String text) {
+    StringBuilder line = new StringBuilder(text.length());
+    text.chars().forEach(c -> line.append(Character.isISOControl(c) ? '?' : (char) c));
+    return line.toString();
+  }
+}

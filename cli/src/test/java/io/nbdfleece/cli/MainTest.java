@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.nbdfleece.cli;
+
+import static java.nio.charset.StandardCharsets.UTF_8;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.nbdfleece.cli.base.ExitCode;
+import io.nbdfleece.cli.base.Json;
+import io.nbdfleece.cli.control.FakeTarget;
+import io.nbdfleece.cli.control.QmpLimits;
+import io.nbdfleece.cli.control.QmpServer;
+import java.io.ByteArrayOutputStream;
+import java.io.PrintStream;
+import java.nio.file.Path;
+import java.util.List;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+import tools.jackson.databind.JsonNode;
+
+/// What a person or a script sees: text and exit codes.
+@Timeout(60)
+final class MainTest {
+  private final PrintStream stdout = System.out;
+  private final PrintStream stderr = System.err;
+  private final ByteArrayOutputStream out = new ByteArrayOutputStream();
+  private final ByteArrayOutputStream err = new ByteArrayOutputStream();
+
+  @TempDir Path directory = Path.of("");
+
+  @BeforeEach
+  void capture() {
+    System.setOut(new PrintStream(out, true, UTF_8));
+    System.setErr(new PrintStream(err, true, UTF_8));
+  }
+
+  @AfterEach
+  void restore() {
+    System.setOut(stdout);
+    System.setErr(stderr);
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "",
+        "sevre",
+        "serve",
+        "serve --port=x disk.img",
+        "serve --port 70000 disk.img",
+        "serve --ram 1X disk.img",
+        "serve --on-cbw-error never disk.img",
+        "serve --ipaddr 0.0.0.0 disk.img",
+        "serve --bogus",
+        "release",
+        "pull",
+        "pull x",
+        "pull ftp://x y",
+        "pull -C 0 nbd://x y",
+        "pull --progress=fancy nbd://x y",
+        "snapshot --discard --read-once",
+        "list extra"
+      })
+  void wrongArgumentsAreAUsageErrorInOneLine(String arguments) {
+    assertEquals(64, run(split(arguments)), err());
+    assertTrue(err().startsWith("nbdfleece: "), err());
+    assertEquals(1, err().lines().count(), err());
+    assertEquals("", out());
+  }
+
+  @Test
+  void aTypingMistakeGetsASuggestion() {
+    run("serve", "--pork", "1", "x");
+    assertTrue(err().contains("--port"), err());
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"snapshot", "release x", "list", "status"})
+  void withoutServerACommandSaysHowToStartOne(String command) {
+    assertEquals(69, run(split(command + " --qmp " + directory.resolve("none.sock"))));
+    assertTrue(err().contains("nbdfleece serve"), err());
+    assertTrue(err().contains("none.sock"), err());
+  }
+
+  @Test
+  void errorsAreJsonWhenAsked() {
+    assertEquals(69, run("list", "--json", "--qmp", directory.resolve("none").toString()));
+    JsonNode error = Json.parse(err().getBytes(UTF_8));
+    assertEquals("exit_error", error.path("message_type").asString());
+    assertEquals(69, error.path("code").asInt());
+    err.reset();
+    assertEquals(64, run("release", "--json"));
+    assertEquals(64, Json.parse(err().getBytes(UTF_8)).path("code").asInt());
+  }
+
+  @Test
+  void helpListsTheExitCodesThatThereAre() {
+    assertEquals(0, run("--help"));
+    for (ExitCode code : ExitCode.values()) {
+      String line = String.format("%5d  %s", code.number(), code.meaning());
+      assertTrue(out().contains(line), line);
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {"serve", "snapshot", "release", "list", "status", "pull", "demo", "version"})
+  void everyCommandHasHelp(String command) {
+    assertEquals(0, run(command, "--help"), err());
+    assertTrue(out().startsWith("Usage: nbdfleece " + command), out());
+    assertTrue(out().contains("--json"), out());
+    assertTrue(out().lines().allMatch(line -> line.length() <= 100), out());
+  }
+
+  @Test
+  void aMissingDiskIsNotFound() {
+    assertEquals(10, run("pull", "nbd://127.0.0.1:1/x", directory + "/no/such/file"), err());
+  }
+
+  @Test
+  void snapshotPrintsAUriPerDiskAndTheFreeze() throws Exception {
+    try (QmpServer _ = server()) {
+      assertEquals(0, run("snapshot", "vda", "vdb", "--name", "nightly", "--qmp", socket()), err());
+    }
+    assertEquals(
+        List.of(
+            "vda  nbd+unix:///vda@nightly?socket=/run/nbd.sock",
+            "vdb  nbd+unix:///vdb@nightly?socket=/run/nbd.sock",
+            "snapshot \"nightly\" of 2 disks: writes were held for 1.3 ms"),
+        out().lines().toList());
+  }
+
+  @Test
+  void snapshotAsJsonHasWhatAScriptNeeds() throws Exception {
+    try (QmpServer _ = server()) {
+      assertEquals(0, run("snapshot", "--json", "--read-once", "--qmp", socket()), err());
+    }
+    JsonNode document = Json.parse(out().getBytes(UTF_8));
+    assertEquals("read-once", document.path("access").asString());
+    assertEquals(
+        "nbd+unix:///vdb@snap-1?socket=/run/nbd.sock",
+        document.path("disks").path(1).path("uris").path(0).asString());
+    assertEquals(1_300_000, document.path("freeze_nanos").asLong());
+  }
+
+  @Test
+  void codesTellWhatIsMissingAndWhatIsTaken() throws Exception {
+    try (QmpServer _ = server()) {
+      assertEquals(10, run("snapshot", "vdz", "--qmp", socket()));
+      assertEquals(10, run("release", "nightly", "--qmp", socket()));
+      assertEquals(0, run("snapshot", "--name", "nightly", "--qmp", socket()));
+      assertEquals(11, run("snapshot", "--name", "nightly", "--qmp", socket()));
+      assertEquals(0, run("release", "nightly", "--qmp", socket()));
+    }
+  }
+
+  @Test
+  void listShowsDisksAndSnapshots() throws Exception {
+    try (QmpServer _ = server()) {
+      assertEquals(0, run("snapshot", "vda", "--name", "n", "--qmp", socket()));
+      out.reset();
+      assertEquals(0, run("list", "--qmp", socket()));
+    }
+    List<String> lines = out().lines().toList();
+    assertEquals(4, lines.size(), out());
+    assertTrue(lines.get(0).startsWith("EXPORT"), out());
+    assertTrue(lines.get(3).startsWith("vda@n   10.0 GiB  frozen "), out());
+  }
+
+  @Test
+  void statusShowsTiersAndWhatWritesPaid() throws Exception {
+    try (QmpServer _ = server()) {
+      assertEquals(0, run("snapshot", "vda", "--name", "n", "--qmp", socket()));
+      out.reset();
+      assertEquals(0, run("status", "--qmp", socket()));
+    }
+    for (String part :
+        List.of(
+            "1,900 had to preserve first: mean 142 µs, longest 3.1 ms",
+            "vda@n  preserved 120.0 MiB (RAM 64.0 MiB, disk 56.0 MiB)",
+            "RAM    25.0%  64.0/256.0 MiB",
+            "disk    0.3%  0.1/20.0 GiB  /var/tmp")) {
+      assertTrue(out().contains(part), part + " in\n" + out());
+    }
+    assertFalse(out().contains("null"), out());
+  }
+
+  private QmpServer server() throws java.io.IOException {
+    return QmpServer.start(Path.of(socket()), new FakeTarget(), QmpLimits.defaults());
+  }
+
+  private String socket() {
+    return directory.resolve("qmp.sock").toString();
+  }
+
+  private static int run(String... arguments) {
+    return Main.run(arguments);
+  }
+
+  private static String[] split(String arguments) {
+    return arguments.isEmpty() ? new String[0] : arguments.split(" ", -1);
+  }
+
+  private String out() {
+    return out.toString(UTF_8);
+  }
+
+  private String err() {
+    return err.toString(UTF_8);
+  }
+}

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.nbdfleece.cli.base;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+final class DurationsTest {
+  @ParameterizedTest
+  @CsvSource({
+    "840, 840 ns",
+    "98000, 98 µs",
+    "1340000, 1.3 ms",
+    "2400000000, 2.4 s",
+    "200000000000, 3 min 20 s",
+    "7500000000000, 2 h 5 min"
+  })
+  void durationsAreShownInTheirUnit(long nanos, String text) {
+    assertEquals(text, Durations.format(nanos));
+  }
+
+  @ParameterizedTest
+  @CsvSource({"7, 0:07", "750, 12:30", "3723, 1:02:03"})
+  void timeLeftLooksLikeAClock(long seconds, String text) {
+    assertEquals(text, Durations.clock(seconds));
+  }
+}

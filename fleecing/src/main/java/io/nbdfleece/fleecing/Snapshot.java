@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.nbdfleece.fleecing;
+
+import io.nbdfleece.fleecing.hook.SnapshotView;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.List;
+import java.util.Optional;
+import java.util.concurrent.atomic.AtomicInteger;
+
+/// A named snapshot of one disk or several, taken at one instant. Any thread.
+public final class Snapshot {
+  private final String name;
+  private final Instant created;
+  private final Duration freezeTime;
+  private final SnapshotRequest request;
+  private final List<Part> parts;
+
+  Snapshot(
+      String name,
+      Instant created,
+      Duration freezeTime,
+      SnapshotRequest request,
+      List<Part> parts) {
+    this.name = name;
+    this.created = created;
+    this.freezeTime = freezeTime;
+    this.request = request;
+    this.parts = List.copyOf(parts);
+  }
+
+  public String name() {
+    return name;
+  }
+
+  /// Its disks.
+  public List<Part> parts() {
+    return parts;
+  }
+
+  /// The view of one disk, if the snapshot has it.
+  public Optional<Part> part(String disk) {
+    return parts.stream().filter(part -> part.disk().config().name().equals(disk)).findFirst();
+  }
+
+  SnapshotStatus status() {
+    return new SnapshotStatus(
+        name,
+        created,
+        freezeTime,
+        request.access(),
+        request.onCbwError(),
+        parts.stream().map(part -> part.status(name)).toList());
+  }
+
+  /// One disk's view and who reads it.
+  ///
+  /// @param clients connections that have it open; whoever serves it counts them
+  public record Part(ServedDisk disk, SnapshotView view, AtomicInteger clients) {
+
+    private SnapshotStatus.PerDisk status(String snapshot) {
+      SnapshotView.ViewStatistics held = view.statistics();
+      String diskName = disk.config().name();
+      return new SnapshotStatus.PerDisk(
+          diskName,
+          diskName + "@" + snapshot,
+          view.sizeBytes(),
+          held.preservedBytes(),
+          held.ramBytes(),
+          held.diskBytes(),
+          held.releasedBytes(),
+          held.lostBytes(),
+          clients.get(),
+          view.brokenBecause());
+    }
+  }
+}

@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.nbdfleece.fleecing.block;
+
+import io.nbdfleece.cache.Completion;
+import io.nbdfleece.cache.posix.AsyncFile;
+import io.nbdfleece.cache.posix.Errno;
+import io.nbdfleece.cache.posix.ImageLock;
+import io.nbdfleece.cache.posix.LinuxFile;
+import io.nbdfleece.cache.posix.PosixException;
+import io.nbdfleece.fleecing.block.BlockExtent.State;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.Executor;
+
+/// A raw file or a block device. Reads and writes go through the page cache: inline when they need
+/// not wait, else on a worker. Zeroing and discarding punch holes, so that the space is free for
+/// real.
+public final class FileNode implements BlockNode {
+  private final LinuxFile file;
+  private final AsyncFile async;
+  private final long sizeBytes;
+  private final int logicalBlockBytes;
+  private final boolean writable;
+
+  private FileNode(LinuxFile file, AsyncFile async, boolean writable) throws IOException {
+    this.file = file;
+    this.async = async;
+    this.writable = writable;
+    this.sizeBytes = file.sizeBytes();
+    this.logicalBlockBytes = file.logicalBlockBytes();
+  }
+
+  /// Opens and locks. The lock is QEMU's, so that QEMU, its tools and we exclude one another.
+  ///
+  /// @throws IOException when it is neither a raw file nor a block device, or as the system says
+  /// @throws io.nbdfleece.cache.posix.ImageInUseException when another process uses it
+  public static FileNode open(Path path, LinuxFile.Access access, Executor workers)
+      throws IOException {
+    LinuxFile file = LinuxFile.open(path, access);
+    try {
+      if (file.kind() == LinuxFile.Kind.OTHER) {
+        throw new IOException(path + " is neither a regular file nor a block device");
+      }
+      ImageLock.acquire(file, access); // held until the file is closed
+      return new FileNode(
+          file, new AsyncFile(file, workers), access == LinuxFile.Access.READ_WRITE);
+    } catch (IOException | RuntimeException e) {
+      try {
+        file.close();
+      } catch (IOException closing) {
+        e.addSuppressed(closing);
+      }
+      throw e;
+    }
+  }
+
+  @Override
+  public long sizeBytes() {
+    return sizeBytes;
+  }
+
+  @Override
+  public void read(long offsetBytes, ByteBuffer target, Completion done) {
+    async.read(offsetBytes, target, done);
+  }
+
+  @Override
+  public void apply(Mutation mutation, Completion done) {
+    switch (mutation) {
+      case Mutation.Write(long offsetBytes, ByteBuffer data, Mutation.Durability durability) -> {
+        switch (durability) {
+          case CACHED -> async.write(offsetBytes, data, done);
+          case DURABLE -> async.writeDurable(offsetBytes, data, done);
+        }
+      }
+      case Mutation.Zero zero -> async.call(() -> zero(zero), synced(zero.durability(), done));
+      case Mutation.Discard discard ->
+          async.call(() -> discard(discard), synced(discard.durability(), done));
+    }
+  }
+
+  private Completion synced(Mutation.Durability durability, Completion done) {
+    return switch (durability) {
+      case CACHED -> done;
+      case DURABLE ->
+          new Completion() {
+            @Override
+            public void succeeded() {
+              async.dataSync(done);
+            }
+
+            @Override
+            public void failed(IOException error) {
+              done.failed(error);
+            }
+          };
+    };
+  }
+
+  private void zero(Mutation.Zero zero) throws IOException {
+    long start = zero.offsetBytes();
+    long end = start + zero.lengthBytes();
+    // A block device takes whole blocks only; what sticks out is written.
+    long wholeStart = roundUp(start);
+    long wholeEnd = end == sizeBytes ? end : end - end % logicalBlockBytes;
+    if (wholeStart >= wholeEnd) {
+      writeZeroes(start, end);
+      return;
+    }
+    writeZeroes(start, wholeStart);
+    writeZeroes(wholeEnd, end);
+    try {
+      switch (zero.provisioning()) {
+        case MAY_PUNCH -> file.punchHole(wholeStart, wholeEnd - wholeStart);
+        case KEEP -> file.zeroRange(wholeStart, wholeEnd - wholeStart);
+      }
+    } catch (PosixException e) {
+      if (!e.isUnsupported() && e.errno() != Errno.EINVAL) {
+        throw e;
+      }
+      writeZeroes(wholeStart, wholeEnd);
+    }
+  }
+
+  private void discard(Mutation.Discard discard) throws IOException {
+    long start = roundUp(discard.offsetBytes());
+    long end = discard.offsetBytes() + discard.lengthBytes();
+    end = end == sizeBytes ? end : end - end % logicalBlockBytes;
+    if (start >= end) {
+      return; // a hint; less than a block cannot be freed
+    }
+    try {
+      file.punchHole(start, end - start);
+    } catch (PosixException e) {
+      if (!e.isUnsupported() && e.errno() != Errno.EINVAL) {
+        throw e;
+      }
+      // A hint: where nothing can be freed, nothing is.
+    }
+  }
+
+  private long roundUp(long offsetBytes) {
+    return (offsetBytes + logicalBlockBytes - 1) / logicalBlockBytes * logicalBlockBytes;
+  }
+
+  private void writeZeroes(long startBytes, long endBytes) throws IOException {
+    if (startBytes >= endBytes) {
+      return;
+    }
+    ByteBuffer zeroes = ByteBuffer.allocateDirect((int) Math.min(endBytes - startBytes, 1 << 20));
+    long position = startBytes;
+    while (position < endBytes) {
+      zeroes.clear().limit((int) Math.min(endBytes - position, zeroes.capacity()));
+      position += file.write(zeroes, position);
+    }
+  }
+
+  @Override
+  public void flush(Completion done) {
+    if (writable) {
+      async.dataSync(done);
+    } else {
+      done.succeeded();
+    }
+  }
+
+  @Override
+  public void status(long offsetBytes, long lengthBytes, int extentsMax, ExtentsCompletion done) {
+    List<BlockExtent> extents = new ArrayList<>();
+    async.call(
+        () -> seek(offsetBytes, Math.addExact(offsetBytes, lengthBytes), extentsMax, extents),
+        new Completion() {
+          @Override
+          public void succeeded() {
+            done.succeeded(extents);
+          }
+
+          @Override
+          public void failed(IOException error) {
+            done.failed(error);
+          }
+        });
+  }
+
+  private void seek(long startBytes, long endBytes, int extentsMax, List<BlockExtent> extents)
+      throws IOException {
+    long position = startBytes;
+    while (position < endBytes && extents.size() < extentsMax) {
+      long data = file.seekData(position);
+      long dataStart = data == LinuxFile.NONE ? endBytes : Math.min(data, endBytes);
+      BlockExtent.append(extents, dataStart - position, State.HOLE);
+      position = dataStart;
+      if (position < endBytes && extents.size() < extentsMax) {
+        long hole = file.seekHole(position);
+        long dataEnd = hole == LinuxFile.NONE ? endBytes : Math.min(hole, endBytes);
+        BlockExtent.append(extents, dataEnd - position, State.DATA);
+        position = dataEnd;
+      }
+    }
+  }
+
+  /// Makes durable what was written, and closes.
+  @Override
+  public void close() throws IOException {
+    try (file) {
+      if (writable) {
+        file.dataSync();
+      }
+    }
+  }
+}

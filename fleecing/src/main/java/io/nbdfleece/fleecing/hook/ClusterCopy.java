@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.nbdfleece.fleecing.hook;
+
+import io.nbdfleece.cache.ClusterStore;
+import io.nbdfleece.cache.Completion;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.util.ArrayList;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/// Preserving one cluster: acquire a RAM slot, read the old content into it, hand it to the store.
+/// There is one at a time per cluster; every write to the cluster waits for it.
+///
+/// It counts only while the hook knows it (it stands in the hook's table of copies). When the last
+/// snapshot that needed the cluster ends, or a deadline passes, the hook forgets it: the cluster
+/// may change from then on, so what the copy reads is worthless and is thrown away.
+final class ClusterCopy implements ClusterStore.SlotCompletion, Completion {
+  private final FleecingHook hook;
+  final int cluster;
+  final long startedNanos;
+
+  /// Guarded by the hook's lock.
+  final List<GuestWrite> waiters = new ArrayList<>(2);
+
+  private @Nullable Thread starter;
+  private ClusterStore.@Nullable RamSlot slot;
+
+  ClusterCopy(FleecingHook hook, int cluster, long startedNanos) {
+    this.hook = hook;
+    this.cluster = cluster;
+    this.startedNanos = startedNanos;
+  }
+
+  void start() {
+    starter = Thread.currentThread();
+    hook.store().acquire(this);
+    starter = null;
+  }
+
+  @Override
+  public void acquired(ClusterStore.RamSlot free) {
+    slot = free;
+    if (Thread.currentThread().equals(starter)) {
+      readOldContent(free);
+    } else {
+      // The spiller gave the slot; it must go on freeing others and not wait for this disk.
+      hook.continueElsewhere(() -> readOldContent(free));
+    }
+  }
+
+  private void readOldContent(ClusterStore.RamSlot free) {
+    if (!hook.knows(this)) {
+      hook.store().abandon(free);
+      return;
+    }
+    ByteBuffer bytes = free.buffer().clear();
+    int lengthBytes = hook.geometry().lengthOf(cluster);
+    for (int i = lengthBytes; i < bytes.capacity(); i++) {
+      bytes.put(i, (byte) 0); // the last cluster may be short
+    }
+    bytes.limit(lengthBytes);
+    hook.child().read(hook.geometry().offsetOf(cluster), bytes, this);
+  }
+
+  /// The old content has been read.
+  @Override
+  public void succeeded() {
+    ClusterStore.RamSlot filled = slot;
+    if (filled == null) {
+      throw new IllegalStateException("read without a slot");
+    }
+    int version;
+    if (Zeroes.only(filled.buffer().clear())) {
+      hook.store().abandon(filled);
+      version = ClusterMap.ZERO;
+    } else {
+      version = ClusterMap.ofEntry(hook.store().commit(filled)); // I2: held before it is marked
+    }
+    hook.copyEnded(this, version);
+  }
+
+  /// No slot, or the old content cannot be read.
+  @Override
+  public void failed(IOException error) {
+    ClusterStore.RamSlot unused = slot;
+    if (unused == null) {
+      hook.copyFailed(this, error);
+    } else {
+      hook.store().abandon(unused);
+      hook.copyUnreadable(this, error);
+    }
+  }
+}

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.nbdfleece.fleecing.hook;
+
+import org.jspecify.annotations.Nullable;
+import org.roaringbitmap.RoaringBitmap;
+
+/// The time from one snapshot of a disk to the next, and the snapshot that began it. Guarded by the
+/// hook's lock.
+final class Epoch {
+  final SnapshotTerms terms;
+
+  /// P(k): the versions preserved in this epoch.
+  final ClusterMap preserved;
+
+  /// Clusters that the snapshot's client has released: never preserved for it again, never read.
+  final RoaringBitmap released = new RoaringBitmap();
+
+  /// Released bytes that do not make up a whole cluster yet.
+  final ByteRangeSet releasedPartly = new ByteRangeSet();
+
+  @Nullable Epoch older;
+  @Nullable Epoch newer;
+
+  /// Why the snapshot can be read no more; set once (I5, I7).
+  @Nullable String endedBecause;
+
+  /// Whether it ended by a failure rather than by a release.
+  boolean broken;
+
+  Epoch(SnapshotTerms terms, int clusterCount) {
+    this.terms = terms;
+    this.preserved = new ClusterMap(clusterCount);
+  }
+
+  boolean hasEnded() {
+    return endedBecause != null;
+  }
+}

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.nbdfleece.fleecing.hook;
+
+import java.util.ArrayList;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/// Who sees which version of which cluster. Pure bookkeeping: no I/O, no lock of its own; the
+/// hook's lock guards it.
+///
+/// Creating a snapshot starts an epoch. A cluster preserved in epoch E is what every snapshot sees
+/// that began at or before E and after the previous preserve of that cluster. So a snapshot reads
+/// the first version at or after its own epoch, else the disk, and N snapshots cost one copy per
+/// overwritten cluster, not N:
+///
+/// ```
+///   epochs         1 (snap a)     2 (snap b)     3 (snap c)     disk
+///   cluster 7      version 40          -         version 55     now
+///   a reads 40,    b reads 55,    c reads 55 too (shared)
+///   end of c:      55 moves to epoch 2: b still needs it
+///   end of b:      55 is dropped if epoch 1 has its own version (40), as here
+/// ```
+final class EpochLedger {
+  private final ClusterGeometry geometry;
+  private @Nullable Epoch oldest;
+  private @Nullable Epoch newest;
+
+  EpochLedger(ClusterGeometry geometry) {
+    this.geometry = geometry;
+  }
+
+  boolean isEmpty() {
+    return newest == null;
+  }
+
+  /// Starts an epoch. No change of the disk may be under way.
+  Epoch begin(SnapshotTerms terms) {
+    Epoch epoch = new Epoch(terms, geometry.clusterCount());
+    epoch.older = newest;
+    if (newest == null) {
+      oldest = epoch;
+    } else {
+      newest.newer = epoch;
+    }
+    newest = epoch;
+    return epoch;
+  }
+
+  /// Whether some snapshot would read this cluster from the disk: then it may not change yet (I1).
+  boolean needsPreserve(int cluster) {
+    for (Epoch epoch = newest; epoch != null; epoch = epoch.older) {
+      if (epoch.preserved.has(cluster)) {
+        return false; // this snapshot and every older one read this version or an older one
+      }
+      if (!epoch.released.contains(cluster)) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  /// The snapshots that would read this cluster from the disk, newest first.
+  List<Epoch> needing(int cluster) {
+    List<Epoch> needing = new ArrayList<>();
+    for (Epoch epoch = newest; epoch != null; epoch = epoch.older) {
+      if (epoch.preserved.has(cluster)) {
+        break;
+      }
+      if (!epoch.released.contains(cluster)) {
+        needing.add(epoch);
+      }
+    }
+    return needing;
+  }
+
+  /// Sets the preserved mark (I2: the store already holds the version).
+  void preserve(int cluster, int version) {
+    Epoch epoch = newest;
+    if (epoch == null || epoch.preserved.put(cluster, version) != ClusterMap.ABSENT) {
+      throw new IllegalStateException("cluster " + cluster + " preserved twice, or for nobody");
+    }
+  }
+
+  /// The version that a snapshot reads; ABSENT means the disk.
+  int version(Epoch reader, int cluster) {
+    for (Epoch epoch = reader; epoch != null; epoch = epoch.newer) {
+      int version = epoch.preserved.get(cluster);
+      if (version != ClusterMap.ABSENT) {
+        return version;
+      }
+    }
+    return ClusterMap.ABSENT;
+  }
+
+  /// The first cluster from `from` on, before `end`, that a snapshot does not read from the disk.
+  int nextVersion(Epoch reader, int from, int end) {
+    int next = end;
+    for (Epoch epoch = reader; epoch != null; epoch = epoch.newer) {
+      next = epoch.preserved.nextPresent(from, next);
+    }
+    return next;
+  }
+
+  /// Takes an epoch out and collects the entries that nobody reads any more. Versions that older
+  /// snapshots share move to the next older epoch; P(k) ∩ P(k−1) is dropped.
+  void end(Epoch epoch, EntryList freed) {
+    Epoch older = epoch.older;
+    if (older != null) {
+      older.preserved.absorb(epoch.preserved);
+      older.newer = epoch.newer;
+    } else {
+      oldest = epoch.newer;
+    }
+    if (epoch.newer != null) {
+      epoch.newer.older = older;
+    } else {
+      newest = older;
+    }
+    epoch.preserved.collectEntries(freed);
+    // Who ended may have been the last reader of what moved down, or of what newer epochs hold.
+    for (Epoch holder = older != null ? older : oldest; holder != null; holder = holder.newer) {
+      dropUnreadable(holder, freed);
+    }
+  }
+
+  /// Marks whole clusters released by a snapshot's client and collects the entries that nobody
+  /// reads any more.
+  void release(Epoch reader, int firstCluster, int endCluster, EntryList freed) {
+    reader.released.add((long) firstCluster, (long) endCluster);
+    int cluster = nextVersion(reader, firstCluster, endCluster);
+    while (cluster < endCluster) {
+      Epoch holder = reader;
+      while (holder != null && !holder.preserved.has(cluster)) {
+        holder = holder.newer;
+      }
+      if (holder != null) {
+        dropIfUnread(holder, cluster, freed);
+      }
+      cluster = nextVersion(reader, cluster + 1, endCluster);
+    }
+  }
+
+  /// Versions of this epoch whose every reader has released them go.
+  private void dropUnreadable(Epoch holder, EntryList freed) {
+    if (holder.released.isEmpty()) {
+      return; // the holder itself reads all its versions
+    }
+    holder.released.forEach(
+        (int cluster) -> {
+          if (holder.preserved.has(cluster)) {
+            dropIfUnread(holder, cluster, freed);
+          }
+        });
+  }
+
+  private void dropIfUnread(Epoch holder, int cluster, EntryList freed) {
+    for (Epoch epoch = holder; epoch != null; epoch = epoch.older) {
+      if (epoch != holder && epoch.preserved.has(cluster)) {
+        break; // older ones read that version
+      }
+      if (!epoch.released.contains(cluster)) {
+        return;
+      }
+    }
+    int version = holder.preserved.remove(cluster);
+    if (ClusterMap.isEntry(version)) {
+      freed.add(ClusterMap.entryOf(version));
+    }
+  }
+
+  /// The oldest snapshot's epoch, for tests that walk them.
+  @Nullable Epoch oldest() {
+    return oldest;
+  }
+}

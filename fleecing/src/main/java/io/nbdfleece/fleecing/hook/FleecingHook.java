@@ -1,0 +1,557 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.nbdfleece.fleecing.hook;
+
+import com.google.errorprone.annotations.concurrent.GuardedBy;
+import io.nbdfleece.cache.ClusterStore;
+import io.nbdfleece.cache.Completion;
+import io.nbdfleece.fleecing.SnapshotRequest.OnCbwError;
+import io.nbdfleece.fleecing.block.BlockNode;
+import io.nbdfleece.fleecing.block.ExtentsCompletion;
+import io.nbdfleece.fleecing.block.Mutation;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.Executor;
+import java.util.concurrent.locks.ReentrantLock;
+import java.util.function.LongSupplier;
+import org.jspecify.annotations.Nullable;
+
+/// The copy-before-write filter on top of a disk: before a cluster is overwritten, its old content
+/// is preserved in the cluster store for the snapshots that still need it.
+///
+/// Invariants, cited by number in the code and in the tests:
+///
+/// - I1: the backend changes only after each cluster touched, and still needed by a snapshot, is
+///   preserved
+/// - I2: a preserved mark is set only after the store holds the cluster
+/// - I3: choosing the source and registering the read happen in one step
+/// - I4: a writer that set preserved marks waits out registered overlapping reads before it changes
+///   the backend
+/// - I5: the first failure to preserve is sticky; the policy decides whether the snapshot or the
+///   guest write fails; never both silently
+/// - I6: a preserved cluster leaves the store only by release, or because the snapshot ended
+/// - I7: a broken snapshot never yields data again: in-flight reads re-check before they reply
+/// - I8: a registered read never lasts as long as a client pleases
+///
+/// Without a snapshot a write costs one uncontended lock on the way in and one on the way out.
+///
+/// **Threads.** Any thread. Nothing waits; a waiter is a queued continuation.
+public final class FleecingHook implements BlockNode {
+  /* The lock guards decisions only: each critical section is a few table look-ups, and what follows
+   * from them (I/O, store calls that may run foreign code, completions) is done after it, by way of
+   * Aftermath. Lock order: hook, then store (pin, unpin and tierOf only). Two hooks are never locked
+   * together: a freeze of several disks closes all gates, waits for the writes in flight, and then
+   * starts the epochs one after the other, because nothing can change in between. */
+
+  /// Copies that one write has under way at once.
+  static final int COPIES_PER_WRITE_MAX = 64;
+
+  private final String disk;
+  private final BlockNode child;
+  private final ClusterStore store;
+  private final ClusterGeometry geometry;
+  private final Executor continuations;
+  private final LongSupplier nanoClock;
+  private final HookListener listener;
+
+  final ReentrantLock lock = new ReentrantLock();
+
+  @GuardedBy("lock")
+  final EpochLedger ledger;
+
+  @GuardedBy("lock")
+  final ActiveReads reads = new ActiveReads();
+
+  @GuardedBy("lock")
+  private final Map<Integer, ClusterCopy> copies = new HashMap<>();
+
+  @GuardedBy("lock")
+  private final ArrayDeque<GuestWrite> gateQueue = new ArrayDeque<>();
+
+  @GuardedBy("lock")
+  private boolean gateClosed;
+
+  @GuardedBy("lock")
+  private @Nullable Runnable drained;
+
+  @GuardedBy("lock")
+  private int writesInFlight;
+
+  @GuardedBy("lock")
+  private long writes;
+
+  @GuardedBy("lock")
+  private long writeErrors;
+
+  @GuardedBy("lock")
+  private long preserves;
+
+  @GuardedBy("lock")
+  private long preservingWrites;
+
+  @GuardedBy("lock")
+  private long preserveNanosTotal;
+
+  @GuardedBy("lock")
+  private long preserveNanosMax;
+
+  /// @param disk name for messages
+  /// @param continuations runs what must not run on the store's own thread
+  /// @param nanoClock as `System.nanoTime`
+  public FleecingHook(
+      String disk,
+      BlockNode child,
+      ClusterStore store,
+      Executor continuations,
+      LongSupplier nanoClock,
+      HookListener listener) {
+    this.disk = disk;
+    this.child = child;
+    this.store = store;
+    this.continuations = continuations;
+    this.nanoClock = nanoClock;
+    this.listener = listener;
+    this.geometry = new ClusterGeometry(child.sizeBytes(), store.clusterBytes());
+    this.ledger = new EpochLedger(geometry);
+  }
+
+  @Override
+  public long sizeBytes() {
+    return geometry.sizeBytes();
+  }
+
+  /// How the disk is cut.
+  public ClusterGeometry geometry() {
+    return geometry;
+  }
+
+  BlockNode child() {
+    return child;
+  }
+
+  ClusterStore store() {
+    return store;
+  }
+
+  String disk() {
+    return disk;
+  }
+
+  @Override
+  public void read(long offsetBytes, ByteBuffer target, Completion done) {
+    child.read(offsetBytes, target, done);
+  }
+
+  @Override
+  public void flush(Completion done) {
+    child.flush(done);
+  }
+
+  @Override
+  public void status(long offsetBytes, long lengthBytes, int extentsMax, ExtentsCompletion done) {
+    child.status(offsetBytes, lengthBytes, extentsMax, done);
+  }
+
+  /// Preserves what has to be preserved, then changes the disk. Fails with an IOException that says
+  /// so when the cluster could not be preserved and a snapshot was taken with BREAK_GUEST_WRITE;
+  /// then nothing has changed.
+  @Override
+  public void apply(Mutation mutation, Completion done) {
+    admit(new GuestWrite(this, mutation, done));
+  }
+
+  private void admit(GuestWrite write) {
+    lock.lock();
+    try {
+      if (gateClosed) {
+        gateQueue.add(write);
+        return;
+      }
+      writesInFlight++;
+      if (!ledger.isEmpty()) {
+        write.mustAdvance = true;
+      }
+    } finally {
+      lock.unlock();
+    }
+    if (write.mustAdvance) {
+      advance(write);
+    } else {
+      write.finish();
+    }
+  }
+
+  /// A write has nothing left to wait for in its stage: on to the next one.
+  void proceed(GuestWrite write) {
+    if (write.hasMoreClusters()) {
+      // A change of many clusters must not keep an event loop for long.
+      continuations.execute(() -> advance(write));
+    } else {
+      advance(write);
+    }
+  }
+
+  private void advance(GuestWrite write) {
+    List<ClusterCopy> toStart;
+    boolean ready;
+    lock.lock();
+    try {
+      toStart = joinCopies(write);
+      if (write.isWaiting()) {
+        ready = false;
+      } else {
+        countPreserving(write);
+        ready = write.awaitReads(reads);
+      }
+    } finally {
+      lock.unlock();
+    }
+    if (ready) {
+      write.finish();
+    }
+    for (ClusterCopy copy : toStart) {
+      copy.start();
+    }
+  }
+
+  /// Lets the write wait for a copy of each of its next clusters that needs one, and gives back the
+  /// new ones.
+  @GuardedBy("lock")
+  private List<ClusterCopy> joinCopies(GuestWrite write) {
+    List<ClusterCopy> toStart = List.of();
+    for (int room = COPIES_PER_WRITE_MAX; room > 0 && write.hasMoreClusters(); ) {
+      int cluster = write.nextCluster();
+      if (!ledger.needsPreserve(cluster)) {
+        continue;
+      }
+      room--;
+      if (write.copyingSinceNanos == 0) {
+        write.copyingSinceNanos = Math.max(1, nanoClock.getAsLong());
+      }
+      ClusterCopy copy = copies.get(cluster);
+      if (copy == null) {
+        copy = new ClusterCopy(this, cluster, nanoClock.getAsLong());
+        copies.put(cluster, copy);
+        if (toStart.isEmpty()) {
+          toStart = new ArrayList<>(4);
+        }
+        toStart.add(copy);
+      }
+      copy.waiters.add(write);
+      write.await();
+    }
+    return toStart;
+  }
+
+  @GuardedBy("lock")
+  private void countPreserving(GuestWrite write) {
+    if (write.copyingSinceNanos != 0) {
+      long waitedNanos = nanoClock.getAsLong() - write.copyingSinceNanos;
+      write.copyingSinceNanos = 0;
+      preservingWrites++;
+      preserveNanosTotal += waitedNanos;
+      preserveNanosMax = Math.max(preserveNanosMax, waitedNanos);
+    }
+  }
+
+  /// A write has completed and its caller knows.
+  void writeEnded(boolean failed) {
+    Runnable lastOneOut = null;
+    lock.lock();
+    try {
+      writes++;
+      if (failed) {
+        writeErrors++;
+      }
+      if (--writesInFlight == 0 && gateClosed) {
+        lastOneOut = drained;
+        drained = null;
+      }
+    } finally {
+      lock.unlock();
+    }
+    if (lastOneOut != null) {
+      lastOneOut.run();
+    }
+  }
+
+  // ---- copies ----
+
+  boolean knows(ClusterCopy copy) {
+    lock.lock();
+    try {
+      return copies.get(copy.cluster) == copy;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  void continueElsewhere(Runnable continuation) {
+    continuations.execute(continuation);
+  }
+
+  void copyEnded(ClusterCopy copy, int version) {
+    Aftermath after = new Aftermath();
+    lock.lock();
+    try {
+      if (copies.remove(copy.cluster, copy)) {
+        ledger.preserve(copy.cluster, version);
+        preserves++;
+        letGo(copy, after);
+      } else if (ClusterMap.isEntry(version)) {
+        after.freed.add(ClusterMap.entryOf(version));
+      }
+    } finally {
+      lock.unlock();
+    }
+    after.run(store);
+  }
+
+  /// The store cannot take the cluster.
+  void copyFailed(ClusterCopy copy, IOException error) {
+    Aftermath after = new Aftermath();
+    lock.lock();
+    try {
+      if (copies.get(copy.cluster) == copy) {
+        String reason = "cannot preserve " + describe(copy.cluster) + ": " + error.getMessage();
+        for (Epoch epoch : ledger.needing(copy.cluster)) {
+          if (epoch.terms.onCbwError() == OnCbwError.BREAK_SNAPSHOT) {
+            end(epoch, reason, true, after);
+          }
+        }
+        if (copies.remove(copy.cluster, copy)) { // still needed: the policy protects the snapshot
+          refuse(copy, reason, error);
+          letGo(copy, after);
+        }
+      }
+    } finally {
+      lock.unlock();
+    }
+    after.run(store);
+  }
+
+  /// The old content cannot be read, so it is lost anyway. Unless a snapshot insists, only this
+  /// cluster of it is: reading it fails, the guest's write goes through and heals the disk.
+  void copyUnreadable(ClusterCopy copy, IOException error) {
+    Aftermath after = new Aftermath();
+    lock.lock();
+    try {
+      if (copies.remove(copy.cluster, copy)) {
+        String reason = "cannot read " + describe(copy.cluster) + ": " + error.getMessage();
+        boolean insists = false;
+        for (Epoch epoch : ledger.needing(copy.cluster)) {
+          insists |= epoch.terms.onCbwError() == OnCbwError.BREAK_GUEST_WRITE;
+        }
+        if (insists) {
+          refuse(copy, reason, error);
+        } else {
+          ledger.preserve(copy.cluster, ClusterMap.LOST);
+          long offsetBytes = geometry.offsetOf(copy.cluster);
+          int lengthBytes = geometry.lengthOf(copy.cluster);
+          after.tell(() -> listener.clusterLost(disk, offsetBytes, lengthBytes, reason));
+        }
+        letGo(copy, after);
+      }
+    } finally {
+      lock.unlock();
+    }
+    after.run(store);
+  }
+
+  /// Applies the deadlines of the snapshots to the copies under way. To be called every so often.
+  public void expireCopies() {
+    Aftermath after = new Aftermath();
+    lock.lock();
+    try {
+      long now = nanoClock.getAsLong();
+      for (ClusterCopy copy : List.copyOf(copies.values())) {
+        if (copies.get(copy.cluster) == copy) {
+          expire(copy, now - copy.startedNanos, after);
+        }
+      }
+    } finally {
+      lock.unlock();
+    }
+    after.run(store);
+  }
+
+  @GuardedBy("lock")
+  private void expire(ClusterCopy copy, long ageNanos, Aftermath after) {
+    boolean refused = false;
+    for (Epoch epoch : ledger.needing(copy.cluster)) {
+      long timeoutNanos = epoch.terms.cbwTimeoutNanos();
+      if (timeoutNanos == 0 || ageNanos < timeoutNanos) {
+        continue;
+      }
+      String reason =
+          "preserving "
+              + describe(copy.cluster)
+              + " took longer than "
+              + timeoutNanos / 1_000_000
+              + " ms (--cbw-timeout); the disk or the scratch directory is too slow";
+      if (epoch.terms.onCbwError() == OnCbwError.BREAK_SNAPSHOT) {
+        end(epoch, reason, true, after);
+      } else if (!refused && !copy.waiters.isEmpty()) {
+        refused = true;
+        refuse(copy, reason, new IOException("timed out"));
+        letGo(copy, after);
+      }
+    }
+  }
+
+  @GuardedBy("lock")
+  private void refuse(ClusterCopy copy, String reason, IOException cause) {
+    IOException refusal =
+        new IOException(
+            reason
+                + "; the write was refused to keep the snapshot (on-cbw-error=break-guest-write)",
+            cause);
+    for (GuestWrite write : copy.waiters) {
+      write.refuse(refusal);
+    }
+  }
+
+  /// The writes that waited for this copy need not wait for it any longer.
+  @GuardedBy("lock")
+  private void letGo(ClusterCopy copy, Aftermath after) {
+    for (GuestWrite write : copy.waiters) {
+      if (write.arrived()) {
+        after.resume(write);
+      }
+    }
+    copy.waiters.clear();
+  }
+
+  private String describe(int cluster) {
+    return "the cluster at offset " + geometry.offsetOf(cluster) + " of disk " + disk;
+  }
+
+  // ---- snapshots ----
+
+  /// Closes the gate: writes that come from now on are queued. `onDrained` runs once, without
+  /// locks, when no write is in flight: inside the call or later. One freeze at a time.
+  public void closeGate(Runnable onDrained) {
+    boolean now;
+    lock.lock();
+    try {
+      if (gateClosed) {
+        throw new IllegalStateException("two freezes of disk " + disk + " at once");
+      }
+      gateClosed = true;
+      now = writesInFlight == 0;
+      if (!now) {
+        drained = onDrained;
+      }
+    } finally {
+      lock.unlock();
+    }
+    if (now) {
+      onDrained.run();
+    }
+  }
+
+  /// Lets writes go on, the queued ones first.
+  public void openGate() {
+    List<GuestWrite> queued;
+    lock.lock();
+    try {
+      gateClosed = false;
+      drained = null;
+      queued = List.copyOf(gateQueue);
+      gateQueue.clear();
+    } finally {
+      lock.unlock();
+    }
+    for (GuestWrite write : queued) {
+      admit(write);
+    }
+  }
+
+  /// Starts an epoch: the view shows the disk as it is now. Only between the drain of [#closeGate]
+  /// and [#openGate].
+  public SnapshotView freeze(SnapshotTerms terms) {
+    lock.lock();
+    try {
+      if (!gateClosed || writesInFlight != 0) {
+        throw new IllegalStateException("disk " + disk + " is not drained");
+      }
+      return new SnapshotView(this, ledger.begin(terms));
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /// Ends the epoch of a snapshot, for good: copies that nobody else needs are freed, copies under
+  /// way that nobody else needs are forgotten, and reads in flight find out when they re-check
+  /// (I7).
+  @GuardedBy("lock")
+  void end(Epoch epoch, String reason, boolean broken, Aftermath after) {
+    if (epoch.hasEnded()) {
+      return;
+    }
+    epoch.endedBecause = reason;
+    epoch.broken = broken;
+    ledger.end(epoch, after.freed);
+    forgetCopiesNobodyNeeds(after);
+    if (broken) {
+      after.tell(() -> listener.snapshotBroken(disk, epoch.terms.name(), reason));
+    }
+  }
+
+  @GuardedBy("lock")
+  void forgetCopiesNobodyNeeds(Aftermath after) {
+    for (ClusterCopy copy : List.copyOf(copies.values())) {
+      if (!ledger.needsPreserve(copy.cluster)) {
+        copies.remove(copy.cluster);
+        letGo(copy, after);
+      }
+    }
+  }
+
+  /// Adds bytes to what the client of a snapshot has released.
+  @GuardedBy("lock")
+  void releaseRange(Epoch epoch, long startBytes, long endBytes, Aftermath after) {
+    ByteRangeSet.Range joined = epoch.releasedPartly.add(startBytes, endBytes);
+    int first = geometry.clusterOf(joined.startBytes() + geometry.clusterBytes() - 1);
+    int end =
+        joined.endBytes() == geometry.sizeBytes()
+            ? geometry.clusterCount() // the last cluster may be short
+            : geometry.clusterOf(joined.endBytes());
+    if (first >= end) {
+      return;
+    }
+    epoch.releasedPartly.cut(geometry.offsetOf(first), geometry.endOf(end - 1));
+    ledger.release(epoch, first, end, after.freed);
+    forgetCopiesNobodyNeeds(after);
+  }
+
+  /// Figures since the hook was made.
+  public HookStatistics statistics() {
+    lock.lock();
+    try {
+      return new HookStatistics(
+          writes, writeErrors, preserves, preservingWrites, preserveNanosTotal, preserveNanosMax);
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /// Copies under way, for tests.
+  int copiesInFlight() {
+    lock.lock();
+    try {
+      return copies.size();
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  @Override
+  public void close() throws IOException {
+    child.close();
+  }
+}

@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.nbdfleece.fleecing.hook;
+
+import com.google.errorprone.annotations.concurrent.GuardedBy;
+import io.nbdfleece.cache.Completion;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicReference;
+import org.jspecify.annotations.Nullable;
+
+/// One read of a frozen view.
+///
+/// In one step under the lock it chooses a source for each run of clusters and registers what comes
+/// from the disk (I3) or pins what comes from the store. Then it reads, all runs at once. At the
+/// end it looks once more whether the view is whole (I7) and only then completes.
+final class FrozenRead {
+  /// A registered read holds up overlapping writers, so it is cut (I8).
+  static final int DISK_PIECE_BYTES_MAX = 1 << 20;
+
+  private final FleecingHook hook;
+  private final Epoch epoch;
+  private final long offsetBytes;
+  private final ByteBuffer target;
+  private final Completion done;
+  private final AtomicInteger remaining = new AtomicInteger();
+  private final AtomicReference<@Nullable IOException> failure = new AtomicReference<>();
+
+  FrozenRead(FleecingHook hook, Epoch epoch, long offsetBytes, ByteBuffer target, Completion done) {
+    this.hook = hook;
+    this.epoch = epoch;
+    this.offsetBytes = offsetBytes;
+    this.target = target;
+    this.done = done;
+  }
+
+  void start() {
+    long endBytes = offsetBytes + target.remaining();
+    List<Piece> pieces = new ArrayList<>(4);
+    IOException refused;
+    hook.lock.lock();
+    try {
+      refused = choose(endBytes, pieces);
+    } finally {
+      hook.lock.unlock();
+    }
+    if (refused != null) {
+      done.failed(refused);
+      return;
+    }
+    remaining.set(pieces.size());
+    for (Piece piece : pieces) {
+      piece.start();
+    }
+  }
+
+  @GuardedBy("hook.lock")
+  private @Nullable IOException choose(long endBytes, List<Piece> pieces) {
+    if (epoch.hasEnded()) {
+      return SnapshotView.ended(epoch);
+    }
+    ClusterGeometry geometry = hook.geometry();
+    int lastCluster = geometry.clusterOf(endBytes - 1);
+    // First look, then take: a refused read must leave no pin and no registration behind.
+    for (int cluster = geometry.clusterOf(offsetBytes); cluster <= lastCluster; cluster++) {
+      if (epoch.released.contains(cluster)) {
+        return unreadable(cluster, "was released by its client (discarded, or read once)");
+      }
+      if (hook.ledger.version(epoch, cluster) == ClusterMap.LOST) {
+        return unreadable(cluster, "is lost: the disk could not be read when it was overwritten");
+      }
+    }
+    long position = offsetBytes;
+    while (position < endBytes) {
+      int cluster = geometry.clusterOf(position);
+      int version = hook.ledger.version(epoch, cluster);
+      long end = Math.min(endBytes, geometry.endOf(cluster));
+      if (version == ClusterMap.ABSENT) {
+        int next = hook.ledger.nextVersion(epoch, cluster, lastCluster + 1);
+        end =
+            Math.min(
+                Math.min(endBytes, geometry.endOf(next - 1)),
+                geometry.endOf(geometry.clusterOf(position + DISK_PIECE_BYTES_MAX - 1)));
+        pieces.add(
+            new DiskPiece(
+                position,
+                slice(position, end),
+                hook.reads.register(cluster, geometry.clusterOf(end - 1))));
+      } else if (version == ClusterMap.ZERO) {
+        pieces.add(new ZeroPiece(slice(position, end)));
+      } else {
+        int entry = ClusterMap.entryOf(version);
+        hook.store().pin(entry);
+        pieces.add(
+            new StorePiece(
+                entry, (int) (position - geometry.offsetOf(cluster)), slice(position, end)));
+      }
+      position = end;
+    }
+    return null;
+  }
+
+  private IOException unreadable(int cluster, String why) {
+    return new IOException(
+        "snapshot "
+            + epoch.terms.name()
+            + ": the cluster at offset "
+            + hook.geometry().offsetOf(cluster)
+            + " "
+            + why);
+  }
+
+  private ByteBuffer slice(long startBytes, long endBytes) {
+    return target.slice(
+        target.position() + (int) (startBytes - offsetBytes), (int) (endBytes - startBytes));
+  }
+
+  private void ended(@Nullable IOException error) {
+    if (error != null) {
+      failure.compareAndSet(null, error);
+    }
+    if (remaining.decrementAndGet() != 0) {
+      return;
+    }
+    IOException failed = failure.get();
+    Aftermath after = new Aftermath();
+    hook.lock.lock();
+    try {
+      if (epoch.hasEnded()) {
+        failed = SnapshotView.ended(epoch); // I7
+      } else if (failed == null && SnapshotView.isReadOnce(epoch)) {
+        hook.releaseRange(epoch, offsetBytes, offsetBytes + target.remaining(), after);
+      }
+    } finally {
+      hook.lock.unlock();
+    }
+    after.run(hook.store());
+    if (failed == null) {
+      target.position(target.limit());
+      done.succeeded();
+    } else {
+      done.failed(failed);
+    }
+  }
+
+  /// A run of clusters with one source.
+  private sealed interface Piece {
+    void start();
+  }
+
+  private final class ZeroPiece implements Piece {
+    private final ByteBuffer part;
+
+    ZeroPiece(ByteBuffer part) {
+      this.part = part;
+    }
+
+    @Override
+    public void start() {
+      Zeroes.fill(part);
+      ended(null);
+    }
+  }
+
+  private final class StorePiece implements Piece, Completion {
+    private final int entry;
+    private final int offsetInCluster;
+    private final ByteBuffer part;
+
+    StorePiece(int entry, int offsetInCluster, ByteBuffer part) {
+      this.entry = entry;
+      this.offsetInCluster = offsetInCluster;
+      this.part = part;
+    }
+
+    @Override
+    public void start() {
+      hook.store().read(entry, offsetInCluster, part, this);
+    }
+
+    @Override
+    public void succeeded() {
+      hook.store().unpin(entry);
+      ended(null);
+    }
+
+    @Override
+    public void failed(IOException error) {
+      hook.store().unpin(entry);
+      ended(error);
+    }
+  }
+
+  private final class DiskPiece implements Piece, Completion {
+    private final long pieceOffsetBytes;
+    private final ByteBuffer part;
+    private final ActiveReads.Registration registration;
+
+    DiskPiece(long pieceOffsetBytes, ByteBuffer part, ActiveReads.Registration registration) {
+      this.pieceOffsetBytes = pieceOffsetBytes;
+      this.part = part;
+      this.registration = registration;
+    }
+
+    @Override
+    public void start() {
+      hook.child().read(pieceOffsetBytes, part, this);
+    }
+
+    @Override
+    public void succeeded() {
+      unregister();
+      ended(null);
+    }
+
+    @Override
+    public void failed(IOException error) {
+      unregister();
+      ended(error);
+    }
+
+    private void unregister() {
+      Aftermath after = new Aftermath();
+      hook.lock.lock();
+      try {
+        for (GuestWrite writer : hook.reads.unregister(registration)) {
+          if (writer.arrived()) {
+            after.resume(writer);
+          }
+        }
+      } finally {
+        hook.lock.unlock();
+      }
+      after.run(hook.store());
+    }
+  }
+}

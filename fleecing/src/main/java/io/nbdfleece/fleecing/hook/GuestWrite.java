@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.nbdfleece.fleecing.hook;
+
+import io.nbdfleece.cache.Completion;
+import io.nbdfleece.fleecing.block.Mutation;
+import java.io.IOException;
+import org.jspecify.annotations.Nullable;
+
+/// One change of the disk on its way through the hook.
+///
+/// ```
+///   QUEUED ──gate opens──▶ COPYING ──last copy done──▶ DRAINING READS ──last read done──▶ WRITING ─▶ ended
+///     (only while a freeze waits)   └─ a copy failed and the policy says so ─▶ ended with EIO
+/// ```
+///
+/// The fields are guarded by the hook's lock, except that whoever runs [#proceed] owns the write.
+final class GuestWrite implements Completion {
+  private final FleecingHook hook;
+  final Mutation mutation;
+  private final Completion done;
+  final int firstCluster;
+  final int lastCluster;
+
+  /// Whether there was a snapshot when it came.
+  boolean mustAdvance;
+
+  /// When it began to wait for copies, in ns; 0 when it does not.
+  long copyingSinceNanos;
+
+  private int nextCluster;
+
+  /// Copies, then registered reads, that it still waits for.
+  private int waiting;
+
+  private boolean readsAwaited;
+  private @Nullable IOException refusal;
+
+  GuestWrite(FleecingHook hook, Mutation mutation, Completion done) {
+    this.hook = hook;
+    this.mutation = mutation;
+    this.done = done;
+    long offsetBytes = mutation.offsetBytes();
+    this.firstCluster = hook.geometry().clusterOf(offsetBytes);
+    this.lastCluster = hook.geometry().clusterOf(offsetBytes + mutation.lengthBytes() - 1);
+    this.nextCluster = firstCluster;
+  }
+
+  FleecingHook hook() {
+    return hook;
+  }
+
+  /// Whether there are clusters left to look at.
+  boolean hasMoreClusters() {
+    return nextCluster <= lastCluster && refusal == null;
+  }
+
+  /// Under the lock: the next cluster to look at.
+  int nextCluster() {
+    return nextCluster++;
+  }
+
+  /// Under the lock: one more thing to wait for.
+  void await() {
+    waiting++;
+  }
+
+  boolean isWaiting() {
+    return waiting > 0;
+  }
+
+  /// Under the lock: a copy or a registered read it waited for has ended.
+  ///
+  /// @return whether it was the last: the caller must [FleecingHook#proceed] without the lock
+  boolean arrived() {
+    return --waiting == 0;
+  }
+
+  /// Under the lock: an old cluster could not be preserved and the policy protects the snapshot
+  /// (I5).
+  void refuse(IOException reason) {
+    if (refusal == null) {
+      refusal = reason;
+    }
+  }
+
+  /// Under the lock, all copies done: waits for registered reads, once (I4).
+  ///
+  /// @return whether there is nothing to wait for
+  boolean awaitReads(ActiveReads reads) {
+    if (hasMoreClusters()) {
+      throw new IllegalStateException("clusters left to look at");
+    }
+    if (readsAwaited || refusal != null) {
+      return true;
+    }
+    readsAwaited = true;
+    if (!reads.isEmpty()) {
+      waiting = reads.await(this, firstCluster, lastCluster);
+    }
+    return waiting == 0;
+  }
+
+  /// Nothing is left to wait for: changes the disk (I1: all that had to be preserved is), or fails.
+  void finish() {
+    IOException refused = refusal;
+    if (refused != null) {
+      failed(refused);
+    } else {
+      hook.child().apply(mutation, this);
+    }
+  }
+
+  @Override
+  public void succeeded() {
+    done.succeeded();
+    hook.writeEnded(false);
+  }
+
+  @Override
+  public void failed(IOException error) {
+    done.failed(error);
+    hook.writeEnded(true);
+  }
+}

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.nbdfleece.fleecing.hook;
+
+/// Hears what an operator should know. Called without locks, on any thread; must not wait.
+public interface HookListener {
+
+  /// A snapshot of this disk has been broken; it yields no data any more.
+  void snapshotBroken(String disk, String snapshot, String reason);
+
+  /// One cluster of the disk could not be read when it had to be preserved: reads of it from
+  /// snapshots fail, the rest of the snapshots is whole.
+  void clusterLost(String disk, long offsetBytes, long lengthBytes, String reason);
+}

@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.nbdfleece.fleecing.hook;
+
+import com.google.errorprone.annotations.concurrent.GuardedBy;
+import io.nbdfleece.cache.ClusterStore.Tier;
+import io.nbdfleece.cache.Completion;
+import io.nbdfleece.fleecing.SnapshotRequest.Access;
+import io.nbdfleece.fleecing.block.BlockExtent;
+import io.nbdfleece.fleecing.block.ExtentsCompletion;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+
+/// One disk as it was when a snapshot was taken: each cluster from the store if it has been
+/// preserved, else from the disk. Any thread; nothing waits. A view that has ended, by a failure or
+/// a release, never yields data again (I7).
+public final class SnapshotView {
+  /// Clusters looked at in one go under the lock; a status that needs more is answered short.
+  private static final int LOOKED_AT_MAX = 16_384;
+
+  private final FleecingHook hook;
+  private final Epoch epoch;
+
+  SnapshotView(FleecingHook hook, Epoch epoch) {
+    this.hook = hook;
+    this.epoch = epoch;
+  }
+
+  public long sizeBytes() {
+    return hook.sizeBytes();
+  }
+
+  public SnapshotTerms terms() {
+    return epoch.terms;
+  }
+
+  /// Fills `target` with the frozen bytes at `offsetBytes`. Fails, with a message that says why,
+  /// for a cluster that was released or lost, and when the view has ended.
+  public void read(long offsetBytes, ByteBuffer target, Completion done) {
+    new FrozenRead(hook, epoch, offsetBytes, target, done).start();
+  }
+
+  /// The client has this range and will not read it again (NBD_CMD_TRIM on a snapshot): its copies
+  /// are freed, whole clusters of it are not preserved any more, and reading them fails. Ranges
+  /// smaller than a cluster add up.
+  public void discard(long offsetBytes, long lengthBytes, Completion done) {
+    Aftermath after = new Aftermath();
+    IOException refused = null;
+    hook.lock.lock();
+    try {
+      if (epoch.endedBecause != null) {
+        refused = ended(epoch);
+      } else {
+        hook.releaseRange(epoch, offsetBytes, offsetBytes + lengthBytes, after);
+      }
+    } finally {
+      hook.lock.unlock();
+    }
+    after.run(hook.store());
+    if (refused == null) {
+      done.succeeded();
+    } else {
+      done.failed(refused);
+    }
+  }
+
+  /// Holes of the frozen view: where the disk has a hole and nothing was preserved, and where a
+  /// zero cluster was preserved. Released and lost clusters count as data.
+  public void status(long offsetBytes, long lengthBytes, int extentsMax, ExtentsCompletion done) {
+    hook.child()
+        .status(
+            offsetBytes,
+            lengthBytes,
+            extentsMax,
+            new ExtentsCompletion() {
+              @Override
+              public void succeeded(List<BlockExtent> extents) {
+                overlay(offsetBytes, extents, extentsMax, done);
+              }
+
+              @Override
+              public void failed(IOException error) {
+                done.failed(error);
+              }
+            });
+  }
+
+  /* The disk was asked first. A cluster that is still not preserved now has not changed since the
+   * snapshot (I1), so what the disk said of it holds for the frozen view. The others are overlaid. */
+  private void overlay(
+      long offsetBytes, List<BlockExtent> ofDisk, int extentsMax, ExtentsCompletion done) {
+    ClusterGeometry geometry = hook.geometry();
+    List<BlockExtent> extents = new ArrayList<>();
+    IOException refused = null;
+    hook.lock.lock();
+    try {
+      if (epoch.endedBecause != null) {
+        refused = ended(epoch);
+      }
+      long position = offsetBytes;
+      int lookedAt = 0;
+      for (BlockExtent part : refused == null ? ofDisk : List.<BlockExtent>of()) {
+        long partEnd = position + part.lengthBytes();
+        while (position < partEnd && extents.size() <= extentsMax && lookedAt < LOOKED_AT_MAX) {
+          lookedAt++;
+          int cluster = geometry.clusterOf(position);
+          int endCluster = geometry.clusterOf(partEnd - 1) + 1;
+          int special = nextNotPlain(cluster, endCluster);
+          if (special > cluster) {
+            long plainEnd = Math.min(partEnd, geometry.offsetOf(special));
+            BlockExtent.append(extents, plainEnd - position, part.state());
+            position = plainEnd;
+          } else {
+            long end = Math.min(partEnd, geometry.endOf(cluster));
+            BlockExtent.append(extents, end - position, stateOf(cluster));
+            position = end;
+          }
+        }
+      }
+    } finally {
+      hook.lock.unlock();
+    }
+    if (refused == null) {
+      done.succeeded(extents.size() > extentsMax ? extents.subList(0, extentsMax) : extents);
+    } else {
+      done.failed(refused);
+    }
+  }
+
+  /// The first cluster from `cluster` on of which the disk says nothing: preserved or released.
+  @GuardedBy("hook.lock")
+  private int nextNotPlain(int cluster, int endCluster) {
+    int preserved = hook.ledger.nextVersion(epoch, cluster, endCluster);
+    long released = epoch.released.nextValue(cluster);
+    return released >= 0 && released < preserved ? (int) released : preserved;
+  }
+
+  @GuardedBy("hook.lock")
+  private BlockExtent.State stateOf(int cluster) {
+    boolean zero =
+        !epoch.released.contains(cluster) && hook.ledger.version(epoch, cluster) == ClusterMap.ZERO;
+    return zero ? BlockExtent.State.HOLE : BlockExtent.State.DATA;
+  }
+
+  /// Ends the view and frees its copies. Idempotent.
+  public void release() {
+    Aftermath after = new Aftermath();
+    hook.lock.lock();
+    try {
+      hook.end(epoch, "was released", false, after);
+    } finally {
+      hook.lock.unlock();
+    }
+    after.run(hook.store());
+  }
+
+  /// Why it is broken, if it is.
+  public Optional<String> brokenBecause() {
+    hook.lock.lock();
+    try {
+      return epoch.broken ? Optional.ofNullable(epoch.endedBecause) : Optional.empty();
+    } finally {
+      hook.lock.unlock();
+    }
+  }
+
+  /// What the view holds at this moment. Walks its clusters in slices, so that no guest write waits
+  /// long.
+  public ViewStatistics statistics() {
+    ClusterGeometry geometry = hook.geometry();
+    long preserved = 0;
+    long inRam = 0;
+    long onDisk = 0;
+    long lost = 0;
+    long released = 0;
+    int cluster = 0;
+    while (cluster < geometry.clusterCount()) {
+      hook.lock.lock();
+      try {
+        released = epoch.released.getLongCardinality();
+        if (epoch.hasEnded()) {
+          return new ViewStatistics(0, 0, 0, released * geometry.clusterBytes(), 0);
+        }
+        for (int n = 0; n < LOOKED_AT_MAX && cluster < geometry.clusterCount(); n++) {
+          cluster = hook.ledger.nextVersion(epoch, cluster, geometry.clusterCount());
+          if (cluster == geometry.clusterCount()) {
+            break;
+          }
+          int version = hook.ledger.version(epoch, cluster++);
+          if (version == ClusterMap.LOST) {
+            lost++;
+          } else if (ClusterMap.isEntry(version)) {
+            preserved++;
+            Tier tier = hook.store().tierOf(ClusterMap.entryOf(version));
+            inRam += tier == Tier.DISK ? 0 : 1;
+            onDisk += tier == Tier.DISK ? 1 : 0;
+          }
+        }
+      } finally {
+        hook.lock.unlock();
+      }
+    }
+    long unit = geometry.clusterBytes();
+    return new ViewStatistics(
+        preserved * unit, inRam * unit, onDisk * unit, released * unit, lost * unit);
+  }
+
+  /// Bytes of whole clusters; a short last cluster counts as a whole one.
+  ///
+  /// @param preservedBytes stored for this view, shared ones included, zero clusters not
+  /// @param ramBytes of these, in RAM
+  /// @param diskBytes of these, in the disk tier
+  /// @param releasedBytes released by the client
+  /// @param lostBytes could not be read when they had to be preserved
+  public record ViewStatistics(
+      long preservedBytes, long ramBytes, long diskBytes, long releasedBytes, long lostBytes) {}
+
+  static boolean isReadOnce(Epoch epoch) {
+    return epoch.terms.access() == Access.READ_ONCE;
+  }
+
+  /// What a client is told once the view has ended.
+  static IOException ended(Epoch epoch) {
+    String name = "snapshot " + epoch.terms.name();
+    return new SnapshotEndedException(
+        epoch.broken
+            ? name + " is broken and yields no data any more: " + epoch.endedBecause
+            : name + " " + epoch.endedBecause,
+        epoch.broken);
+  }
+}

@@ -1,0 +1,452 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.nbdfleece.fleecing.hook;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.nbdfleece.cache.ClusterStore;
+import io.nbdfleece.cache.Completion;
+import io.nbdfleece.cache.StoreStatistics;
+import io.nbdfleece.fleecing.SnapshotRequest.Access;
+import io.nbdfleece.fleecing.SnapshotRequest.OnCbwError;
+import io.nbdfleece.fleecing.block.BlockExtent;
+import io.nbdfleece.fleecing.block.ExtentsCompletion;
+import io.nbdfleece.fleecing.block.Mutation;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.BitSet;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/// One seeded run of two hooks over one store, on one thread with simulated disks, clock and
+/// faults: concurrent guest writes, zeroings and discards, snapshots of one disk or both, reads,
+/// statuses, discards and releases of them, deadlines. Every byte that a snapshot yields is
+/// compared with the disk as it was at the freeze.
+final class HookSimulation {
+  private static final int OPERATIONS = 220;
+  private static final long DELAY_NANOS_MAX = 1_000_000;
+
+  private final SimulatedWorld world;
+  private final SimulatedStores.Plan plan;
+  private final ClusterStore store;
+  private final Runnable retryParked;
+  private final List<SimulatedDisk> disks = new ArrayList<>();
+  private final List<FleecingHook> hooks = new ArrayList<>();
+  private final List<Frozen> live = new ArrayList<>();
+  private final List<String> broken = new ArrayList<>();
+  private final BufferArena buffers;
+  private final boolean readErrors;
+  private boolean freezing;
+  private int guestWritesOpen;
+  private int readsOpen;
+  private int names;
+  int refusedWrites;
+  int lostClusters;
+  int snapshotsTaken;
+  int readsVerified;
+  int snapshotsBroken;
+
+  HookSimulation(long seed, BufferArena buffers) {
+    this.world = new SimulatedWorld(seed);
+    this.buffers = buffers;
+    buffers.reset();
+    this.plan = SimulatedStores.plan(world);
+    SimulatedStores.Built built = SimulatedStores.build(world, plan);
+    this.store = built.store();
+    this.retryParked = built.retryParked();
+    this.readErrors = plan.faults() && world.chance(0.5);
+    for (int i = 0; i < 2; i++) {
+      int clusters = 2 + world.random.nextInt(14);
+      byte[] content =
+          new byte[plan.clusterBytes() * clusters - world.random.nextInt(plan.clusterBytes())];
+      for (int at = 0; at < content.length; at += plan.clusterBytes()) {
+        if (world.chance(0.7)) {
+          fill(content, at, Math.min(content.length, at + plan.clusterBytes()));
+        }
+      }
+      SimulatedDisk disk =
+          new SimulatedDisk(world, content, DELAY_NANOS_MAX, readErrors ? 0.02 : 0);
+      disks.add(disk);
+      hooks.add(
+          new FleecingHook(
+              "d" + i,
+              disk,
+              store,
+              world.executor(DELAY_NANOS_MAX / 10),
+              world::nowNanos,
+              new Listener()));
+    }
+  }
+
+  private void fill(byte[] content, int from, int to) {
+    byte stamp = (byte) (1 + world.random.nextInt(255));
+    for (int i = from; i < to; i++) {
+      content[i] = (byte) (stamp + i);
+    }
+  }
+
+  void run() {
+    for (int i = 0; i < OPERATIONS; i++) {
+      operate();
+      for (int steps = world.random.nextInt(8); steps > 0 && world.step(); steps--) {
+        // time goes on
+      }
+    }
+    world.calmDown();
+    settle();
+    for (Frozen snapshot : List.copyOf(live)) {
+      verifyWhole(snapshot);
+    }
+    settle();
+    for (Frozen snapshot : live) {
+      snapshot.view.release();
+    }
+    live.clear();
+    settle();
+    assertEquals(0, guestWritesOpen, "guest writes never answered");
+    assertEquals(0, readsOpen, "snapshot reads never answered");
+    for (FleecingHook hook : hooks) {
+      assertEquals(0, hook.copiesInFlight(), "copies left over");
+    }
+    StoreStatistics left = store.statistics();
+    assertEquals(0, left.entries(), "entries left in the store (I6)");
+    assertEquals(0, left.ramBytes(), "RAM left in use");
+    if (!plan.faults()) {
+      assertEquals(List.of(), broken, "broken without a fault");
+      assertEquals(0, refusedWrites, "refused without a fault");
+      assertEquals(0, lostClusters, "lost without a fault");
+    }
+  }
+
+  /// Runs until nothing happens any more; deadlines and retries come due in between.
+  private void settle() {
+    for (int round = 0; round < 20; round++) {
+      untilIdle();
+      retryParked.run();
+      hooks.forEach(FleecingHook::expireCopies);
+    }
+  }
+
+  private void untilIdle() {
+    while (world.step()) {
+      // time goes on
+    }
+  }
+
+  private void operate() {
+    int what = world.random.nextInt(100);
+    if (what < 50) {
+      guestWrite();
+    } else if (what < 56) {
+      freeze();
+    } else if (what < 60) {
+      releaseSome();
+    } else if (what < 82) {
+      someSnapshot(this::readSome);
+    } else if (what < 88) {
+      someSnapshot(this::statusSome);
+    } else if (what < 93) {
+      someSnapshot(this::discardSome);
+    } else if (what < 97) {
+      hooks.forEach(FleecingHook::expireCopies);
+    } else {
+      retryParked.run();
+    }
+  }
+
+  private void guestWrite() {
+    int which = world.random.nextInt(2);
+    SimulatedDisk disk = disks.get(which);
+    int from = world.random.nextInt(disk.content.length);
+    int lengthBytes =
+        1 + world.random.nextInt(Math.min(disk.content.length - from, plan.clusterBytes() * 3));
+    Mutation mutation =
+        switch (world.random.nextInt(5)) {
+          case 0 ->
+              new Mutation.Zero(
+                  from, lengthBytes, Mutation.Provisioning.MAY_PUNCH, Mutation.Durability.CACHED);
+          case 1 -> new Mutation.Discard(from, lengthBytes, Mutation.Durability.CACHED);
+          default -> {
+            ByteBuffer data = buffers.allocate(lengthBytes);
+            byte stamp = (byte) world.random.nextInt(256);
+            for (int i = 0; i < lengthBytes; i++) {
+              data.put(i, (byte) (stamp ^ i));
+            }
+            yield new Mutation.Write(from, data, Mutation.Durability.CACHED);
+          }
+        };
+    guestWritesOpen++;
+    hooks
+        .get(which)
+        .apply(
+            mutation,
+            new Once() {
+              @Override
+              void end(@Nullable IOException error) {
+                guestWritesOpen--;
+                if (error != null) {
+                  refusedWrites++;
+                  assertTrue(
+                      String.valueOf(error.getMessage()).contains("break-guest-write"),
+                      "a guest write failed for another reason: " + error);
+                }
+              }
+            });
+  }
+
+  private void freeze() {
+    if (freezing || live.size() > 4) {
+      return;
+    }
+    freezing = true;
+    List<Integer> chosen =
+        switch (world.random.nextInt(3)) {
+          case 0 -> List.of(0);
+          case 1 -> List.of(1);
+          default -> List.of(0, 1);
+        };
+    OnCbwError policy =
+        world.chance(0.7) ? OnCbwError.BREAK_SNAPSHOT : OnCbwError.BREAK_GUEST_WRITE;
+    long timeoutNanos = plan.faults() && world.chance(0.3) ? DELAY_NANOS_MAX / 2 : 0;
+    List<Access> all = List.of(Access.values());
+    Access access = all.get(world.random.nextInt(all.size()));
+    SnapshotTerms terms = new SnapshotTerms("s" + names++, access, policy, timeoutNanos);
+    List<byte[]> truth = new ArrayList<>();
+    Freeze.start(
+            chosen.stream().map(hooks::get).toList(),
+            terms,
+            () -> {
+              // Freeze reads the clock last when all epochs have begun and no gate is open yet.
+              truth.clear();
+              chosen.forEach(which -> truth.add(disks.get(which).content.clone()));
+              return world.nowNanos();
+            })
+        .frozen()
+        .thenAccept(
+            outcome -> {
+              freezing = false;
+              snapshotsTaken++;
+              for (int i = 0; i < chosen.size(); i++) {
+                live.add(new Frozen(outcome.views().get(i), truth.get(i), access));
+              }
+            })
+        .exceptionally(
+            error -> {
+              throw new AssertionError("freeze failed", error);
+            });
+  }
+
+  private void releaseSome() {
+    if (!live.isEmpty() && world.chance(0.6)) {
+      Frozen snapshot = live.remove(world.random.nextInt(live.size()));
+      snapshot.released = true;
+      snapshot.view.release();
+    }
+  }
+
+  private void someSnapshot(java.util.function.Consumer<Frozen> what) {
+    if (!live.isEmpty()) {
+      what.accept(live.get(world.random.nextInt(live.size())));
+    }
+  }
+
+  private void readSome(Frozen snapshot) {
+    int from = world.random.nextInt(snapshot.truth.length);
+    int rest = snapshot.truth.length - from;
+    read(snapshot, from, 1 + world.random.nextInt(Math.min(rest, plan.clusterBytes() * 4)));
+  }
+
+  private void read(Frozen snapshot, int from, int lengthBytes) {
+    ByteBuffer target = buffers.allocate(lengthBytes);
+    boolean releasedBefore = snapshot.anyReleased(from, lengthBytes, plan.clusterBytes());
+    boolean endedBefore = snapshot.released || snapshot.view.brokenBecause().isPresent();
+    readsOpen++;
+    snapshot.view.read(
+        from,
+        target,
+        new Once() {
+          @Override
+          void end(@Nullable IOException error) {
+            readsOpen--;
+            if (error != null) {
+              checkExcuse(error, snapshot, from, lengthBytes);
+              return;
+            }
+            assertFalse(releasedBefore, "a released cluster was read");
+            assertFalse(endedBefore, "an ended snapshot yielded data (I7)");
+            assertTrue(
+                snapshot.view.brokenBecause().isEmpty() && !snapshot.released,
+                "a read in flight yielded data after the end (I7)");
+            byte[] got = new byte[lengthBytes];
+            target.get(0, got);
+            byte[] expected = Arrays.copyOfRange(snapshot.truth, from, from + lengthBytes);
+            assertEquals(
+                -1,
+                Arrays.mismatch(expected, got),
+                () -> "wrong byte in " + snapshot.view.terms() + " in a read at " + from);
+            readsVerified++;
+            if (snapshot.access == Access.READ_ONCE) {
+              snapshot.release(from, lengthBytes);
+            }
+          }
+        });
+  }
+
+  private void checkExcuse(IOException error, Frozen snapshot, int from, int lengthBytes) {
+    String text = String.valueOf(error.getMessage());
+    boolean ended = snapshot.released || snapshot.view.brokenBecause().isPresent();
+    boolean excused = error instanceof SnapshotEndedException && ended;
+    if (text.contains("was released by its client")) {
+      excused |= snapshot.anyReleased(from, lengthBytes, plan.clusterBytes());
+    }
+    excused |= text.contains("is lost") && lostClusters > 0;
+    excused |= text.contains("simulated EIO") && (readErrors || plan.faults());
+    excused |= text.contains("damaged") && plan.faults();
+    assertTrue(excused, "a read failed without reason: " + error);
+  }
+
+  private void statusSome(Frozen snapshot) {
+    int from = world.random.nextInt(snapshot.truth.length);
+    int lengthBytes = 1 + world.random.nextInt(snapshot.truth.length - from);
+    snapshot.view.status(
+        from,
+        lengthBytes,
+        1 + world.random.nextInt(20),
+        new ExtentsCompletion() {
+          @Override
+          public void succeeded(List<BlockExtent> extents) {
+            assertFalse(extents.isEmpty(), "no extent");
+            long at = from;
+            for (BlockExtent extent : extents) {
+              for (long i = at;
+                  extent.state() == BlockExtent.State.HOLE && i < at + extent.lengthBytes();
+                  i++) {
+                assertEquals(0, snapshot.truth[(int) i], "a hole is reported where data is");
+              }
+              at += extent.lengthBytes();
+            }
+            assertTrue(at <= from + lengthBytes, "more status than asked");
+          }
+
+          @Override
+          public void failed(IOException error) {
+            assertTrue(error instanceof SnapshotEndedException, "status failed: " + error);
+          }
+        });
+  }
+
+  private void discardSome(Frozen snapshot) {
+    if (snapshot.access != Access.DISCARD) {
+      return;
+    }
+    int from = world.random.nextInt(snapshot.truth.length);
+    int lengthBytes =
+        1 + world.random.nextInt(Math.min(snapshot.truth.length - from, plan.clusterBytes() * 3));
+    snapshot.view.discard(
+        from,
+        lengthBytes,
+        new Once() {
+          @Override
+          void end(@Nullable IOException error) {
+            if (error == null) {
+              snapshot.release(from, lengthBytes);
+            } else {
+              assertTrue(error instanceof SnapshotEndedException, "discard failed: " + error);
+            }
+          }
+        });
+  }
+
+  private void verifyWhole(Frozen snapshot) {
+    for (int at = 0; at < snapshot.truth.length; at += plan.clusterBytes()) {
+      read(snapshot, at, Math.min(plan.clusterBytes(), snapshot.truth.length - at));
+      untilIdle();
+    }
+  }
+
+  private final class Listener implements HookListener {
+    @Override
+    public void snapshotBroken(String disk, String snapshot, String reason) {
+      broken.add(reason);
+      snapshotsBroken++;
+    }
+
+    @Override
+    public void clusterLost(String disk, long offsetBytes, long lengthBytes, String reason) {
+      assertTrue(readErrors, "lost without a read error");
+      lostClusters++;
+    }
+  }
+
+  /// What a snapshot must show, and what its client has given up.
+  private static final class Frozen {
+    private final SnapshotView view;
+    private final byte[] truth;
+    private final Access access;
+    private final BitSet releasedBytes = new BitSet();
+    private boolean released;
+
+    Frozen(SnapshotView view, byte[] truth, Access access) {
+      this.view = view;
+      this.truth = truth;
+      this.access = access;
+    }
+
+    void release(int from, int lengthBytes) {
+      releasedBytes.set(from, from + lengthBytes);
+    }
+
+    /// Whether a cluster of the range has been given up as a whole.
+    boolean anyReleased(int from, int lengthBytes, int clusterBytes) {
+      for (int at = from / clusterBytes * clusterBytes;
+          at < from + lengthBytes;
+          at += clusterBytes) {
+        int end = Math.min(truth.length, at + clusterBytes);
+        if (releasedBytes.nextClearBit(at) >= end) {
+          return true;
+        }
+      }
+      return false;
+    }
+  }
+
+  /// A completion that insists on being called once.
+  private abstract static class Once implements Completion {
+    private boolean ended;
+
+    abstract void end(@Nullable IOException error);
+
+    @Override
+    public void succeeded() {
+      assertFalse(ended, "completed twice");
+      ended = true;
+      end(null);
+    }
+
+    @Override
+    public void failed(IOException error) {
+      assertFalse(ended, "completed twice");
+      ended = true;
+      end(error);
+    }
+  }
+
+  /// Direct buffers for one run, all taken back at the start of the next.
+  static final class BufferArena {
+    private final ByteBuffer slab = ByteBuffer.allocateDirect(16 << 20);
+    private int used;
+
+    void reset() {
+      used = 0;
+    }
+
+    ByteBuffer allocate(int lengthBytes) {
+      ByteBuffer buffer = slab.slice(used, lengthBytes);
+      used += lengthBytes;
+      return buffer;
+    }
+  }
+}

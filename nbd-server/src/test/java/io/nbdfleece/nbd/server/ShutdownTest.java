@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.nbdfleece.nbd.server;
+
+import static io.nbdfleece.nbd.server.RawPeer.go;
+import static io.nbdfleece.nbd.server.RawPeer.option;
+import static io.nbdfleece.nbd.server.RawPeer.request;
+import static io.nbdfleece.nbd.server.RawPeer.write;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.nbdfleece.nbd.wire.Nbd;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.time.Duration;
+import org.awaitility.Awaitility;
+import org.junit.jupiter.api.Test;
+
+/// [NbdServer#close].
+class ShutdownTest {
+  private static Thread close(TestServer server, Duration drain) {
+    Thread closer = Thread.ofPlatform().start(() -> server.server.close(drain));
+    Awaitility.await().until(() -> !Files.exists(server.socket));
+    return closer;
+  }
+
+  @Test
+  void requestsInFlightFinishAndNewOnesAreRefused() throws Exception {
+    try (TestServer server = TestServer.writable();
+        RawPeer busy = server.open();
+        RawPeer idle = server.open();
+        RawPeer haggling = server.connect()) {
+      haggling.greet(3);
+      haggling.send(option(Nbd.OPT_LIST));
+      haggling.optionReply();
+      haggling.optionReply();
+      server.disk.hold = true;
+      busy.send(request(Nbd.CMD_READ, 1, 0, 512));
+      Awaitility.await().until(() -> server.disk.held.size() == 1);
+      Thread closer = close(server, Duration.ofSeconds(30));
+      assertTrue(idle.atEnd(), "nothing is awaited on an idle connection");
+      busy.send(write(2, 0, new byte[512]));
+      assertEquals(108, busy.reply().error());
+      haggling.send(option(Nbd.OPT_GO, go("disk")));
+      assertEquals(Nbd.REP_ERR_SHUTDOWN, haggling.optionReply().type());
+      server.disk.held.take().run();
+      assertEquals(1, busy.reply(512).cookie());
+      assertTrue(busy.atEnd());
+      assertTrue(haggling.atEnd());
+      closer.join();
+    }
+  }
+
+  @Test
+  void drainIsNotExceededByAnExportThatNeverCompletes() throws Exception {
+    try (TestServer server = TestServer.writable();
+        RawPeer peer = server.open()) {
+      server.disk.hold = true;
+      peer.send(request(Nbd.CMD_READ, 1, 0, 512), write(2, 0, new byte[5000]));
+      Awaitility.await().until(() -> server.disk.held.size() == 2);
+      close(server, Duration.ofMillis(100)).join();
+      assertTrue(peer.atEnd());
+      assertEquals(0, server.disk.disconnected.get());
+      // What completes when the threads have gone still frees its buffers: close() checks it.
+      server.disk.held.take().run();
+      server.disk.held.take().run();
+      Awaitility.await().until(() -> server.disk.disconnected.get() == 1);
+    }
+  }
+
+  @Test
+  void closingTwiceIsFine() throws IOException {
+    TestServer server = TestServer.writable();
+    server.close();
+    server.server.close(Duration.ZERO);
+    assertFalse(Files.exists(server.socket));
+    assertEquals(0, server.server.connectionCount());
+  }
+}
