@@ -61,7 +61,7 @@ final class BadClientsTest {
       // More than any socket buffer takes; the first byte of the first reply shows that the server
       // is in the middle of it.
       for (int i = 0; i < STALLED_READS; i++) {
-        stalled.requestRead((i % 2) * 32L << 20, 32 << 20);
+        stalled.requestRead(((i % 2) * 32L) << 20, 32 << 20);
       }
       ByteBuffer _ = stalled.receive(1);
       overwriteAll();
