@@ -105,9 +105,7 @@ final class BadClientsTest {
     try (NbdClient dying = server.connect("vda")) {
       ByteBuffer data = Images.filled(CLUSTER_BYTES, 0xee);
       for (int i = 0; i < 500; i++) {
-        answers.add(
-            dying.write(
-                (long) i * CLUSTER_BYTES, data, Export.Durability.CACHED));
+        answers.add(dying.write((long) i * CLUSTER_BYTES, data, Export.Durability.CACHED));
       }
       dying.abort();
     }
@@ -122,9 +120,7 @@ final class BadClientsTest {
     JsonNode _ = server.snapshot("nightly");
     // It copies to a pipe that nobody reads, so it is in the middle when it is killed.
     Process nbdcopy =
-        new ProcessBuilder(
-                Peer.NBDCOPY.path(), server.uri("vda@nightly").toString(), "-")
-            .start();
+        new ProcessBuilder(Peer.NBDCOPY.path(), server.uri("vda@nightly").toString(), "-").start();
     Awaitility.await()
         .atMost(Duration.ofSeconds(30))
         .until(() -> server.snapshotDisk("nightly").path("clients").asInt() > 0);
@@ -144,9 +140,7 @@ final class BadClientsTest {
     try (NbdClient backup = server.connect("vda@nightly")) {
       assertArrayEquals(Arrays.copyOf(old, 4096), Images.read(backup, 0, 4096));
       server.release("nightly");
-      IOException refusal =
-          assertThrows(
-              IOException.class, () -> Images.read(backup, 0, 4096));
+      IOException refusal = assertThrows(IOException.class, () -> Images.read(backup, 0, 4096));
       assertTrue(
           !(refusal instanceof NbdException nbd)
               || nbd.error() == NbdError.EIO
@@ -166,8 +160,7 @@ final class BadClientsTest {
   private byte[] pull() throws IOException {
     Path copy = directory.resolve("copy.img");
     Command.Result _ =
-        Command.run(
-                Peer.NBDCOPY.path(), server.uri("vda@nightly").toString(), copy.toString())
+        Command.run(Peer.NBDCOPY.path(), server.uri("vda@nightly").toString(), copy.toString())
             .succeeds();
     return Files.readAllBytes(copy);
   }

@@ -103,8 +103,7 @@ final class CommandLineTest {
   @Test
   void qemuSeesThatTheDiskIsInUse() throws IOException {
     Command.Result _ =
-        Command.run(
-                Peer.QEMU_IO.path(), "-f", "raw", "-c", "write 0 4k", image.toString())
+        Command.run(Peer.QEMU_IO.path(), "-f", "raw", "-c", "write 0 4k", image.toString())
             .exits(1)
             .says("lock");
   }
@@ -201,8 +200,7 @@ final class CommandLineTest {
               .redirectErrorStream(true)
               .start();
       held.awaitReads(1);
-      Command.Result _ =
-          Command.run("kill", "-INT", Long.toString(pull.pid())).succeeds();
+      Command.Result _ = Command.run("kill", "-INT", Long.toString(pull.pid())).succeeds();
       assertEquals(130, Command.await(pull, List.of("pull")));
     }
     try (var left = Files.newDirectoryStream(directory, "interrupted*")) {
@@ -232,7 +230,11 @@ final class CommandLineTest {
     Process serve =
         new ProcessBuilder(
                 Program.serve(
-                    "--port", "0", "--qmp", directory.resolve("q2.sock").toString(), "--json",
+                    "--port",
+                    "0",
+                    "--qmp",
+                    directory.resolve("q2.sock").toString(),
+                    "--json",
                     disk.toString()))
             .start();
     try {
@@ -240,8 +242,7 @@ final class CommandLineTest {
       String uri =
           Command.parse(String.valueOf(ready)).path("disks").get(0).path("uris").get(0).asString();
       assertTrue(uri.startsWith("nbd://127.0.0.1:") && uri.endsWith("/disk"), uri);
-      try (NbdClient client =
-          NbdClient.connect(NbdUri.parse(uri), List.of())) {
+      try (NbdClient client = NbdClient.connect(NbdUri.parse(uri), List.of())) {
         assertEquals(1 << 20, client.info().sizeBytes());
       }
     } finally {

@@ -24,8 +24,7 @@ final class ControlSocket implements AutoCloseable {
   }
 
   static ControlSocket connect(Path path) throws IOException {
-    ControlSocket control =
-        new ControlSocket(SocketChannel.open(UnixDomainSocketAddress.of(path)));
+    ControlSocket control = new ControlSocket(SocketChannel.open(UnixDomainSocketAddress.of(path)));
     JsonNode greeting = control.receive();
     if (!greeting.has("QMP")) {
       throw new IOException("no QMP greeting: " + greeting);

@@ -63,8 +63,7 @@ final class DiscardTest {
   void guestZeroingPreservesFirstAndPunchesAHole() throws IOException {
     JsonNode _ = server.snapshot("nightly");
     long allocatedBytes = Images.allocatedBytes(image);
-    Images.await(
-        guest.writeZeroes(2 * CLUSTER_BYTES, 4 * CLUSTER_BYTES, Export.Zeroing.MAY_PUNCH));
+    Images.await(guest.writeZeroes(2 * CLUSTER_BYTES, 4 * CLUSTER_BYTES, Export.Zeroing.MAY_PUNCH));
     assertTrue(Images.allocatedBytes(image) <= allocatedBytes - 4 * CLUSTER_BYTES);
     assertArrayEquals(old, readAll("vda@nightly"));
     assertArrayEquals(zeroed(2 * CLUSTER_BYTES, 4 * CLUSTER_BYTES), readAll("vda"));
@@ -105,8 +104,7 @@ final class DiscardTest {
       Images.await(backup.trim(0, 4 * CLUSTER_BYTES));
       Images.write(guest, 0, Images.filled(5 * CLUSTER_BYTES, 0xee));
       assertEquals(1, server.store().path("entries").asLong());
-      NbdException _ =
-          Images.refused(NbdError.EIO, backup.read(0, ByteBuffer.allocateDirect(512)));
+      NbdException _ = Images.refused(NbdError.EIO, backup.read(0, ByteBuffer.allocateDirect(512)));
     }
   }
 
@@ -143,8 +141,7 @@ final class DiscardTest {
     try (NbdClient backup = discardable()) {
       NbdException _ =
           Images.refused(
-              NbdError.EPERM,
-              backup.write(0, Images.filled(512, 1), Export.Durability.CACHED));
+              NbdError.EPERM, backup.write(0, Images.filled(512, 1), Export.Durability.CACHED));
     }
   }
 
@@ -155,8 +152,7 @@ final class DiscardTest {
     assertEquals(8, server.store().path("entries").asLong());
     Path copy = directory.resolve("copy.img");
     Command.Result _ =
-        Command.run(
-                Peer.NBDCOPY.path(), server.uri("vda@nightly").toString(), copy.toString())
+        Command.run(Peer.NBDCOPY.path(), server.uri("vda@nightly").toString(), copy.toString())
             .succeeds();
     assertArrayEquals(old, Files.readAllBytes(copy));
     assertEquals(0, server.store().path("entries").asLong());

@@ -35,8 +35,7 @@ final class FleecingPatternsTest {
 
   /// What of the patterns is left on the disk afterwards.
   private static final List<String> REMAINDERS =
-      List.of(
-          "read -P 0xd5 0x108000 32k", "read -P 0xdc 32M 32k", "read -P 0xcd 0x3ff0000 64k");
+      List.of("read -P 0xd5 0x108000 32k", "read -P 0xdc 32M 32k", "read -P 0xcd 0x3ff0000 64k");
 
   /// What had never been written, beside the overwrites.
   private static final List<String> ZEROES =
@@ -65,8 +64,7 @@ final class FleecingPatternsTest {
 
       Path pulled = directory.resolve("pulled.img");
       Command.Result _ =
-          Command.run(
-                  Peer.NBDCOPY.path(), server.uri("vda@fleece").toString(), pulled.toString())
+          Command.run(Peer.NBDCOPY.path(), server.uri("vda@fleece").toString(), pulled.toString())
               .succeeds();
       assertEquals(64 << 20, Files.size(pulled));
       qemuIo(pulled.toString(), old);

@@ -26,7 +26,8 @@ import org.awaitility.Awaitility;
 
 /// A disk that is as slow as can be: it answers no read of its first half before a certain number
 /// of them is waiting, then all at once. So a test passes only if they were under way together,
-/// whatever the clock says. Reads of the second half are answered at once. Served by one event loop.
+/// whatever the clock says. Reads of the second half are answered at once. Served by one event
+/// loop.
 final class HeldReads implements Export, AutoCloseable {
   static final long SIZE_BYTES = 64L << 20;
 
@@ -100,7 +101,10 @@ final class HeldReads implements Export, AutoCloseable {
   @Override
   public ExportInfo info() {
     return new ExportInfo(
-        SIZE_BYTES, "", Set.of(ExportInfo.Ability.MULTI_CONN), 4096,
+        SIZE_BYTES,
+        "",
+        Set.of(ExportInfo.Ability.MULTI_CONN),
+        4096,
         List.of(ExportInfo.BASE_ALLOCATION));
   }
 
@@ -161,8 +165,7 @@ final class HeldReads implements Export, AutoCloseable {
       StatusCompletion done) {
     done.succeeded(
         List.of(
-            new ContextExtents(
-                ExportInfo.BASE_ALLOCATION, List.of(new Extent(lengthBytes, 0)))));
+            new ContextExtents(ExportInfo.BASE_ALLOCATION, List.of(new Extent(lengthBytes, 0)))));
   }
 
   private static void refuse(Completion done) {

@@ -36,78 +36,144 @@ final class LayerRulesTest {
 
   @Test
   void nbdLibraryKnowsNobody() {
-    check(noClasses().that().resideInAPackage(NBD)
-        .should().dependOnClassesThat().resideInAnyPackage(CACHE, FLEECING, CLI));
+    check(
+        noClasses()
+            .that()
+            .resideInAPackage(NBD)
+            .should()
+            .dependOnClassesThat()
+            .resideInAnyPackage(CACHE, FLEECING, CLI));
   }
 
   @Test
   void cacheKnowsNobody() {
-    check(noClasses().that().resideInAPackage(CACHE)
-        .should().dependOnClassesThat().resideInAnyPackage(NBD, FLEECING, CLI));
+    check(
+        noClasses()
+            .that()
+            .resideInAPackage(CACHE)
+            .should()
+            .dependOnClassesThat()
+            .resideInAnyPackage(NBD, FLEECING, CLI));
   }
 
   @Test
   void engineKnowsNoFrontEnd() {
-    check(noClasses().that().resideInAPackage(FLEECING)
-        .should().dependOnClassesThat().resideInAPackage(CLI));
+    check(
+        noClasses()
+            .that()
+            .resideInAPackage(FLEECING)
+            .should()
+            .dependOnClassesThat()
+            .resideInAPackage(CLI));
   }
 
   @Test
   void onlyOnePackageOfTheEngineKnowsNbd() {
-    check(noClasses().that().resideInAPackage(FLEECING).and().resideOutsideOfPackage(FLEECING_NBD)
-        .should().dependOnClassesThat().resideInAPackage(NBD));
+    check(
+        noClasses()
+            .that()
+            .resideInAPackage(FLEECING)
+            .and()
+            .resideOutsideOfPackage(FLEECING_NBD)
+            .should()
+            .dependOnClassesThat()
+            .resideInAPackage(NBD));
   }
 
   @Test
   void engineDoesNotDependOnItsNbdPackage() {
-    check(noClasses().that().resideInAPackage(FLEECING).and().resideOutsideOfPackage(FLEECING_NBD)
-        .should().dependOnClassesThat().resideInAPackage(FLEECING_NBD));
+    check(
+        noClasses()
+            .that()
+            .resideInAPackage(FLEECING)
+            .and()
+            .resideOutsideOfPackage(FLEECING_NBD)
+            .should()
+            .dependOnClassesThat()
+            .resideInAPackage(FLEECING_NBD));
   }
 
   @Test
   void nettyStaysInsideOfTheNbdLibrary() {
-    check(noClasses().that().resideInAnyPackage(CACHE, FLEECING)
-        .should().dependOnClassesThat().resideInAPackage("io.netty.."));
+    check(
+        noClasses()
+            .that()
+            .resideInAnyPackage(CACHE, FLEECING)
+            .should()
+            .dependOnClassesThat()
+            .resideInAPackage("io.netty.."));
   }
 
   @Test
   void nettyDoesNotShowInTheSpi() {
-    check(noClasses().that().resideInAPackage("io.nbdfleece.nbd")
-        .should().dependOnClassesThat().resideInAPackage("io.netty.."));
+    check(
+        noClasses()
+            .that()
+            .resideInAPackage("io.nbdfleece.nbd")
+            .should()
+            .dependOnClassesThat()
+            .resideInAPackage("io.netty.."));
   }
 
   @Test
   void onlyThePosixPackageCallsTheSystem() {
-    check(noClasses().that().resideOutsideOfPackage(POSIX)
-        .should().dependOnClassesThat().haveFullyQualifiedName("java.lang.foreign.Linker"));
+    check(
+        noClasses()
+            .that()
+            .resideOutsideOfPackage(POSIX)
+            .should()
+            .dependOnClassesThat()
+            .haveFullyQualifiedName("java.lang.foreign.Linker"));
   }
 
   @Test
   void engineAndStoreKnowNoJsonAndNoCommandLine() {
-    check(noClasses().that().resideInAnyPackage(NBD, CACHE, FLEECING)
-        .should().dependOnClassesThat().resideInAnyPackage("tools.jackson..", "picocli.."));
+    check(
+        noClasses()
+            .that()
+            .resideInAnyPackage(NBD, CACHE, FLEECING)
+            .should()
+            .dependOnClassesThat()
+            .resideInAnyPackage("tools.jackson..", "picocli.."));
   }
 
   @Test
   void nobodyUsesJvmInternals() {
-    check(noClasses()
-        .should().dependOnClassesThat().resideInAnyPackage("sun.nio..", "jdk.internal.."));
+    check(
+        noClasses()
+            .should()
+            .dependOnClassesThat()
+            .resideInAnyPackage("sun.nio..", "jdk.internal.."));
   }
 
   @Test
   void librariesPrintNothing() {
-    check(noClasses().that().resideInAnyPackage(NBD, CACHE, FLEECING)
-        .should().accessField(System.class, "out")
-        .orShould().accessField(System.class, "err"));
+    check(
+        noClasses()
+            .that()
+            .resideInAnyPackage(NBD, CACHE, FLEECING)
+            .should()
+            .accessField(System.class, "out")
+            .orShould()
+            .accessField(System.class, "err"));
   }
 
   @Test
   void topLevelClassesOfTheLibrariesAreFinal() {
-    check(classes().that().resideInAnyPackage(NBD, CACHE, FLEECING)
-        .and().areTopLevelClasses().and().areNotInterfaces()
-        .and().doNotHaveModifier(JavaModifier.ABSTRACT)
-        .and().areNotEnums()
-        .should().haveModifier(JavaModifier.FINAL));
+    check(
+        classes()
+            .that()
+            .resideInAnyPackage(NBD, CACHE, FLEECING)
+            .and()
+            .areTopLevelClasses()
+            .and()
+            .areNotInterfaces()
+            .and()
+            .doNotHaveModifier(JavaModifier.ABSTRACT)
+            .and()
+            .areNotEnums()
+            .should()
+            .haveModifier(JavaModifier.FINAL));
   }
 
   @Test

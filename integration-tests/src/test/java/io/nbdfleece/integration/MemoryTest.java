@@ -61,8 +61,7 @@ final class MemoryTest {
               .succeeds();
       ProcessFigures figures = server.figures();
       System.out.println("MemoryTest: " + figures);
-      assertTrue(
-          figures.residentBytes() <= RAM_BUDGET_BYTES + ALLOWANCE_BYTES, figures::toString);
+      assertTrue(figures.residentBytes() <= RAM_BUDGET_BYTES + ALLOWANCE_BYTES, figures::toString);
       assertEquals(0, server.disk().path("write-errors").asInt());
     }
   }

@@ -18,8 +18,8 @@ import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 import tools.jackson.databind.JsonNode;
 
-/// A request that has to wait holds up nothing else. Shown with a disk that answers reads only
-/// when a number of them has come: no clock decides.
+/// A request that has to wait holds up nothing else. Shown with a disk that answers reads only when
+/// a number of them has come: no clock decides.
 @Timeout(120)
 final class NoWaitingThreadTest {
   private static final int TOGETHER = 32;
@@ -76,10 +76,7 @@ final class NoWaitingThreadTest {
     try (HeldReads held = HeldReads.start(directory.resolve("held.sock"), together);
         FuseDisk disk = FuseDisk.mount(directory.resolve("vda.img"), held.uri());
         PackagedServer server =
-            PackagedServer.in(directory)
-                .disk("vda", disk.file())
-                .with("--read-only")
-                .start();
+            PackagedServer.in(directory).disk("vda", disk.file()).with("--read-only").start();
         NbdClient client = server.connect("vda")) {
       List<CompletableFuture<Void>> slow = reads(client, TOGETHER);
       held.awaitReads(together);

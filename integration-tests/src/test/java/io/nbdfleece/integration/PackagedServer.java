@@ -110,8 +110,7 @@ final class PackagedServer implements AutoCloseable {
 
   void release(String name) throws IOException {
     try (ControlSocket control = control()) {
-      JsonNode _ =
-          control.execute("x-nbdfleece-release", ControlSocket.object().put("name", name));
+      JsonNode _ = control.execute("x-nbdfleece-release", ControlSocket.object().put("name", name));
     }
   }
 

@@ -12,15 +12,15 @@ import java.util.Optional;
 ///
 /// A write takes effect at some moment between being sent and being acknowledged. So a block that
 /// holds write `w` says of the instant `T`: not before `w` was sent, and not after the
-/// acknowledgement of a write of that block that was sent after `w` had been acknowledged. The views
-/// are right when
+/// acknowledgement of a write of that block that was sent after `w` had been acknowledged. The
+/// views are right when
 ///
 /// 1. each block holds a whole write made to it, or zeroes that it can have had;
 /// 2. one `T` suits all blocks of all views taken together, within the time that the command took;
 /// 3. of each write all blocks are in, or none, except those overwritten again.
 ///
-/// Zeroes do not tell which write they are of: such a block allows several intervals of `T`.
-/// The checker never blames views that can be right. Not safe for use by several threads.
+/// Zeroes do not tell which write they are of: such a block allows several intervals of `T`. The
+/// checker never blames views that can be right. Not safe for use by several threads.
 final class PointInTimeChecker {
   private static final int VIOLATIONS_MAX = 20;
 
@@ -135,7 +135,14 @@ final class PointInTimeChecker {
     Interval inWindow = common.and(window);
     if (inWindow.isEmpty()) {
       violations.add(
-          "outside of the command's time " + window + ": " + common + ", " + earliest + ", " + latest);
+          "outside of the command's time "
+              + window
+              + ": "
+              + common
+              + ", "
+              + earliest
+              + ", "
+              + latest);
       return Optional.empty();
     }
     List<Interval> left = List.of(inWindow);
@@ -151,8 +158,7 @@ final class PointInTimeChecker {
     return Optional.of(new Interval(left.getFirst().first(), left.getLast().last()));
   }
 
-  private void checkWholeWrites(
-      Interval cut, List<Candidates> all, List<String> violations) {
+  private void checkWholeWrites(Interval cut, List<Candidates> all, List<String> violations) {
     Map<Integer, Map<Integer, Candidates>> byDiskAndBlock = new HashMap<>();
     for (Candidates block : all) {
       byDiskAndBlock
@@ -219,8 +225,7 @@ final class PointInTimeChecker {
         if (merged.isEmpty() || merged.getLast().last() < interval.first()) {
           merged.add(interval);
         } else if (merged.getLast().last() < interval.last()) {
-          merged.set(
-              merged.size() - 1, new Interval(merged.getLast().first(), interval.last()));
+          merged.set(merged.size() - 1, new Interval(merged.getLast().first(), interval.last()));
         }
       }
       return merged;

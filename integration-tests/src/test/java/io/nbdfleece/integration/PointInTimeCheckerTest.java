@@ -150,14 +150,12 @@ final class PointInTimeCheckerTest {
 
   private void stamps(long number, int disk, int first, int count, long sent, long acked) {
     writes.add(
-        new WriteRecord(
-            number, disk, first, count, WriteRecord.Content.STAMPS, sent, acked));
+        new WriteRecord(number, disk, first, count, WriteRecord.Content.STAMPS, sent, acked));
   }
 
   private void zeroes(long number, int disk, int first, int count, long sent, long acked) {
     writes.add(
-        new WriteRecord(
-            number, disk, first, count, WriteRecord.Content.ZEROES, sent, acked));
+        new WriteRecord(number, disk, first, count, WriteRecord.Content.ZEROES, sent, acked));
   }
 
   private static View view(int disk, long... contents) {

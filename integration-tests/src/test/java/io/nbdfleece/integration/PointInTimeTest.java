@@ -25,9 +25,9 @@ import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ArrayNode;
 import tools.jackson.databind.node.ObjectNode;
 
-/// The main promise, against the packaged program: whatever writers do, a snapshot shows one instant
-/// of it, on one disk and across two, for as long as it lives. `-Dtest.seed=N` repeats the choices,
-/// `-Dtest.seconds=N` sets how long it writes.
+/// The main promise, against the packaged program: whatever writers do, a snapshot shows one
+/// instant of it, on one disk and across two, for as long as it lives. `-Dtest.seed=N` repeats the
+/// choices, `-Dtest.seconds=N` sets how long it writes.
 @Timeout(240)
 final class PointInTimeTest {
   private static final int DISK_BYTES = 32 << 20;
@@ -55,7 +55,11 @@ final class PointInTimeTest {
     Path vda = Images.sparse(directory.resolve("vda.img"), DISK_BYTES);
     Path vdb = Images.sparse(directory.resolve("vdb.img"), DISK_BYTES);
     try (PackagedServer server =
-        PackagedServer.in(directory).disk("vda", vda).disk("vdb", vdb).with("--ram", "2M").start()) {
+        PackagedServer.in(directory)
+            .disk("vda", vda)
+            .disk("vdb", vdb)
+            .with("--ram", "2M")
+            .start()) {
       for (int i = 0; i < 4; i++) {
         clients.add(server.connect(DISKS.get(i % 2)));
         writers.add(new StampWriter(clients.get(i), i % 2, random.nextLong(), numbers, stop));
@@ -83,7 +87,12 @@ final class PointInTimeTest {
       List<WriteRecord> records = new ArrayList<>();
       writers.forEach(writer -> records.addAll(writer.records()));
       System.out.println(
-          "PointInTimeTest: " + records.size() + " writes, " + ended.size() + " snapshots, " + store);
+          "PointInTimeTest: "
+              + records.size()
+              + " writes, "
+              + ended.size()
+              + " snapshots, "
+              + store);
       PointInTimeChecker checker = new PointInTimeChecker(records);
       assertEquals(
           List.of(), checker.check(new Interval(nowNanos, nowNanos), now), "live, seed=" + seed);
@@ -102,8 +111,8 @@ final class PointInTimeTest {
     }
   }
 
-  private void takeReadAndRelease(
-      PackagedServer server, ControlSocket control, AtomicLong numbers) throws Exception {
+  private void takeReadAndRelease(PackagedServer server, ControlSocket control, AtomicLong numbers)
+      throws Exception {
     long startNanos = System.nanoTime();
     long enoughNanos = TimeUnit.SECONDS.toNanos(seconds);
     while (System.nanoTime() - startNanos < enoughNanos
@@ -174,8 +183,7 @@ final class PointInTimeTest {
       List<View> seen = new ArrayList<>();
       for (String diskName : disks) {
         int disk = DISKS.indexOf(diskName);
-        seen.add(
-            new View(disk, StampReader.readTwice(server.uri(diskName + "@" + name), disk)));
+        seen.add(new View(disk, StampReader.readTwice(server.uri(diskName + "@" + name), disk)));
       }
       if (views.isEmpty()) {
         views.addAll(seen);

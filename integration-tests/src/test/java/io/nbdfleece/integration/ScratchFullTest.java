@@ -36,8 +36,7 @@ final class ScratchFullTest {
       assertArrayEquals(firstCluster(old), Images.read(before, 0, CLUSTER_BYTES));
       overwriteAll(guest);
       assertBroken(server, before);
-      assertArrayEquals(
-          bytes(Images.filled(SIZE_BYTES, 0xee)), Images.read(guest, 0, SIZE_BYTES));
+      assertArrayEquals(bytes(Images.filled(SIZE_BYTES, 0xee)), Images.read(guest, 0, SIZE_BYTES));
       JsonNode disk = server.snapshotDisk("nightly");
       assertTrue(
           disk.path("broken-because").asString().contains("--scratch-limit"), disk::toString);
@@ -87,8 +86,7 @@ final class ScratchFullTest {
       }
       server.release("nightly");
       overwriteAll(guest);
-      assertArrayEquals(
-          bytes(Images.filled(SIZE_BYTES, 0xee)), Images.read(guest, 0, SIZE_BYTES));
+      assertArrayEquals(bytes(Images.filled(SIZE_BYTES, 0xee)), Images.read(guest, 0, SIZE_BYTES));
     }
   }
 
@@ -134,8 +132,7 @@ final class ScratchFullTest {
     byte[] _ = disk();
     Path scratch = Files.createDirectory(directory.resolve("scratch"));
     Command.Result _ =
-        Command.run(
-                Peer.MOUNT.path(), "-t", "tmpfs", "-o", "size=4m", "none", scratch.toString())
+        Command.run(Peer.MOUNT.path(), "-t", "tmpfs", "-o", "size=4m", "none", scratch.toString())
             .succeeds();
     try {
       try (PackagedServer server =

@@ -37,8 +37,7 @@ final class SourceErrorTest {
     Path failing = directory.resolve("failing");
     try (Nbdkit nbdkit = Nbdkit.start(directory, failing);
         FuseDisk disk = FuseDisk.mount(directory.resolve("vda.img"), nbdkit.uri());
-        PackagedServer server =
-            PackagedServer.in(directory).disk("vda", disk.file()).start();
+        PackagedServer server = PackagedServer.in(directory).disk("vda", disk.file()).start();
         NbdClient guest = server.connect("vda")) {
       JsonNode _ = server.snapshot("nightly");
       Path _ = Files.createFile(failing);
@@ -55,8 +54,7 @@ final class SourceErrorTest {
         assertArrayEquals(
             new byte[CLUSTER_BYTES], Images.read(backup, 5 * CLUSTER_BYTES, CLUSTER_BYTES));
       }
-      assertArrayEquals(
-          new byte[] {(byte) 0xee}, Images.read(guest, 4 * CLUSTER_BYTES + 4095, 1));
+      assertArrayEquals(new byte[] {(byte) 0xee}, Images.read(guest, 4 * CLUSTER_BYTES + 4095, 1));
     }
   }
 
@@ -65,8 +63,7 @@ final class SourceErrorTest {
     Path failing = directory.resolve("failing");
     try (Nbdkit nbdkit = Nbdkit.start(directory, failing);
         FuseDisk disk = FuseDisk.mount(directory.resolve("vda.img"), nbdkit.uri());
-        PackagedServer server =
-            PackagedServer.in(directory).disk("vda", disk.file()).start();
+        PackagedServer server = PackagedServer.in(directory).disk("vda", disk.file()).start();
         NbdClient guest = server.connect("vda")) {
       Path _ = Files.createFile(failing);
       NbdException _ =
@@ -89,8 +86,7 @@ final class SourceErrorTest {
       NbdException _ =
           Images.refused(
               NbdError.EIO, guest.read(12 * CLUSTER_BYTES, ByteBuffer.allocateDirect(4096)));
-      assertArrayEquals(
-          Arrays.copyOf(old, 4096), Images.read(guest, 0, 4096));
+      assertArrayEquals(Arrays.copyOf(old, 4096), Images.read(guest, 0, 4096));
       assertTrue(server.isAlive());
     }
   }

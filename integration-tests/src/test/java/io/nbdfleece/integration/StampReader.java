@@ -66,8 +66,7 @@ final class StampReader {
           spare = pieces.remove().into(contents, disk);
         }
         ByteBuffer target = spare.clear().limit(count * Stamp.BLOCK_BYTES);
-        pieces.add(
-            new Piece(first, target, client.read((long) first * Stamp.BLOCK_BYTES, target)));
+        pieces.add(new Piece(first, target, client.read((long) first * Stamp.BLOCK_BYTES, target)));
         spare = ByteBuffer.allocateDirect(pieces.size() < QUEUE_DEPTH ? REQUEST_BYTES : 0);
       }
       while (!pieces.isEmpty()) {
@@ -81,8 +80,7 @@ final class StampReader {
     ByteBuffer into(long[] contents, int disk) throws IOException {
       Images.await(answer);
       for (int i = 0; i < target.limit() / Stamp.BLOCK_BYTES; i++) {
-        contents[firstBlock + i] =
-            Stamp.read(target, i * Stamp.BLOCK_BYTES, disk, firstBlock + i);
+        contents[firstBlock + i] = Stamp.read(target, i * Stamp.BLOCK_BYTES, disk, firstBlock + i);
       }
       return target;
     }

@@ -81,7 +81,16 @@ final class StockClientsTest {
     Path copy = directory.resolve("convert.qcow2");
     Command.Result _ =
         Command.run(
-                qemuImg, "convert", "-f", "raw", "-O", "qcow2", "-W", "-m", "8", uri,
+                qemuImg,
+                "convert",
+                "-f",
+                "raw",
+                "-O",
+                "qcow2",
+                "-W",
+                "-m",
+                "8",
+                uri,
                 copy.toString())
             .succeeds();
     Command.Result _ =
@@ -89,8 +98,7 @@ final class StockClientsTest {
             .succeeds();
     Path raw = directory.resolve("convert.raw");
     Command.Result _ =
-        Command.run(
-                qemuImg, "convert", "-f", "qcow2", "-O", "raw", copy.toString(), raw.toString())
+        Command.run(qemuImg, "convert", "-f", "qcow2", "-O", "raw", copy.toString(), raw.toString())
             .succeeds();
     assertArrayEquals(frozen, Files.readAllBytes(raw));
   }
@@ -99,15 +107,20 @@ final class StockClientsTest {
   void qemuImgCompareSeesThatTheDiskDiffers() throws IOException {
     Command.Result _ =
         Command.run(
-                Peer.QEMU_IMG.path(), "compare", "-f", "raw", "-F", "raw",
-                server.uri("vda").toString(), uri)
+                Peer.QEMU_IMG.path(),
+                "compare",
+                "-f",
+                "raw",
+                "-F",
+                "raw",
+                server.uri("vda").toString(),
+                uri)
             .exits(1);
   }
 
   @Test
   void nbdinfoMapShowsTheHoleOfTheFrozenDiskOnly() throws IOException {
-    JsonNode map =
-        Command.run(Peer.NBDINFO.path(), "--json", "--map", uri).succeeds().json();
+    JsonNode map = Command.run(Peer.NBDINFO.path(), "--json", "--map", uri).succeeds().json();
     long coveredBytes = 0;
     long holeBytes = 0;
     for (JsonNode extent : map) {
@@ -139,8 +152,7 @@ final class StockClientsTest {
   @Test
   void nbdinfoSeesWhatEachExportCanDo() throws IOException {
     String nbdinfo = Peer.NBDINFO.path();
-    JsonNode disk =
-        Command.run(nbdinfo, "--json", server.uri("vda").toString()).succeeds().json();
+    JsonNode disk = Command.run(nbdinfo, "--json", server.uri("vda").toString()).succeeds().json();
     JsonNode guest = disk.path("exports").get(0);
     assertEquals(SIZE_BYTES, guest.path("export-size").asLong(), disk::toString);
     for (String can : new String[] {"flush", "fua", "trim", "zero", "multi_conn"}) {
@@ -165,10 +177,17 @@ final class StockClientsTest {
     Path piece = directory.resolve("piece.img");
     Command.Result _ =
         Command.run(
-                Peer.QEMU_IMG.path(), "dd", "-f", "raw", "-O", "raw", "bs=1234K", "count=30",
-                "if=" + uri, "of=" + piece)
+                Peer.QEMU_IMG.path(),
+                "dd",
+                "-f",
+                "raw",
+                "-O",
+                "raw",
+                "bs=1234K",
+                "count=30",
+                "if=" + uri,
+                "of=" + piece)
             .succeeds();
-    assertArrayEquals(
-        Arrays.copyOf(frozen, 30 * 1234 * 1024), Files.readAllBytes(piece));
+    assertArrayEquals(Arrays.copyOf(frozen, 30 * 1234 * 1024), Files.readAllBytes(piece));
   }
 }

@@ -29,11 +29,13 @@ final class TidyTest {
       Pattern.compile("Abstract.*|.*(Impl|Manager|Helper|Helpers|Util|Utils|Utilities)");
   // The formatter puts members at two blanks, those of nested classes at four, six, eight.
   private static final Pattern METHOD_START =
-      Pattern.compile("^( {2,8})(?!return\\b|throw\\b|new\\b|else\\b|switch\\b|if\\b|for\\b"
-          + "|while\\b|try\\b|synchronized \\()[\\w@<][^=;]*\\([^;=]*\\{$");
+      Pattern.compile(
+          "^( {2,8})(?!return\\b|throw\\b|new\\b|else\\b|switch\\b|if\\b|for\\b"
+              + "|while\\b|try\\b|synchronized \\()[\\w@<][^=;]*\\([^;=]*\\{$");
   // Put together here so that this file does not find itself.
   private static final String SLEEP = "Thread." + "sleep(";
-  private static final Pattern UNFINISHED = Pattern.compile("\\b(TO" + "DO|FIX" + "ME|XX" + "X)\\b");
+  private static final Pattern UNFINISHED =
+      Pattern.compile("\\b(TO" + "DO|FIX" + "ME|XX" + "X)\\b");
 
   private final List<Source> sources = new ArrayList<>();
 
@@ -126,9 +128,11 @@ final class TidyTest {
   private boolean samePackage(Source other, Source source, Path sibling) {
     // A test lives in the package of what it tests, which is explained beside that.
     return other.path().equals(sibling)
-        || other.path().toString().equals(
-            sibling.toString().replace("/src/test/java/", "/src/main/java/"))
-        || other.path().equals(source.path()) && source.name().equals("package-info");
+        || other
+            .path()
+            .toString()
+            .equals(sibling.toString().replace("/src/test/java/", "/src/main/java/"))
+        || (other.path().equals(source.path()) && source.name().equals("package-info"));
   }
 
   private static String longMethod(Source source) {

@@ -3,8 +3,10 @@ package io.nbdfleece.integration.benchmark;
 
 import java.io.IOException;
 import java.io.OutputStream;
+import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
@@ -19,7 +21,8 @@ import java.util.stream.Stream;
 /// busy moment of the machine hits all alike.
 public final class Benchmark {
   private static final List<Load> LOADS =
-      List.of(new Load("4 KiB", 4096, 1), new Load("4 KiB", 4096, 32), new Load("64 KiB", 65536, 16));
+      List.of(
+          new Load("4 KiB", 4096, 1), new Load("4 KiB", 4096, 32), new Load("64 KiB", 65536, 16));
 
   private final Options options;
   private final Map<String, List<Double>> figures = new TreeMap<>();
@@ -54,9 +57,11 @@ public final class Benchmark {
     Path place = Files.createTempDirectory(options.directory(), "nbdfleece-benchmark");
     Runtime.getRuntime().addShutdownHook(new Thread(() -> remove(place)));
     System.out.printf(
-        "%d MiB disk, %d writes to clusters of their own a measurement, median of %d rounds,"
-            + " in %s, %d processors%n",
-        options.sizeMib(), options.writes(), options.rounds(), place,
+        "%d MiB disk, %d writes a measurement, median of %d rounds," + " in %s, %d processors%n",
+        options.sizeMib(),
+        options.writes(),
+        options.rounds(),
+        place,
         Runtime.getRuntime().availableProcessors());
     List<Subject> subjects = new ArrayList<>();
     try {
@@ -79,7 +84,7 @@ public final class Benchmark {
         round(subjects);
       }
       print(subjects);
-      server.close();
+      server.stop();
     } finally {
       for (Subject subject : subjects) {
         subject.end();
@@ -165,6 +170,10 @@ public final class Benchmark {
         out.write(mebibyte);
       }
     }
+    // Written back now and not in the middle of a measurement; it stays in the page cache.
+    try (FileChannel file = FileChannel.open(path, StandardOpenOption.WRITE)) {
+      file.force(true);
+    }
     return path;
   }
 
@@ -190,13 +199,13 @@ public final class Benchmark {
           --rounds N       rounds to take the median of (default 5)
           --warm-up N      rounds before them (default 3: a JVM is slow at first)
           --size MIB       size of the disk (default 2048); twice that must fit in RAM
-          --writes N       writes a measurement (default 16384); each goes to a cluster of its own
+          --writes N       writes a measurement (default 8192), to clusters picked at random
           --directory DIR  where images and scratch files go (default /var/tmp)
         """;
 
     static Options parse(List<String> arguments) {
       Path root = Path.of(System.getProperty("nbdfleece.root", ".")).toAbsolutePath();
-      Options options = new Options(root, Path.of("/var/tmp"), 2048, 16384, 5, 3);
+      Options options = new Options(root, Path.of("/var/tmp"), 2048, 8192, 5, 3);
       for (int i = 0; i < arguments.size(); i += 2) {
         if (i + 1 == arguments.size()) {
           throw new IllegalArgumentException(arguments.get(i) + ": give it a value, see --help");

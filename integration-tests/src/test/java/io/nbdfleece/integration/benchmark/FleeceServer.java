@@ -9,7 +9,7 @@ import java.util.List;
 import tools.jackson.databind.JsonNode;
 
 /// The packaged program with the options that users get.
-final class FleeceServer implements AutoCloseable {
+final class FleeceServer {
   private static final String SNAPSHOT = "round";
 
   private final Process process;
@@ -54,8 +54,7 @@ final class FleeceServer implements AutoCloseable {
     return "nbd+unix:///" + export + "?socket=" + socket;
   }
 
-  @Override
-  public void close() throws InterruptedException {
+  void stop() throws InterruptedException {
     Tool.stop(process);
   }
 

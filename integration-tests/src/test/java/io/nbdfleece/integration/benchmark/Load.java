@@ -6,8 +6,9 @@ import java.util.List;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
 
-/// Random writes of one size by fio's NBD engine, each into a cluster of its own, so that with a
-/// fresh snapshot each of them has to preserve one.
+/// Random writes of one size by fio's NBD engine, each at the beginning of a cluster of 64 KiB.
+/// With a fresh snapshot most of them have to preserve one: of as many writes as a quarter of the
+/// clusters, 88 in 100 hit one that was not hit before.
 record Load(String size, int blockBytes, int queueDepth) {
   private static final int CLUSTER_BYTES = 65536;
 

@@ -33,7 +33,8 @@ final class Tool {
     process.getOutputStream().close();
     String out = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
     if (process.waitFor() != 0) {
-      throw new IOException(String.join(" ", command) + ": exit " + process.exitValue() + "\n" + out);
+      throw new IOException(
+          String.join(" ", command) + ": exit " + process.exitValue() + "\n" + out);
     }
     return out;
   }
@@ -42,10 +43,7 @@ final class Tool {
   static Process serve(List<String> command, Path socket, Path log)
       throws IOException, InterruptedException {
     Process process =
-        new ProcessBuilder(command)
-            .redirectErrorStream(true)
-            .redirectOutput(log.toFile())
-            .start();
+        new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(log.toFile()).start();
     long deadlineNanos = System.nanoTime() + TimeUnit.SECONDS.toNanos(START_SECONDS_MAX);
     while (!Files.exists(socket)) {
       if (process.waitFor(POLL_MILLIS, TimeUnit.MILLISECONDS)
