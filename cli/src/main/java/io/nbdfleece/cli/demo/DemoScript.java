@@ -106,7 +106,7 @@ final class DemoScript {
       output.more(
           String.format(
               Locale.ROOT,
-              "(%d writes were in flight then: %d in, %d out, and one instant fits them all)",
+              "(%d writes ran while it was asked for: %d in, %d out, and one instant fits them all)",
               result.visible() + result.invisible(),
               result.visible(),
               result.invisible()));
