@@ -48,7 +48,7 @@ final class PullCommand implements Callable<Integer> {
       names = {"-C", "--connections"},
       paramLabel = "N",
       description = "Connections to use. Default: 4 if the export allows several, else 1.")
-  private OptionalInt connections = OptionalInt.empty();
+  private Optional<Integer> connections = Optional.empty();
 
   @Option(names = "--no-sync", description = "Does not wait until FILE is on stable storage.")
   private boolean noSync;
@@ -70,10 +70,10 @@ final class PullCommand implements Callable<Integer> {
   public Integer call() throws IOException {
     NbdUri from = parse(uri);
     if (connections.isPresent()
-        && (connections.getAsInt() < 1 || connections.getAsInt() > PullOptions.CONNECTIONS_MAX)) {
+        && (connections.get() < 1 || connections.get() > PullOptions.CONNECTIONS_MAX)) {
       throw usage(
           "--connections "
-              + connections.getAsInt()
+              + connections.get()
               + ": give a number from 1 to "
               + PullOptions.CONNECTIONS_MAX);
     }
@@ -85,7 +85,7 @@ final class PullCommand implements Callable<Integer> {
             file,
             force,
             noSync ? PullTarget.Sync.NONE : PullTarget.Sync.FSYNC,
-            connections,
+            connections.map(OptionalInt::of).orElse(OptionalInt.empty()),
             Optional.empty());
     Pull pull = new Pull(from, options, progress());
     AtomicBoolean running = new AtomicBoolean(true);

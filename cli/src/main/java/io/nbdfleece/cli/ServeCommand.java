@@ -49,7 +49,7 @@ final class ServeCommand implements Callable<Integer> {
       names = {"-p", "--port"},
       paramLabel = "N",
       description = "TCP port; 0 = any free one. Default: 10809.")
-  private OptionalInt port = OptionalInt.empty();
+  private Optional<Integer> port = Optional.empty();
 
   @Option(
       names = {"-i", "--ipaddr"},
@@ -131,7 +131,7 @@ final class ServeCommand implements Callable<Integer> {
             disks,
             readOnly,
             unix,
-            port,
+            port.map(OptionalInt::of).orElse(OptionalInt.empty()),
             address,
             insecure,
             ram.bytes(),

@@ -9,7 +9,6 @@ import io.nbdfleece.cli.control.QmpClient;
 import java.io.IOException;
 import java.util.List;
 import java.util.Optional;
-import java.util.OptionalLong;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -60,7 +59,7 @@ final class SnapshotCommand implements Callable<Integer> {
       names = "--cbw-timeout",
       paramLabel = "SECONDS",
       description = "Longest that preserving may hold up a guest write; 0 = no limit.")
-  private OptionalLong cbwTimeoutSeconds = OptionalLong.empty();
+  private Optional<Long> cbwTimeoutSeconds = Optional.empty();
 
   @Mixin private final ControlOptions control = new ControlOptions();
 

@@ -44,7 +44,8 @@ final class LauncherTest {
     Path tools = Files.createDirectories(directory.resolve("tools"));
     script(
         tools.resolve("mvn"),
-        "echo \"mvn $JAVA_HOME $*\" >> '%s'\nmkdir -p cli/target && echo x > cli/target/nbdfleece.jar"
+        ("echo \"mvn $JAVA_HOME $*\" >> '%s'\n"
+                + "mkdir -p cli/target && echo x > cli/target/nbdfleece.jar")
             .formatted(log()));
     environment.put("PATH", tools + ":/usr/bin:/bin");
     environment.put("HOME", Files.createDirectories(directory.resolve("user")).toString());

@@ -71,6 +71,7 @@ final class MainTest {
     assertEquals(64, run(split(arguments)), err());
     assertTrue(err().startsWith("nbdfleece: "), err());
     assertEquals(1, err().lines().count(), err());
+    assertFalse(err().contains("TypeConverter"), err());
     assertEquals("", out());
   }
 
@@ -121,6 +122,35 @@ final class MainTest {
   @Test
   void aMissingDiskIsNotFound() {
     assertEquals(10, run("pull", "nbd://127.0.0.1:1/x", directory + "/no/such/file"), err());
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "serve -p 0 -i 127.0.0.1 -U /s -r --insecure --disk a=/nonexistent/a --ram 8M"
+            + " --scratch /tmp --scratch-limit 1G --cluster-size 4K --qmp /q --on-cbw-error break-guest-write"
+            + " --cbw-timeout 5 -P /p",
+        "serve --on-cbw-error break-snapshot /nonexistent/b.img"
+      })
+  void everyOptionOfServeIsUnderstood(String arguments) {
+    // The missing disk is found after all options were read, and before anything is made.
+    assertEquals(10, run(split(arguments)), err());
+    assertTrue(err().contains("/nonexistent/"), err());
+  }
+
+  @Test
+  void everyOptionOfSnapshotIsUnderstood() throws Exception {
+    try (QmpServer _ = server()) {
+      String arguments =
+          "snapshot vda --name n --discard --on-cbw-error break-guest-write --cbw-timeout 5";
+      assertEquals(0, run(split(arguments + " --qmp " + socket())), err());
+    }
+  }
+
+  @Test
+  void everyOptionOfPullIsUnderstood() {
+    String arguments = "pull -C 2 --force --no-sync --progress lines nbd+unix:///x?socket=/none ";
+    assertEquals(69, run(split(arguments + directory.resolve("o"))), err());
   }
 
   @Test

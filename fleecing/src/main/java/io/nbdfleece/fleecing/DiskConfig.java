@@ -10,12 +10,7 @@ import java.nio.file.Path;
 public record DiskConfig(String name, Path path, Access access) {
 
   public DiskConfig {
-    if (name.isEmpty()
-        || name.length() > 255
-        || name.chars().anyMatch(c -> c == '@' || c == '/' || Character.isISOControl(c))) {
-      throw new IllegalArgumentException(
-          "disk name: '" + name + "' (expected: 1 to 255 characters, no '@', no '/')");
-    }
+    ExportNames.check("disk name", name);
   }
 
   /// What guests may do.

@@ -22,6 +22,10 @@ public record SnapshotRequest(
 
   public SnapshotRequest {
     disks = List.copyOf(disks);
+    name.ifPresent(given -> ExportNames.check("snapshot name", given));
+    if (cbwTimeout.isNegative()) {
+      throw new IllegalArgumentException("cbw-timeout: " + cbwTimeout + " (expected: >= 0)");
+    }
   }
 
   /// What clients of the snapshot may do beyond reading.

@@ -106,7 +106,7 @@ final class DemoScript {
       output.more(
           String.format(
               Locale.ROOT,
-              "(%d writes were in flight then: %d in, %d out, and one instant fits them all)",
+              "(%d writes ran meanwhile: %d in, %d out, and one instant fits them all)",
               result.visible() + result.invisible(),
               result.visible(),
               result.invisible()));
@@ -166,7 +166,7 @@ final class DemoScript {
     output.done(
         "preserved",
         ByteSize.format(store.preservedBytesTotal())
-            + " of old content, each block once: "
+            + " of old content, each cluster once: "
             + ByteSize.format(store.ramBytes())
             + " in RAM, "
             + ByteSize.format(store.diskBytes())

@@ -50,11 +50,11 @@ public final class ServeProcess {
 
   /// Serves until a signal or `quit`. Fails, leaving nothing behind, when it cannot start.
   public ExitCode run() throws IOException {
+    checkDisks();
     ServeLog.install();
     if (!TerminationSignals.handle(this::onSignal)) {
       LOG.log(Level.WARNING, "this JVM cannot handle signals: they end the server at once");
     }
-    checkDisks();
     long scratchBytesMax = scratchBytesMax();
     EngineConfig engineConfig;
     try {

@@ -101,8 +101,11 @@ final class EpochLedger {
     return next;
   }
 
-  /// Takes an epoch out and collects the entries that nobody reads any more. Versions that older
-  /// snapshots share move to the next older epoch; P(k) ∩ P(k−1) is dropped.
+  /// Takes an epoch out. Versions that older snapshots share move to the next older epoch; what stays
+  /// in the epoch's own map, P(k) ∩ P(k−1) or all of it, nobody reads any more: the caller frees it,
+  /// after letting go of the lock, because there may be millions.
+  ///
+  /// @param freed gets the entries of other epochs that nobody reads any more
   void end(Epoch epoch, EntryList freed) {
     Epoch older = epoch.older;
     if (older != null) {
@@ -116,7 +119,6 @@ final class EpochLedger {
     } else {
       newest = older;
     }
-    epoch.preserved.collectEntries(freed);
     // Who ended may have been the last reader of what moved down, or of what newer epochs hold.
     for (Epoch holder = older != null ? older : oldest; holder != null; holder = holder.newer) {
       dropUnreadable(holder, freed);

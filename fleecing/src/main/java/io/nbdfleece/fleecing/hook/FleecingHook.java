@@ -496,6 +496,7 @@ public final class FleecingHook implements BlockNode {
     epoch.endedBecause = reason;
     epoch.broken = broken;
     ledger.end(epoch, after.freed);
+    after.free(epoch.preserved);
     forgetCopiesNobodyNeeds(after);
     if (broken) {
       after.tell(() -> listener.snapshotBroken(disk, epoch.terms.name(), reason));

@@ -55,6 +55,7 @@ final class EpochLedgerTest {
   private void end(Model model) {
     EntryList freed = new EntryList();
     ledger.end(model.epoch, freed);
+    model.epoch.preserved.collectEntries(freed);
     snapshots.remove(model);
     free(freed);
   }

@@ -245,11 +245,10 @@ public final class NbdClient implements AutoCloseable {
     }
   }
 
-  /// Sends NBD_CMD_DISC behind what is in flight, waits for those replies, at most 10 s, closes.
-  /// Idempotent. Called on an event loop, it does the same but does not wait.
-  ///
-  /// When they see NBD_CMD_DISC, some servers drop replies that they owe (qemu-nbd 10) or fail
-  /// requests with ESHUTDOWN (nbdkit 1.42). Await the futures that matter before closing.
+  /// Waits for the replies to what is in flight, at most 10 s, sends NBD_CMD_DISC and closes. Not
+  /// the other way round: some servers drop replies that they owe when they see NBD_CMD_DISC
+  /// (qemu-nbd 10), or fail requests with ESHUTDOWN (nbdkit 1.42). Idempotent. Called on an event
+  /// loop, it does the same but does not wait.
   @Override
   public void close() {
     transmission.disconnect();

@@ -45,6 +45,7 @@ final class Transmission extends ChannelInboundHandlerAdapter {
   /// Why the connection ended. Written by the event loop.
   private volatile @Nullable IOException failure;
 
+  private boolean closing;
   private boolean disconnectSent;
 
   Transmission(Channel channel, String uri, Negotiated negotiated) {
@@ -69,7 +70,7 @@ final class Transmission extends ChannelInboundHandlerAdapter {
   private void drain() {
     drainScheduled.set(false);
     IOException ended = failure;
-    if (ended == null && disconnectSent) {
+    if (ended == null && closing) {
       ended = new IOException(uri + ": the client was closed");
     }
     if (ended != null) {
@@ -124,23 +125,18 @@ final class Transmission extends ChannelInboundHandlerAdapter {
     }
   }
 
-  /// Sends NBD_CMD_DISC behind all that was submitted, closes when all of it is answered, or
-  /// [#CLOSE_SECONDS_MAX] later.
+  /// Waits until all that was submitted is answered, at most [#CLOSE_SECONDS_MAX], sends
+  /// NBD_CMD_DISC and closes. Only then, because big peers drop replies that they owe when they see
+  /// NBD_CMD_DISC. What is submitted from now on fails.
   void disconnect() {
     onLoop(
         () -> {
-          if (failure != null || disconnectSent) {
+          if (failure != null || closing) {
             return;
           }
           drain();
-          disconnectSent = true;
-          Request disconnect = new Request.Plain(Nbd.CMD_DISC, 0, 0, 0);
-          ByteBuf header = channel.alloc().directBuffer(Nbd.REQUEST_HEADER_BYTES);
-          writeHeader(header, Nbd.CMD_DISC, 0, 0, disconnect);
-          var _ =
-              channel
-                  .writeAndFlush(header)
-                  .addListener((ChannelFutureListener) sent -> closeIfAnswered());
+          closing = true;
+          closeIfAnswered();
           var timer =
               channel
                   .eventLoop()
@@ -153,8 +149,16 @@ final class Transmission extends ChannelInboundHandlerAdapter {
   }
 
   private void closeIfAnswered() {
-    if (disconnectSent && requests.size() == 0) {
-      fail("the client was closed", null);
+    if (closing && !disconnectSent && requests.size() == 0 && failure == null) {
+      disconnectSent = true;
+      Request disconnect = new Request.Plain(Nbd.CMD_DISC, 0, 0, 0);
+      ByteBuf header = channel.alloc().directBuffer(Nbd.REQUEST_HEADER_BYTES);
+      writeHeader(header, Nbd.CMD_DISC, 0, 0, disconnect);
+      var _ =
+          channel
+              .writeAndFlush(header)
+              .addListener(
+                  (ChannelFutureListener) sent -> fail("the client was closed", null));
     }
   }
 

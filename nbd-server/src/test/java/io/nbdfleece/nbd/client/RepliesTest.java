@@ -33,6 +33,7 @@ import java.util.Random;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.RepeatedTest;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -291,17 +292,20 @@ final class RepliesTest {
   }
 
   @Test
-  void closeSendsDisconnectBehindRequestsAndAwaitsTheirReplies() throws Exception {
+  void closeAwaitsRepliesAndOnlyThenSendsDisconnect() throws Exception {
+    CountDownLatch disconnected = new CountDownLatch(1);
     List<Integer> commands = Collections.synchronizedList(new ArrayList<>());
     try (ScriptedServer server =
         new ScriptedServer(
             directory,
             peer -> {
               peer.handshake();
-              List<Received> requests = peer.requests(3);
+              List<Received> requests = peer.requests(2);
               requests.forEach(request -> commands.add(request.command()));
               peer.send(simple(0, requests.get(1).cookie()));
               peer.send(simple(0, requests.get(0).cookie()));
+              commands.add(peer.requests(1).getFirst().command());
+              disconnected.countDown();
               peer.awaitClose();
             })) {
       NbdClient client = server.connect();
@@ -312,6 +316,7 @@ final class RepliesTest {
       assertTrue(flush.isDone() && write.isDone());
       flush.get();
       write.get();
+      assertTrue(disconnected.await(10, TimeUnit.SECONDS));
       assertEquals(List.of(3, 1, 2), commands);
       assertTrue(message(failure(client.flush())).contains("client was closed"));
       client.close();

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.nbdfleece.fleecing;
+
+/// What disks and snapshots may be called, so that `disk@snapshot` can be read back, and typed.
+final class ExportNames {
+  private static final int LENGTH_MAX = 255;
+
+  private ExportNames() {}
+
+  /// Throws IllegalArgumentException with advice unless the name may be used.
+  ///
+  /// @param what for the message: "disk name"
+  static void check(String what, String name) {
+    if (name.isEmpty()
+        || name.length() > LENGTH_MAX
+        || name.chars().anyMatch(c -> c == '@' || c == '/' || Character.isISOControl(c))) {
+      throw new IllegalArgumentException(
+          what + ": '" + name + "' (expected: 1 to 255 characters, no '@', no '/')");
+    }
+  }
+}
