@@ -31,7 +31,7 @@ import org.awaitility.Awaitility;
 final class HeldReads implements Export, AutoCloseable {
   static final long SIZE_BYTES = 64L << 20;
 
-  private final int together;
+  private int together;
   private final List<Completion> waiting = new ArrayList<>();
   private final NbdServer server;
   private int readsMax;
@@ -86,6 +86,14 @@ final class HeldReads implements Export, AutoCloseable {
   /// The most that were waiting at the same time.
   synchronized int readsMax() {
     return readsMax;
+  }
+
+  /// Answers what is waiting, and from now on every read at once.
+  void open() {
+    synchronized (this) {
+      together = 1;
+    }
+    letGo();
   }
 
   /// Answers what is waiting.
@@ -174,7 +182,7 @@ final class HeldReads implements Export, AutoCloseable {
 
   @Override
   public void close() {
-    letGo();
+    open();
     server.close(Duration.ofSeconds(5));
   }
 }

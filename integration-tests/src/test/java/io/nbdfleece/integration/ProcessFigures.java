@@ -22,6 +22,24 @@ record ProcessFigures(int threads, int descriptors, long residentBytes, long ano
         status(process, "RssAnon:"));
   }
 
+  /// Threads in the state that ps(1) shows as D: in the kernel, until a disk answers.
+  static int threadsWaitingForADisk(long pid) throws IOException {
+    int waiting = 0;
+    try (Stream<Path> threads = Files.list(Path.of("/proc", Long.toString(pid), "task"))) {
+      for (Path thread : threads.toList()) {
+        try {
+          String stat = Files.readString(thread.resolve("stat"));
+          // The name before it stands in parentheses and may contain anything.
+          waiting += stat.startsWith(") D ", stat.lastIndexOf(')')) ? 1 : 0;
+        } catch (NoSuchFileException e) {
+          // It ended between the listing and now: it does not wait.
+          waiting += 0;
+        }
+      }
+    }
+    return waiting;
+  }
+
   private static int count(Path directory) throws IOException {
     try (Stream<Path> entries = Files.list(directory)) {
       return (int) entries.count();
