@@ -81,7 +81,7 @@ final class NoWaitingThreadTest {
         // Each read waits in the kernel for the disk: that many threads of the server do.
         Awaitility.await()
             .atMost(Duration.ofSeconds(30))
-            .until(() -> ProcessFigures.threadsWaitingForADisk(server.pid()) >= TOGETHER);
+            .until(() -> ProcessFigures.threadsInRead(server.pid()) >= TOGETHER);
         slow.forEach(answer -> assertFalse(answer.isDone()));
         held.open();
         for (CompletableFuture<Void> answer : slow) {

@@ -5,6 +5,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.util.Set;
 import java.util.stream.Stream;
 
 /// What a process holds, as /proc tells.
@@ -12,6 +13,11 @@ import java.util.stream.Stream;
 /// @param residentBytes memory in RAM, shared file pages included
 /// @param anonymousBytes of these, not backed by a file: heap, direct memory, stacks
 record ProcessFigures(int threads, int descriptors, long residentBytes, long anonymousBytes) {
+  // pread64, preadv, preadv2.
+  private static final Set<String> READ_CALLS =
+      System.getProperty("os.arch", "").equals("aarch64")
+          ? Set.of("67", "69", "286")
+          : Set.of("17", "295", "327");
 
   static ProcessFigures of(long pid) throws IOException {
     Path process = Path.of("/proc", Long.toString(pid));
@@ -22,22 +28,26 @@ record ProcessFigures(int threads, int descriptors, long residentBytes, long ano
         status(process, "RssAnon:"));
   }
 
-  /// Threads in the state that ps(1) shows as D: in the kernel, until a disk answers.
-  static int threadsWaitingForADisk(long pid) throws IOException {
-    int waiting = 0;
+  /// Threads that are in the kernel, in a read at a position of a file, at this moment.
+  static int threadsInRead(long pid) throws IOException {
+    int reading = 0;
     try (Stream<Path> threads = Files.list(Path.of("/proc", Long.toString(pid), "task"))) {
       for (Path thread : threads.toList()) {
-        try {
-          String stat = Files.readString(thread.resolve("stat"));
-          // The name before it stands in parentheses and may contain anything.
-          waiting += stat.startsWith(") D ", stat.lastIndexOf(')')) ? 1 : 0;
-        } catch (NoSuchFileException e) {
-          // It ended between the listing and now: it does not wait.
-          waiting += 0;
-        }
+        reading += isInRead(thread) ? 1 : 0;
       }
     }
-    return waiting;
+    return reading;
+  }
+
+  private static boolean isInRead(Path thread) throws IOException {
+    try {
+      // The number of the system call comes first, or "running".
+      String call = Files.readString(thread.resolve("syscall")).split("\\s+", 2)[0];
+      return READ_CALLS.contains(call);
+    } catch (NoSuchFileException e) {
+      // It ended between the listing and now.
+      return false;
+    }
   }
 
   private static int count(Path directory) throws IOException {
