@@ -50,7 +50,7 @@ final class ClusterCopy implements ClusterStore.SlotCompletion, Completion {
   }
 
   private void readOldContent(ClusterStore.RamSlot free) {
-    if (!hook.knows(this)) {
+    if (!hook.copies().knows(this)) {
       hook.store().abandon(free);
       return;
     }
@@ -77,7 +77,7 @@ final class ClusterCopy implements ClusterStore.SlotCompletion, Completion {
     } else {
       version = ClusterMap.ofEntry(hook.store().commit(filled)); // I2: held before it is marked
     }
-    hook.copyEnded(this, version);
+    hook.copies().ended(this, version);
   }
 
   /// No slot, or the old content cannot be read.
@@ -85,10 +85,10 @@ final class ClusterCopy implements ClusterStore.SlotCompletion, Completion {
   public void failed(IOException error) {
     ClusterStore.RamSlot unused = slot;
     if (unused == null) {
-      hook.copyFailed(this, error);
+      hook.copies().failed(this, error);
     } else {
       hook.store().abandon(unused);
-      hook.copyUnreadable(this, error);
+      hook.copies().unreadable(this, error);
     }
   }
 }

@@ -101,9 +101,9 @@ final class EpochLedger {
     return next;
   }
 
-  /// Takes an epoch out. Versions that older snapshots share move to the next older epoch; what stays
-  /// in the epoch's own map, P(k) ∩ P(k−1) or all of it, nobody reads any more: the caller frees it,
-  /// after letting go of the lock, because there may be millions.
+  /// Takes an epoch out. Versions that older snapshots share move to the next older epoch; what
+  /// stays in the epoch's own map, P(k) ∩ P(k−1) or all of it, nobody reads any more: the caller
+  /// frees it, after letting go of the lock, because there may be millions.
   ///
   /// @param freed gets the entries of other epochs that nobody reads any more
   void end(Epoch epoch, EntryList freed) {

@@ -4,17 +4,13 @@ package io.nbdfleece.fleecing.hook;
 import com.google.errorprone.annotations.concurrent.GuardedBy;
 import io.nbdfleece.cache.ClusterStore;
 import io.nbdfleece.cache.Completion;
-import io.nbdfleece.fleecing.SnapshotRequest.OnCbwError;
 import io.nbdfleece.fleecing.block.BlockNode;
 import io.nbdfleece.fleecing.block.ExtentsCompletion;
 import io.nbdfleece.fleecing.block.Mutation;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.ArrayDeque;
-import java.util.ArrayList;
-import java.util.HashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.concurrent.Executor;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.LongSupplier;
@@ -47,9 +43,6 @@ public final class FleecingHook implements BlockNode {
    * together: a freeze of several disks closes all gates, waits for the writes in flight, and then
    * starts the epochs one after the other, because nothing can change in between. */
 
-  /// Copies that one write has under way at once.
-  static final int COPIES_PER_WRITE_MAX = 64;
-
   private final String disk;
   private final BlockNode child;
   private final ClusterStore store;
@@ -66,8 +59,7 @@ public final class FleecingHook implements BlockNode {
   @GuardedBy("lock")
   final ActiveReads reads = new ActiveReads();
 
-  @GuardedBy("lock")
-  private final Map<Integer, ClusterCopy> copies = new HashMap<>();
+  private final ClusterCopies copies;
 
   @GuardedBy("lock")
   private final ArrayDeque<GuestWrite> gateQueue = new ArrayDeque<>();
@@ -86,9 +78,6 @@ public final class FleecingHook implements BlockNode {
 
   @GuardedBy("lock")
   private long writeErrors;
-
-  @GuardedBy("lock")
-  private long preserves;
 
   @GuardedBy("lock")
   private long preservingWrites;
@@ -117,6 +106,7 @@ public final class FleecingHook implements BlockNode {
     this.listener = listener;
     this.geometry = new ClusterGeometry(child.sizeBytes(), store.clusterBytes());
     this.ledger = new EpochLedger(geometry);
+    this.copies = new ClusterCopies(this);
   }
 
   @Override
@@ -135,6 +125,26 @@ public final class FleecingHook implements BlockNode {
 
   ClusterStore store() {
     return store;
+  }
+
+  HookListener listener() {
+    return listener;
+  }
+
+  long nanoTime() {
+    return nanoClock.getAsLong();
+  }
+
+  /// Under the lock: who sees which version.
+  @SuppressWarnings("GuardedBy") // asserted
+  EpochLedger ledger() {
+    assert lock.isHeldByCurrentThread();
+    return ledger;
+  }
+
+  /// The copies under way.
+  ClusterCopies copies() {
+    return copies;
   }
 
   String disk() {
@@ -200,7 +210,7 @@ public final class FleecingHook implements BlockNode {
     boolean ready;
     lock.lock();
     try {
-      toStart = joinCopies(write);
+      toStart = copies.join(write);
       if (write.isWaiting()) {
         ready = false;
       } else {
@@ -216,35 +226,6 @@ public final class FleecingHook implements BlockNode {
     for (ClusterCopy copy : toStart) {
       copy.start();
     }
-  }
-
-  /// Lets the write wait for a copy of each of its next clusters that needs one, and gives back the
-  /// new ones.
-  @GuardedBy("lock")
-  private List<ClusterCopy> joinCopies(GuestWrite write) {
-    List<ClusterCopy> toStart = List.of();
-    for (int room = COPIES_PER_WRITE_MAX; room > 0 && write.hasMoreClusters(); ) {
-      int cluster = write.nextCluster();
-      if (!ledger.needsPreserve(cluster)) {
-        continue;
-      }
-      room--;
-      if (write.copyingSinceNanos == 0) {
-        write.copyingSinceNanos = Math.max(1, nanoClock.getAsLong());
-      }
-      ClusterCopy copy = copies.get(cluster);
-      if (copy == null) {
-        copy = new ClusterCopy(this, cluster, nanoClock.getAsLong());
-        copies.put(cluster, copy);
-        if (toStart.isEmpty()) {
-          toStart = new ArrayList<>(4);
-        }
-        toStart.add(copy);
-      }
-      copy.waiters.add(write);
-      write.await();
-    }
-    return toStart;
   }
 
   @GuardedBy("lock")
@@ -279,158 +260,9 @@ public final class FleecingHook implements BlockNode {
     }
   }
 
-  // ---- copies ----
-
-  boolean knows(ClusterCopy copy) {
-    lock.lock();
-    try {
-      return copies.get(copy.cluster) == copy;
-    } finally {
-      lock.unlock();
-    }
-  }
-
   void continueElsewhere(Runnable continuation) {
     continuations.execute(continuation);
   }
-
-  void copyEnded(ClusterCopy copy, int version) {
-    Aftermath after = new Aftermath();
-    lock.lock();
-    try {
-      if (copies.remove(copy.cluster, copy)) {
-        ledger.preserve(copy.cluster, version);
-        preserves++;
-        letGo(copy, after);
-      } else if (ClusterMap.isEntry(version)) {
-        after.freed.add(ClusterMap.entryOf(version));
-      }
-    } finally {
-      lock.unlock();
-    }
-    after.run(store);
-  }
-
-  /// The store cannot take the cluster.
-  void copyFailed(ClusterCopy copy, IOException error) {
-    Aftermath after = new Aftermath();
-    lock.lock();
-    try {
-      if (copies.get(copy.cluster) == copy) {
-        String reason = "cannot preserve " + describe(copy.cluster) + ": " + error.getMessage();
-        for (Epoch epoch : ledger.needing(copy.cluster)) {
-          if (epoch.terms.onCbwError() == OnCbwError.BREAK_SNAPSHOT) {
-            end(epoch, reason, true, after);
-          }
-        }
-        if (copies.remove(copy.cluster, copy)) { // still needed: the policy protects the snapshot
-          refuse(copy, reason, error);
-          letGo(copy, after);
-        }
-      }
-    } finally {
-      lock.unlock();
-    }
-    after.run(store);
-  }
-
-  /// The old content cannot be read, so it is lost anyway. Unless a snapshot insists, only this
-  /// cluster of it is: reading it fails, the guest's write goes through and heals the disk.
-  void copyUnreadable(ClusterCopy copy, IOException error) {
-    Aftermath after = new Aftermath();
-    lock.lock();
-    try {
-      if (copies.remove(copy.cluster, copy)) {
-        String reason = "cannot read " + describe(copy.cluster) + ": " + error.getMessage();
-        boolean insists = false;
-        for (Epoch epoch : ledger.needing(copy.cluster)) {
-          insists |= epoch.terms.onCbwError() == OnCbwError.BREAK_GUEST_WRITE;
-        }
-        if (insists) {
-          refuse(copy, reason, error);
-        } else {
-          ledger.preserve(copy.cluster, ClusterMap.LOST);
-          long offsetBytes = geometry.offsetOf(copy.cluster);
-          int lengthBytes = geometry.lengthOf(copy.cluster);
-          after.tell(() -> listener.clusterLost(disk, offsetBytes, lengthBytes, reason));
-        }
-        letGo(copy, after);
-      }
-    } finally {
-      lock.unlock();
-    }
-    after.run(store);
-  }
-
-  /// Applies the deadlines of the snapshots to the copies under way. To be called every so often.
-  public void expireCopies() {
-    Aftermath after = new Aftermath();
-    lock.lock();
-    try {
-      long now = nanoClock.getAsLong();
-      for (ClusterCopy copy : List.copyOf(copies.values())) {
-        if (copies.get(copy.cluster) == copy) {
-          expire(copy, now - copy.startedNanos, after);
-        }
-      }
-    } finally {
-      lock.unlock();
-    }
-    after.run(store);
-  }
-
-  @GuardedBy("lock")
-  private void expire(ClusterCopy copy, long ageNanos, Aftermath after) {
-    boolean refused = false;
-    for (Epoch epoch : ledger.needing(copy.cluster)) {
-      long timeoutNanos = epoch.terms.cbwTimeoutNanos();
-      if (timeoutNanos == 0 || ageNanos < timeoutNanos) {
-        continue;
-      }
-      String reason =
-          "preserving "
-              + describe(copy.cluster)
-              + " took longer than "
-              + timeoutNanos / 1_000_000
-              + " ms (--cbw-timeout); the disk or the scratch directory is too slow";
-      if (epoch.terms.onCbwError() == OnCbwError.BREAK_SNAPSHOT) {
-        end(epoch, reason, true, after);
-      } else if (!refused && !copy.waiters.isEmpty()) {
-        refused = true;
-        refuse(copy, reason, new IOException("timed out"));
-        letGo(copy, after);
-      }
-    }
-  }
-
-  @GuardedBy("lock")
-  private void refuse(ClusterCopy copy, String reason, IOException cause) {
-    IOException refusal =
-        new IOException(
-            reason
-                + "; the write was refused to keep the snapshot (on-cbw-error=break-guest-write)",
-            cause);
-    for (GuestWrite write : copy.waiters) {
-      write.refuse(refusal);
-    }
-  }
-
-  /// The writes that waited for this copy need not wait for it any longer.
-  @GuardedBy("lock")
-  private void letGo(ClusterCopy copy, Aftermath after) {
-    for (GuestWrite write : copy.waiters) {
-      if (write.arrived()) {
-        after.resume(write);
-      }
-    }
-    copy.waiters.clear();
-  }
-
-  private String describe(int cluster) {
-    return "the cluster at offset " + geometry.offsetOf(cluster) + " of disk " + disk;
-  }
-
-  // ---- snapshots ----
 
   /// Closes the gate: writes that come from now on are queued. `onDrained` runs once, without
   /// locks, when no write is in flight: inside the call or later. One freeze at a time.
@@ -488,8 +320,9 @@ public final class FleecingHook implements BlockNode {
   /// Ends the epoch of a snapshot, for good: copies that nobody else needs are freed, copies under
   /// way that nobody else needs are forgotten, and reads in flight find out when they re-check
   /// (I7).
-  @GuardedBy("lock")
+  @SuppressWarnings("GuardedBy") // asserted; called from ClusterCopies under the lock
   void end(Epoch epoch, String reason, boolean broken, Aftermath after) {
+    assert lock.isHeldByCurrentThread();
     if (epoch.hasEnded()) {
       return;
     }
@@ -497,19 +330,9 @@ public final class FleecingHook implements BlockNode {
     epoch.broken = broken;
     ledger.end(epoch, after.freed);
     after.free(epoch.preserved);
-    forgetCopiesNobodyNeeds(after);
+    copies.forgetThoseNobodyNeeds(after);
     if (broken) {
       after.tell(() -> listener.snapshotBroken(disk, epoch.terms.name(), reason));
-    }
-  }
-
-  @GuardedBy("lock")
-  void forgetCopiesNobodyNeeds(Aftermath after) {
-    for (ClusterCopy copy : List.copyOf(copies.values())) {
-      if (!ledger.needsPreserve(copy.cluster)) {
-        copies.remove(copy.cluster);
-        letGo(copy, after);
-      }
     }
   }
 
@@ -527,7 +350,12 @@ public final class FleecingHook implements BlockNode {
     }
     epoch.releasedPartly.cut(geometry.offsetOf(first), geometry.endOf(end - 1));
     ledger.release(epoch, first, end, after.freed);
-    forgetCopiesNobodyNeeds(after);
+    copies.forgetThoseNobodyNeeds(after);
+  }
+
+  /// Applies the deadlines of the snapshots to the copies under way. To be called every so often.
+  public void expireCopies() {
+    copies.expire();
   }
 
   /// Figures since the hook was made.
@@ -535,7 +363,12 @@ public final class FleecingHook implements BlockNode {
     lock.lock();
     try {
       return new HookStatistics(
-          writes, writeErrors, preserves, preservingWrites, preserveNanosTotal, preserveNanosMax);
+          writes,
+          writeErrors,
+          copies.preserved(),
+          preservingWrites,
+          preserveNanosTotal,
+          preserveNanosMax);
     } finally {
       lock.unlock();
     }

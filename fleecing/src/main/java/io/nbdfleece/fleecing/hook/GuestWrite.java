@@ -9,8 +9,8 @@ import org.jspecify.annotations.Nullable;
 /// One change of the disk on its way through the hook.
 ///
 /// ```
-///   QUEUED ──gate opens──▶ COPYING ──last copy done──▶ DRAINING READS ──last read done──▶ WRITING ─▶ ended
-///     (only while a freeze waits)   └─ a copy failed and the policy says so ─▶ ended with EIO
+///   QUEUED ──gate opens──▶ COPYING ──last copy done──▶ DRAINING READS ──last one done──▶ WRITING
+///     (only while a freeze waits)  └─ a copy failed and the policy says so ─▶ ended with EIO
 /// ```
 ///
 /// The fields are guarded by the hook's lock, except that whoever runs [#proceed] owns the write.

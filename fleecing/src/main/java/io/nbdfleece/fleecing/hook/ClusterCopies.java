@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.nbdfleece.fleecing.hook;
+
+import io.nbdfleece.fleecing.SnapshotRequest.OnCbwError;
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+
+/// The copies under way of one hook, at most one per cluster, and what becomes of the writes that
+/// wait for them. A copy that does not stand here any more counts for nothing.
+///
+/// **Threads.** [#join], [#forgetThoseNobodyNeeds] and the counters are called under the hook's
+/// lock; all else takes it.
+final class ClusterCopies {
+  /// Copies that one write has under way at once.
+  static final int COPIES_PER_WRITE_MAX = 64;
+
+  private final FleecingHook hook;
+
+  /* Both guarded by the hook's lock, which lies in another object: asserted where it is not taken. */
+  private final Map<Integer, ClusterCopy> table = new HashMap<>();
+
+  private long preserved;
+
+  ClusterCopies(FleecingHook hook) {
+    this.hook = hook;
+  }
+
+  /// Clusters preserved since the start.
+  long preserved() {
+    assert hook.lock.isHeldByCurrentThread();
+    return preserved;
+  }
+
+  int size() {
+    assert hook.lock.isHeldByCurrentThread();
+    return table.size();
+  }
+
+  /// Lets the write wait for a copy of each of its next clusters that needs one, and gives back the
+  /// new ones.
+  List<ClusterCopy> join(GuestWrite write) {
+    assert hook.lock.isHeldByCurrentThread();
+    List<ClusterCopy> toStart = List.of();
+    for (int room = COPIES_PER_WRITE_MAX; room > 0 && write.hasMoreClusters(); ) {
+      int cluster = write.nextCluster();
+      if (!hook.ledger().needsPreserve(cluster)) {
+        continue;
+      }
+      room--;
+      if (write.copyingSinceNanos == 0) {
+        write.copyingSinceNanos = Math.max(1, hook.nanoTime());
+      }
+      ClusterCopy copy = table.get(cluster);
+      if (copy == null) {
+        copy = new ClusterCopy(hook, cluster, hook.nanoTime());
+        table.put(cluster, copy);
+        if (toStart.isEmpty()) {
+          toStart = new ArrayList<>(4);
+        }
+        toStart.add(copy);
+      }
+      copy.waiters.add(write);
+      write.await();
+    }
+    return toStart;
+  }
+
+  boolean knows(ClusterCopy copy) {
+    hook.lock.lock();
+    try {
+      return table.get(copy.cluster) == copy;
+    } finally {
+      hook.lock.unlock();
+    }
+  }
+
+  void ended(ClusterCopy copy, int version) {
+    Aftermath after = new Aftermath();
+    hook.lock.lock();
+    try {
+      if (table.remove(copy.cluster, copy)) {
+        hook.ledger().preserve(copy.cluster, version);
+        preserved++;
+        letGo(copy, after);
+      } else if (ClusterMap.isEntry(version)) {
+        after.freed.add(ClusterMap.entryOf(version));
+      }
+    } finally {
+      hook.lock.unlock();
+    }
+    after.run(hook.store());
+  }
+
+  /// The store cannot take the cluster.
+  void failed(ClusterCopy copy, IOException error) {
+    Aftermath after = new Aftermath();
+    hook.lock.lock();
+    try {
+      if (table.get(copy.cluster) == copy) {
+        String reason = "cannot preserve " + describe(copy.cluster) + ": " + error.getMessage();
+        for (Epoch epoch : hook.ledger().needing(copy.cluster)) {
+          if (epoch.terms.onCbwError() == OnCbwError.BREAK_SNAPSHOT) {
+            hook.end(epoch, reason, true, after);
+          }
+        }
+        if (table.remove(copy.cluster, copy)) { // still needed: the policy protects the snapshot
+          refuse(copy, reason, error);
+          letGo(copy, after);
+        }
+      }
+    } finally {
+      hook.lock.unlock();
+    }
+    after.run(hook.store());
+  }
+
+  /// The old content cannot be read, so it is lost anyway. Unless a snapshot insists, only this
+  /// cluster of it is: reading it fails, the guest's write goes through and heals the disk.
+  void unreadable(ClusterCopy copy, IOException error) {
+    Aftermath after = new Aftermath();
+    hook.lock.lock();
+    try {
+      if (table.remove(copy.cluster, copy)) {
+        String reason = "cannot read " + describe(copy.cluster) + ": " + error.getMessage();
+        boolean insists = false;
+        for (Epoch epoch : hook.ledger().needing(copy.cluster)) {
+          insists |= epoch.terms.onCbwError() == OnCbwError.BREAK_GUEST_WRITE;
+        }
+        if (insists) {
+          refuse(copy, reason, error);
+        } else {
+          hook.ledger().preserve(copy.cluster, ClusterMap.LOST);
+          long offsetBytes = hook.geometry().offsetOf(copy.cluster);
+          int lengthBytes = hook.geometry().lengthOf(copy.cluster);
+          after.tell(
+              () -> hook.listener().clusterLost(hook.disk(), offsetBytes, lengthBytes, reason));
+        }
+        letGo(copy, after);
+      }
+    } finally {
+      hook.lock.unlock();
+    }
+    after.run(hook.store());
+  }
+
+  /// Applies the deadlines of the snapshots to the copies under way. To be called every so often.
+  void expire() {
+    Aftermath after = new Aftermath();
+    hook.lock.lock();
+    try {
+      long now = hook.nanoTime();
+      for (ClusterCopy copy : List.copyOf(table.values())) {
+        if (table.get(copy.cluster) == copy) {
+          expire(copy, now - copy.startedNanos, after);
+        }
+      }
+    } finally {
+      hook.lock.unlock();
+    }
+    after.run(hook.store());
+  }
+
+  private void expire(ClusterCopy copy, long ageNanos, Aftermath after) {
+    boolean refused = false;
+    for (Epoch epoch : hook.ledger().needing(copy.cluster)) {
+      long timeoutNanos = epoch.terms.cbwTimeoutNanos();
+      if (timeoutNanos == 0 || ageNanos < timeoutNanos) {
+        continue;
+      }
+      String reason =
+          "preserving "
+              + describe(copy.cluster)
+              + " took longer than "
+              + timeoutNanos / 1_000_000
+              + " ms (--cbw-timeout); the disk or the scratch directory is too slow";
+      if (epoch.terms.onCbwError() == OnCbwError.BREAK_SNAPSHOT) {
+        hook.end(epoch, reason, true, after);
+      } else if (!refused && !copy.waiters.isEmpty()) {
+        refused = true;
+        refuse(copy, reason, new IOException("timed out"));
+        letGo(copy, after);
+      }
+    }
+  }
+
+  private void refuse(ClusterCopy copy, String reason, IOException cause) {
+    IOException refusal =
+        new IOException(
+            reason
+                + "; the write was refused to keep the snapshot (on-cbw-error=break-guest-write)",
+            cause);
+    for (GuestWrite write : copy.waiters) {
+      write.refuse(refusal);
+    }
+  }
+
+  /// The writes that waited for this copy need not wait for it any longer.
+  private void letGo(ClusterCopy copy, Aftermath after) {
+    for (GuestWrite write : copy.waiters) {
+      if (write.arrived()) {
+        after.resume(write);
+      }
+    }
+    copy.waiters.clear();
+  }
+
+  private String describe(int cluster) {
+    return "the cluster at offset " + hook.geometry().offsetOf(cluster) + " of disk " + hook.disk();
+  }
+
+  void forgetThoseNobodyNeeds(Aftermath after) {
+    assert hook.lock.isHeldByCurrentThread();
+    for (ClusterCopy copy : List.copyOf(table.values())) {
+      if (!hook.ledger().needsPreserve(copy.cluster)) {
+        table.remove(copy.cluster);
+        letGo(copy, after);
+      }
+    }
+  }
+}
