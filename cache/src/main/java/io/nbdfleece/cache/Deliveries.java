@@ -34,7 +34,7 @@ final class Deliveries {
     for (Runnable call = first(); call != null; call = next()) {
       try {
         call.run();
-      } catch (RuntimeException e) {
+      } catch (RuntimeException | Error e) {
         LOG.log(System.Logger.Level.ERROR, "a completion failed", e);
       }
     }

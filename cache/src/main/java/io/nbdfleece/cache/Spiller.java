@@ -49,6 +49,10 @@ final class Spiller {
     }
     try {
       executor.execute(this::run);
+    } catch (OutOfMemoryError noThread) {
+      // Wanted still: the next kick tries again.
+      scheduled.set(false);
+      LOG.log(System.Logger.Level.WARNING, "no thread for spilling", noThread);
     } catch (RejectedExecutionException e) {
       if (!stopped) {
         throw e;

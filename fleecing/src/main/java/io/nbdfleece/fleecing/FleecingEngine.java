@@ -39,6 +39,10 @@ public final class FleecingEngine implements AutoCloseable {
   /// A freeze waits this long for writes in flight; then writes go on and the snapshot fails.
   static final Duration DRAIN_MAX = Duration.ofSeconds(10);
 
+  /// Measured: 307 bytes for each cluster in RAM.
+  private static final long HEAP_BYTES_PER_RAM_CLUSTER = 320;
+
+  private static final long HEAP_BASE_BYTES = 64L << 20;
   private static final long DEADLINE_TICK_MILLIS = 100;
   private static final long RETRY_TICK_MILLIS = 1000;
 
@@ -87,6 +91,7 @@ public final class FleecingEngine implements AutoCloseable {
 
   /// Opens the store. Fails with a message that names the scratch directory and what to do.
   public static FleecingEngine open(EngineConfig config) throws IOException {
+    requireHeap(config);
     IoWorkers workers = new IoWorkers("nbdfleece-io", config.ioThreadCount());
     TieredStore store;
     try {
@@ -105,6 +110,26 @@ public final class FleecingEngine implements AutoCloseable {
     FleecingEngine engine = new FleecingEngine(config, workers, store);
     engine.startTicking();
     return engine;
+  }
+
+  /// The heap holds the index of the RAM tier; running out of it would take the guests' disks
+  /// along.
+  private static void requireHeap(EngineConfig config) throws IOException {
+    long neededBytes =
+        HEAP_BASE_BYTES + config.ramBytesMax() / config.clusterBytes() * HEAP_BYTES_PER_RAM_CLUSTER;
+    long heapBytesMax = Runtime.getRuntime().maxMemory();
+    if (neededBytes > heapBytesMax) {
+      throw new IOException(
+          "RAM budget: "
+              + config.ramBytesMax() / config.clusterBytes()
+              + " clusters need a Java heap of "
+              + (neededBytes >> 20)
+              + " MiB, but it has "
+              + (heapBytesMax >> 20)
+              + " MiB: set NBDFLEECE_JAVA_OPTS=-Xmx"
+              + ((neededBytes >> 20) + 1)
+              + "m, or choose a smaller --ram or a larger --cluster-size");
+    }
   }
 
   private void startTicking() {
@@ -238,6 +263,9 @@ public final class FleecingEngine implements AutoCloseable {
 
   @GuardedBy("lock")
   private List<ServedDisk> choose(List<String> names) throws IOException {
+    if (disks.isEmpty()) {
+      throw new NoSuchDiskException("there is no disk to freeze");
+    }
     if (names.isEmpty()) {
       return List.copyOf(disks.values());
     }
@@ -285,35 +313,40 @@ public final class FleecingEngine implements AutoCloseable {
       String name,
       List<ServedDisk> chosen,
       CompletableFuture<Freeze.Frozen> frozen) {
-    SnapshotTerms terms =
-        new SnapshotTerms(
-            name, request.access(), request.onCbwError(), request.cbwTimeout().toNanos());
-    Freeze freeze =
-        Freeze.start(chosen.stream().map(ServedDisk::hook).toList(), terms, System::nanoTime);
-    ScheduledFuture<?> giveUp =
-        ticker.schedule(
-            () ->
-                freeze.cancel(
-                    new IOException(
-                        "snapshot "
-                            + name
-                            + ": writes in flight did not finish within "
-                            + DRAIN_MAX.toSeconds()
-                            + " s; nothing was frozen; look for a disk that hangs")),
-            DRAIN_MAX.toMillis(),
-            TimeUnit.MILLISECONDS);
-    var _ =
-        freeze
-            .frozen()
-            .whenComplete(
-                (outcome, error) -> {
-                  giveUp.cancel(false);
-                  if (error == null) {
-                    frozen.complete(outcome);
-                  } else {
-                    frozen.completeExceptionally(error);
-                  }
-                });
+    try {
+      SnapshotTerms terms =
+          new SnapshotTerms(
+              name, request.access(), request.onCbwError(), request.cbwTimeout().toNanos());
+      Freeze freeze =
+          Freeze.start(chosen.stream().map(ServedDisk::hook).toList(), terms, System::nanoTime);
+      IOException tooSlow =
+          new IOException(
+              "snapshot "
+                  + name
+                  + ": writes in flight did not finish within "
+                  + DRAIN_MAX.toSeconds()
+                  + " s; nothing was frozen; look for a disk that hangs");
+      // On a worker: writes go on there, and the disk may be what hangs.
+      ScheduledFuture<?> giveUp =
+          ticker.schedule(
+              () -> workers.execute(() -> freeze.cancel(tooSlow)),
+              DRAIN_MAX.toMillis(),
+              TimeUnit.MILLISECONDS);
+      var _ =
+          freeze
+              .frozen()
+              .whenComplete(
+                  (outcome, error) -> {
+                    giveUp.cancel(false);
+                    if (error == null) {
+                      frozen.complete(outcome);
+                    } else {
+                      frozen.completeExceptionally(error);
+                    }
+                  });
+    } catch (RuntimeException | Error e) {
+      frozen.completeExceptionally(e); // or no later freeze would ever have its turn
+    }
   }
 
   private SnapshotStatus keep(
@@ -412,6 +445,7 @@ public final class FleecingEngine implements AutoCloseable {
         }
       }
     }
+    workers.close(); // first: what they do may still use the store's memory
     try {
       store.close();
     } catch (IOException e) {
@@ -421,7 +455,6 @@ public final class FleecingEngine implements AutoCloseable {
         failure.addSuppressed(e);
       }
     }
-    workers.close();
     if (failure != null) {
       throw failure;
     }

@@ -132,6 +132,11 @@ public final class AsyncFile {
     sync.request(done);
   }
 
+  /// Throws, with the first error's text, when a sync has failed before.
+  public void requireDurable() throws IOException {
+    sync.check();
+  }
+
   /// See [LinuxFile#punchHole].
   public void punchHole(long offsetBytes, long lengthBytes, Completion done) {
     call(() -> file.punchHole(offsetBytes, lengthBytes), done);
@@ -154,6 +159,8 @@ public final class AsyncFile {
       workers.execute(() -> runAndComplete(work, done));
     } catch (RejectedExecutionException e) {
       done.failed(new IOException("the I/O workers are closed: " + file.path(), e));
+    } catch (OutOfMemoryError noThread) {
+      done.failed(new IOException("no thread for I/O: " + file.path(), noThread));
     }
   }
 
@@ -162,6 +169,10 @@ public final class AsyncFile {
       work.run();
     } catch (IOException e) {
       done.failed(e);
+      return;
+    } catch (RuntimeException | Error e) {
+      // Whoever waits must hear of it, else it waits for ever.
+      done.failed(new IOException("internal error: " + e, e));
       return;
     }
     done.succeeded();

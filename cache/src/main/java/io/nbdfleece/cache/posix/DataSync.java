@@ -47,11 +47,13 @@ final class DataSync implements Runnable {
     }
     try {
       workers.execute(this);
-    } catch (RejectedExecutionException e) {
-      finish(takeAll(), new IOException("the I/O workers are closed", e));
+    } catch (RejectedExecutionException | OutOfMemoryError e) {
+      List<Completion> refused;
       synchronized (this) {
+        refused = takeAll();
         running = false;
       }
+      finish(refused, new IOException("no I/O worker for a sync", e));
     }
   }
 
@@ -91,6 +93,9 @@ final class DataSync implements Runnable {
       } catch (IOException e) {
         fail(e);
         error = e;
+      } catch (RuntimeException | Error e) {
+        error = new IOException("internal error: " + e, e);
+        fail(error);
       }
       finish(served, error);
     }
@@ -110,7 +115,7 @@ final class DataSync implements Runnable {
         } else {
           done.failed(error);
         }
-      } catch (RuntimeException e) {
+      } catch (RuntimeException | Error e) {
         // One caller's fault must not keep the others waiting.
         LOG.log(System.Logger.Level.ERROR, "a completion failed", e);
       }

@@ -190,6 +190,10 @@ public final class FileNode implements BlockNode {
     long position = startBytes;
     while (position < endBytes && extents.size() < extentsMax) {
       long data = file.seekData(position);
+      if (data == LinuxFile.NONE && file.sizeBytes() < sizeBytes) {
+        throw new IOException(
+            file.path() + " has become shorter than the disk: " + sizeBytes + " bytes expected");
+      }
       long dataStart = data == LinuxFile.NONE ? endBytes : Math.min(data, endBytes);
       BlockExtent.append(extents, dataStart - position, State.HOLE);
       position = dataStart;
@@ -207,6 +211,7 @@ public final class FileNode implements BlockNode {
   public void close() throws IOException {
     try (file) {
       if (writable) {
+        async.requireDurable(); // a sync after a failed one may succeed and prove nothing
         file.dataSync();
       }
     }

@@ -1,17 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.fleecing.hook;
 
-import io.nbdfleece.cache.ClusterStore;
 import java.util.ArrayList;
 import java.util.List;
 
 /// What a step decided under the hook's lock and does after letting go of it: no I/O, no callback
 /// and no foreign code runs under the lock. Used by one thread.
 final class Aftermath {
+  /// More entries than this are not freed on an event loop.
+  private static final int FREED_INLINE_MAX = 4096;
+
   final EntryList freed = new EntryList();
+  private final FleecingHook hook;
   private final List<ClusterMap> freedMaps = new ArrayList<>(0);
   private final List<GuestWrite> ready = new ArrayList<>(2);
   private final List<Runnable> events = new ArrayList<>(0);
+
+  Aftermath(FleecingHook hook) {
+    this.hook = hook;
+  }
 
   /// The write has nothing left to wait for.
   void resume(GuestWrite write) {
@@ -27,19 +34,44 @@ final class Aftermath {
     events.add(event);
   }
 
-  /// Called without the lock. Writes go first: freeing may take a while.
-  void run(ClusterStore store) {
+  /// Called without the lock, on a thread that may do what does not wait.
+  void run() {
+    tellAndFree();
+    for (GuestWrite write : ready) {
+      hook.proceed(write);
+    }
+  }
+
+  /// Called without the lock, on a thread that must not touch the disk, because the disk may be
+  /// what hangs: each write goes on elsewhere, on its own.
+  void runElsewhere() {
+    for (GuestWrite write : ready) {
+      hook.continueElsewhere(() -> hook.proceed(write));
+    }
+    tellAndFree();
+  }
+
+  private void tellAndFree() {
     for (Runnable event : events) {
       event.run();
     }
-    for (GuestWrite write : ready) {
-      write.hook().proceed(write);
+    int count = freed.count();
+    for (ClusterMap versions : freedMaps) {
+      count += versions.count();
+    }
+    if (count > FREED_INLINE_MAX) {
+      hook.continueElsewhere(this::free);
+    } else {
+      free();
+    }
+  }
+
+  private void free() {
+    if (freed.count() > 0) {
+      hook.store().release(freed.array(), freed.count());
     }
     for (ClusterMap versions : freedMaps) {
-      versions.collectEntries(freed);
-    }
-    if (freed.count() > 0) {
-      store.release(freed.array(), freed.count());
+      versions.drainEntries(hook.store()::release);
     }
   }
 }

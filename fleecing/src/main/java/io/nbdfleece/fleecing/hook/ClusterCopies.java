@@ -14,8 +14,10 @@ import java.util.Map;
 /// **Threads.** [#join], [#forgetThoseNobodyNeeds] and the counters are called under the hook's
 /// lock; all else takes it.
 final class ClusterCopies {
-  /// Copies that one write has under way at once.
-  static final int COPIES_PER_WRITE_MAX = 64;
+  /// How much one write copies at once: what an event loop may do without yielding.
+  private static final int COPY_BYTES_PER_STEP_MAX = 4 << 20;
+
+  private final int copiesPerStepMax;
 
   private final FleecingHook hook;
 
@@ -26,6 +28,8 @@ final class ClusterCopies {
 
   ClusterCopies(FleecingHook hook) {
     this.hook = hook;
+    this.copiesPerStepMax =
+        Math.clamp(COPY_BYTES_PER_STEP_MAX / hook.geometry().clusterBytes(), 1, 64);
   }
 
   /// Clusters preserved since the start.
@@ -44,7 +48,7 @@ final class ClusterCopies {
   List<ClusterCopy> join(GuestWrite write) {
     assert hook.lock.isHeldByCurrentThread();
     List<ClusterCopy> toStart = List.of();
-    for (int room = COPIES_PER_WRITE_MAX; room > 0 && write.hasMoreClusters(); ) {
+    for (int room = copiesPerStepMax; room > 0 && write.hasMoreClusters(); ) {
       int cluster = write.nextCluster();
       if (!hook.ledger().needsPreserve(cluster)) {
         continue;
@@ -78,7 +82,7 @@ final class ClusterCopies {
   }
 
   void ended(ClusterCopy copy, int version) {
-    Aftermath after = new Aftermath();
+    Aftermath after = new Aftermath(hook);
     hook.lock.lock();
     try {
       if (table.remove(copy.cluster, copy)) {
@@ -91,45 +95,52 @@ final class ClusterCopies {
     } finally {
       hook.lock.unlock();
     }
-    after.run(hook.store());
+    after.run();
   }
 
-  /// The store cannot take the cluster.
+  /// The store cannot take the cluster. If a snapshot insists, the write is refused, which keeps
+  /// every snapshot whole; else those that need the cluster break (I5: one of the two, never both).
   void failed(ClusterCopy copy, IOException error) {
-    Aftermath after = new Aftermath();
+    Aftermath after = new Aftermath(hook);
     hook.lock.lock();
     try {
       if (table.get(copy.cluster) == copy) {
         String reason = "cannot preserve " + describe(copy.cluster) + ": " + error.getMessage();
-        for (Epoch epoch : hook.ledger().needing(copy.cluster)) {
-          if (epoch.terms.onCbwError() == OnCbwError.BREAK_SNAPSHOT) {
-            hook.end(epoch, reason, true, after);
-          }
-        }
-        if (table.remove(copy.cluster, copy)) { // still needed: the policy protects the snapshot
+        List<Epoch> needing = hook.ledger().needing(copy.cluster);
+        if (anyInsists(needing)) {
+          table.remove(copy.cluster);
           refuse(copy, reason, error);
           letGo(copy, after);
+        } else {
+          for (Epoch epoch : needing) {
+            hook.end(epoch, reason, true, after); // the last one makes the copy be forgotten
+          }
         }
       }
     } finally {
       hook.lock.unlock();
     }
-    after.run(hook.store());
+    after.run();
+  }
+
+  private static boolean anyInsists(List<Epoch> needing) {
+    for (Epoch epoch : needing) {
+      if (epoch.terms.onCbwError() == OnCbwError.BREAK_GUEST_WRITE) {
+        return true;
+      }
+    }
+    return false;
   }
 
   /// The old content cannot be read, so it is lost anyway. Unless a snapshot insists, only this
   /// cluster of it is: reading it fails, the guest's write goes through and heals the disk.
   void unreadable(ClusterCopy copy, IOException error) {
-    Aftermath after = new Aftermath();
+    Aftermath after = new Aftermath(hook);
     hook.lock.lock();
     try {
       if (table.remove(copy.cluster, copy)) {
         String reason = "cannot read " + describe(copy.cluster) + ": " + error.getMessage();
-        boolean insists = false;
-        for (Epoch epoch : hook.ledger().needing(copy.cluster)) {
-          insists |= epoch.terms.onCbwError() == OnCbwError.BREAK_GUEST_WRITE;
-        }
-        if (insists) {
+        if (anyInsists(hook.ledger().needing(copy.cluster))) {
           refuse(copy, reason, error);
         } else {
           hook.ledger().preserve(copy.cluster, ClusterMap.LOST);
@@ -143,29 +154,31 @@ final class ClusterCopies {
     } finally {
       hook.lock.unlock();
     }
-    after.run(hook.store());
+    after.run();
   }
 
-  /// Applies the deadlines of the snapshots to the copies under way. To be called every so often.
+  /// Applies the deadlines of the snapshots to the copies under way. To be called every so often,
+  /// on a thread that never touches a disk.
   void expire() {
-    Aftermath after = new Aftermath();
+    Aftermath after = new Aftermath(hook);
     hook.lock.lock();
     try {
       long now = hook.nanoTime();
       for (ClusterCopy copy : List.copyOf(table.values())) {
-        if (table.get(copy.cluster) == copy) {
+        if (table.get(copy.cluster) == copy && !copy.waiters.isEmpty()) {
           expire(copy, now - copy.startedNanos, after);
         }
       }
     } finally {
       hook.lock.unlock();
     }
-    after.run(hook.store());
+    after.runElsewhere();
   }
 
   private void expire(ClusterCopy copy, long ageNanos, Aftermath after) {
-    boolean refused = false;
-    for (Epoch epoch : hook.ledger().needing(copy.cluster)) {
+    List<Epoch> needing = hook.ledger().needing(copy.cluster);
+    boolean insisted = anyInsists(needing);
+    for (Epoch epoch : needing) {
       long timeoutNanos = epoch.terms.cbwTimeoutNanos();
       if (timeoutNanos == 0 || ageNanos < timeoutNanos) {
         continue;
@@ -176,12 +189,12 @@ final class ClusterCopies {
               + " took longer than "
               + timeoutNanos / 1_000_000
               + " ms (--cbw-timeout); the disk or the scratch directory is too slow";
-      if (epoch.terms.onCbwError() == OnCbwError.BREAK_SNAPSHOT) {
+      if (!insisted) {
         hook.end(epoch, reason, true, after);
-      } else if (!refused && !copy.waiters.isEmpty()) {
-        refused = true;
+      } else if (epoch.terms.onCbwError() == OnCbwError.BREAK_GUEST_WRITE) {
         refuse(copy, reason, new IOException("timed out"));
         letGo(copy, after);
+        return;
       }
     }
   }

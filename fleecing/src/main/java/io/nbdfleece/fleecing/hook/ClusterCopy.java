@@ -34,19 +34,34 @@ final class ClusterCopy implements ClusterStore.SlotCompletion, Completion {
 
   void start() {
     starter = Thread.currentThread();
-    hook.store().acquire(this);
+    try {
+      hook.store().acquire(this);
+    } catch (RuntimeException | Error e) {
+      failed(new IOException("internal error: " + e, e));
+    }
     starter = null;
+  }
+
+  /* The spiller may call: it must go on freeing slots for others and not wait for this disk. */
+  private void here(Runnable next) {
+    if (Thread.currentThread().equals(starter)) {
+      next.run();
+    } else {
+      hook.continueElsewhere(next);
+    }
   }
 
   @Override
   public void acquired(ClusterStore.RamSlot free) {
     slot = free;
-    if (Thread.currentThread().equals(starter)) {
-      readOldContent(free);
-    } else {
-      // The spiller gave the slot; it must go on freeing others and not wait for this disk.
-      hook.continueElsewhere(() -> readOldContent(free));
-    }
+    here(
+        () -> {
+          try {
+            readOldContent(free);
+          } catch (RuntimeException | Error e) {
+            failed(new IOException("internal error: " + e, e));
+          }
+        });
   }
 
   private void readOldContent(ClusterStore.RamSlot free) {
@@ -85,8 +100,9 @@ final class ClusterCopy implements ClusterStore.SlotCompletion, Completion {
   public void failed(IOException error) {
     ClusterStore.RamSlot unused = slot;
     if (unused == null) {
-      hook.copies().failed(this, error);
+      here(() -> hook.copies().failed(this, error));
     } else {
+      slot = null;
       hook.store().abandon(unused);
       hook.copies().unreadable(this, error);
     }

@@ -6,18 +6,20 @@ package io.nbdfleece.fleecing.hook;
 /// @param sizeBytes size of the disk, at least 0
 /// @param clusterBytes a power of two
 public record ClusterGeometry(long sizeBytes, int clusterBytes) {
+  /// So that the number of a cluster, rounded up to any unit in use, fits an int.
+  private static final int CLUSTERS_MAX = Integer.MAX_VALUE - 65_536;
 
   public ClusterGeometry {
     if (Integer.bitCount(clusterBytes) != 1 || clusterBytes < 512) {
       throw new IllegalArgumentException(
           "clusterBytes: " + clusterBytes + " (expected: a power of two, 512 or more)");
     }
-    if (sizeBytes < 0 || sizeBytes / clusterBytes >= Integer.MAX_VALUE - 1) {
+    if (sizeBytes < 0 || sizeBytes / clusterBytes >= CLUSTERS_MAX) {
       throw new IllegalArgumentException(
           "disk size: "
               + sizeBytes
               + " bytes (expected: at most "
-              + (Integer.MAX_VALUE - 1L) * clusterBytes
+              + (long) CLUSTERS_MAX * clusterBytes
               + " with a cluster size of "
               + clusterBytes
               + "; choose a larger --cluster-size)");

@@ -22,11 +22,12 @@ final class ClusterMap {
   private static final int CHUNK_MASK = CHUNK_CLUSTERS - 1;
 
   private final int[] @Nullable [] chunks;
+  private final short[] presentInChunk;
   private int count;
-  private int lostCount;
 
   ClusterMap(int clusterCount) {
     chunks = new int[(clusterCount + CHUNK_MASK) >>> CHUNK_BITS][];
+    presentInChunk = new short[chunks.length];
   }
 
   static int ofEntry(int entry) {
@@ -44,11 +45,6 @@ final class ClusterMap {
   /// Clusters that are not absent.
   int count() {
     return count;
-  }
-
-  /// Clusters that are [#LOST].
-  int lostCount() {
-    return lostCount;
   }
 
   int get(int cluster) {
@@ -72,8 +68,12 @@ final class ClusterMap {
     }
     int before = chunk[cluster & CHUNK_MASK];
     chunk[cluster & CHUNK_MASK] = version;
-    count += (version == ABSENT ? 0 : 1) - (before == ABSENT ? 0 : 1);
-    lostCount += (version == LOST ? 1 : 0) - (before == LOST ? 1 : 0);
+    int change = (version == ABSENT ? 0 : 1) - (before == ABSENT ? 0 : 1);
+    count += change;
+    presentInChunk[cluster >>> CHUNK_BITS] += (short) change;
+    if (presentInChunk[cluster >>> CHUNK_BITS] == 0) {
+      chunks[cluster >>> CHUNK_BITS] = null; // so that a walk skips it
+    }
     return before;
   }
 
@@ -86,7 +86,7 @@ final class ClusterMap {
     int cluster = from;
     while (cluster < end) {
       int[] chunk = chunks[cluster >>> CHUNK_BITS];
-      int chunkEnd = Math.min(end, (cluster | CHUNK_MASK) + 1);
+      int chunkEnd = windowEnd(cluster, end);
       if (chunk != null) {
         while (cluster < chunkEnd) {
           if (chunk[cluster & CHUNK_MASK] != ABSENT) {
@@ -100,9 +100,9 @@ final class ClusterMap {
     return end;
   }
 
-  /// Clusters this map has room for.
-  int clusterEnd() {
-    return chunks.length << CHUNK_BITS;
+  /// The end of the chunk of a cluster, or `end` if that comes first: what to look at in one go.
+  static int windowEnd(int cluster, int end) {
+    return Math.min(end, (cluster | CHUNK_MASK) + 1);
   }
 
   /// Moves every version of `newer` that this map lacks into this map, in whole chunks where it
@@ -114,18 +114,12 @@ final class ClusterMap {
         continue;
       }
       if (chunks[i] == null) {
-        int moved = 0;
-        int lost = 0;
-        for (int version : from) {
-          moved += version == ABSENT ? 0 : 1;
-          lost += version == LOST ? 1 : 0;
-        }
         chunks[i] = from;
+        presentInChunk[i] = newer.presentInChunk[i];
+        count += presentInChunk[i];
         newer.chunks[i] = null;
-        count += moved;
-        lostCount += lost;
-        newer.count -= moved;
-        newer.lostCount -= lost;
+        newer.count -= newer.presentInChunk[i];
+        newer.presentInChunk[i] = 0;
         continue;
       }
       int base = i << CHUNK_BITS;
@@ -137,17 +131,31 @@ final class ClusterMap {
     }
   }
 
-  /// Collects the store entries of all versions.
-  void collectEntries(EntryList into) {
-    for (int[] chunk : chunks) {
+  /// Gives the store entries of all versions to the sink, a chunk at a time, and forgets them.
+  void drainEntries(EntrySink sink) {
+    int[] entries = new int[CHUNK_CLUSTERS];
+    for (int i = 0; i < chunks.length; i++) {
+      int[] chunk = chunks[i];
       if (chunk == null) {
         continue;
       }
+      int found = 0;
       for (int version : chunk) {
         if (isEntry(version)) {
-          into.add(entryOf(version));
+          entries[found++] = entryOf(version);
         }
       }
+      chunks[i] = null;
+      presentInChunk[i] = 0;
+      if (found > 0) {
+        sink.accept(entries, found);
+      }
     }
+    count = 0;
+  }
+
+  /// Takes the first `count` of some store entries.
+  interface EntrySink {
+    void accept(int[] entries, int count);
   }
 }

@@ -94,11 +94,20 @@ final class EpochLedger {
 
   /// The first cluster from `from` on, before `end`, that a snapshot does not read from the disk.
   int nextVersion(Epoch reader, int from, int end) {
-    int next = end;
-    for (Epoch epoch = reader; epoch != null; epoch = epoch.newer) {
-      next = epoch.preserved.nextPresent(from, next);
+    // A window at a time: a sparse old epoch is not walked to its end for each version of a new
+    // one.
+    for (int window = from; window < end; ) {
+      int windowEnd = ClusterMap.windowEnd(window, end);
+      int next = windowEnd;
+      for (Epoch epoch = reader; epoch != null; epoch = epoch.newer) {
+        next = epoch.preserved.nextPresent(window, next);
+      }
+      if (next < windowEnd) {
+        return next;
+      }
+      window = windowEnd;
     }
-    return next;
+    return end;
   }
 
   /// Takes an epoch out. Versions that older snapshots share move to the next older epoch; what
@@ -119,6 +128,8 @@ final class EpochLedger {
     } else {
       newest = older;
     }
+    epoch.older = null;
+    epoch.newer = null;
     // Who ended may have been the last reader of what moved down, or of what newer epochs hold.
     for (Epoch holder = older != null ? older : oldest; holder != null; holder = holder.newer) {
       dropUnreadable(holder, freed);
@@ -144,8 +155,8 @@ final class EpochLedger {
 
   /// Versions of this epoch whose every reader has released them go.
   private void dropUnreadable(Epoch holder, EntryList freed) {
-    if (holder.released.isEmpty()) {
-      return; // the holder itself reads all its versions
+    if (holder.released.isEmpty() || holder.preserved.count() == 0) {
+      return; // the holder itself reads all its versions, or has none
     }
     holder.released.forEach(
         (int cluster) -> {

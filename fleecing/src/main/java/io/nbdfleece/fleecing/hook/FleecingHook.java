@@ -299,7 +299,12 @@ public final class FleecingHook implements BlockNode {
       lock.unlock();
     }
     for (GuestWrite write : queued) {
-      admit(write);
+      try {
+        admit(write);
+      } catch (RuntimeException | Error e) {
+        // One write's misfortune must not keep the others, or other disks' gates, closed.
+        write.failed(new IOException("internal error: " + e, e));
+      }
     }
   }
 

@@ -50,15 +50,15 @@ public final class Freeze {
     return frozen;
   }
 
-  /// Gives up, unless it has succeeded: writes go on, nothing is frozen.
+  /// Gives up, unless it has succeeded: writes go on, on this thread, and nothing is frozen.
   ///
   /// @return whether it was given up
   public boolean cancel(Throwable reason) {
     if (!decided.compareAndSet(false, true)) {
       return false;
     }
-    hooks.forEach(FleecingHook::openGate);
     frozen.completeExceptionally(reason);
+    hooks.forEach(FleecingHook::openGate);
     return true;
   }
 

@@ -7,6 +7,7 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReference;
 import org.jspecify.annotations.Nullable;
@@ -52,7 +53,12 @@ final class FrozenRead {
     }
     remaining.set(pieces.size());
     for (Piece piece : pieces) {
-      piece.start();
+      try {
+        piece.start();
+      } catch (RuntimeException | Error e) {
+        // It must give back its pin or registration, and the others still use the buffer.
+        piece.failed(new IOException("internal error: " + e, e));
+      }
     }
   }
 
@@ -125,7 +131,7 @@ final class FrozenRead {
       return;
     }
     IOException failed = failure.get();
-    Aftermath after = new Aftermath();
+    Aftermath after = new Aftermath(hook);
     hook.lock.lock();
     try {
       if (epoch.hasEnded()) {
@@ -136,7 +142,7 @@ final class FrozenRead {
     } finally {
       hook.lock.unlock();
     }
-    after.run(hook.store());
+    after.run();
     if (failed == null) {
       target.position(target.limit());
       done.succeeded();
@@ -146,11 +152,30 @@ final class FrozenRead {
   }
 
   /// A run of clusters with one source.
-  private sealed interface Piece {
-    void start();
+  private abstract static sealed class Piece implements Completion {
+    private final AtomicBoolean over = new AtomicBoolean();
+
+    abstract void start();
+
+    /// Ends once, however often it is told.
+    abstract void end(@Nullable IOException error);
+
+    @Override
+    public void succeeded() {
+      if (over.compareAndSet(false, true)) {
+        end(null);
+      }
+    }
+
+    @Override
+    public void failed(IOException error) {
+      if (over.compareAndSet(false, true)) {
+        end(error);
+      }
+    }
   }
 
-  private final class ZeroPiece implements Piece {
+  private final class ZeroPiece extends Piece {
     private final ByteBuffer part;
 
     ZeroPiece(ByteBuffer part) {
@@ -158,13 +183,18 @@ final class FrozenRead {
     }
 
     @Override
-    public void start() {
+    void start() {
       Zeroes.fill(part);
-      ended(null);
+      succeeded();
+    }
+
+    @Override
+    void end(@Nullable IOException error) {
+      ended(error);
     }
   }
 
-  private final class StorePiece implements Piece, Completion {
+  private final class StorePiece extends Piece {
     private final int entry;
     private final int offsetInCluster;
     private final ByteBuffer part;
@@ -176,24 +206,18 @@ final class FrozenRead {
     }
 
     @Override
-    public void start() {
+    void start() {
       hook.store().read(entry, offsetInCluster, part, this);
     }
 
     @Override
-    public void succeeded() {
-      hook.store().unpin(entry);
-      ended(null);
-    }
-
-    @Override
-    public void failed(IOException error) {
+    void end(@Nullable IOException error) {
       hook.store().unpin(entry);
       ended(error);
     }
   }
 
-  private final class DiskPiece implements Piece, Completion {
+  private final class DiskPiece extends Piece {
     private final long pieceOffsetBytes;
     private final ByteBuffer part;
     private final ActiveReads.Registration registration;
@@ -205,24 +229,18 @@ final class FrozenRead {
     }
 
     @Override
-    public void start() {
+    void start() {
       hook.child().read(pieceOffsetBytes, part, this);
     }
 
     @Override
-    public void succeeded() {
-      unregister();
-      ended(null);
-    }
-
-    @Override
-    public void failed(IOException error) {
+    void end(@Nullable IOException error) {
       unregister();
       ended(error);
     }
 
     private void unregister() {
-      Aftermath after = new Aftermath();
+      Aftermath after = new Aftermath(hook);
       hook.lock.lock();
       try {
         for (GuestWrite writer : hook.reads.unregister(registration)) {
@@ -233,7 +251,7 @@ final class FrozenRead {
       } finally {
         hook.lock.unlock();
       }
-      after.run(hook.store());
+      after.run();
     }
   }
 }

@@ -45,10 +45,6 @@ final class GuestWrite implements Completion {
     this.nextCluster = firstCluster;
   }
 
-  FleecingHook hook() {
-    return hook;
-  }
-
   /// Whether there are clusters left to look at.
   boolean hasMoreClusters() {
     return nextCluster <= lastCluster && refusal == null;
@@ -112,13 +108,19 @@ final class GuestWrite implements Completion {
 
   @Override
   public void succeeded() {
-    done.succeeded();
-    hook.writeEnded(false);
+    try {
+      done.succeeded();
+    } finally {
+      hook.writeEnded(false);
+    }
   }
 
   @Override
   public void failed(IOException error) {
-    done.failed(error);
-    hook.writeEnded(true);
+    try {
+      done.failed(error);
+    } finally {
+      hook.writeEnded(true);
+    }
   }
 }

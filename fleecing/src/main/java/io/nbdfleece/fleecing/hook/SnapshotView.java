@@ -20,6 +20,9 @@ public final class SnapshotView {
   /// Clusters looked at in one go under the lock; a status that needs more is answered short.
   private static final int LOOKED_AT_MAX = 16_384;
 
+  /// Clusters skipped over in one go under the lock when counting.
+  private static final int SLICE_CLUSTERS = 1 << 20;
+
   private final FleecingHook hook;
   private final Epoch epoch;
 
@@ -46,7 +49,7 @@ public final class SnapshotView {
   /// are freed, whole clusters of it are not preserved any more, and reading them fails. Ranges
   /// smaller than a cluster add up.
   public void discard(long offsetBytes, long lengthBytes, Completion done) {
-    Aftermath after = new Aftermath();
+    Aftermath after = new Aftermath(hook);
     IOException refused = null;
     hook.lock.lock();
     try {
@@ -58,7 +61,7 @@ public final class SnapshotView {
     } finally {
       hook.lock.unlock();
     }
-    after.run(hook.store());
+    after.run();
     if (refused == null) {
       done.succeeded();
     } else {
@@ -146,14 +149,14 @@ public final class SnapshotView {
 
   /// Ends the view and frees its copies. Idempotent.
   public void release() {
-    Aftermath after = new Aftermath();
+    Aftermath after = new Aftermath(hook);
     hook.lock.lock();
     try {
       hook.end(epoch, "was released", false, after);
     } finally {
       hook.lock.unlock();
     }
-    after.run(hook.store());
+    after.run();
   }
 
   /// Why it is broken, if it is.
@@ -177,6 +180,7 @@ public final class SnapshotView {
     long released = 0;
     int cluster = 0;
     while (cluster < geometry.clusterCount()) {
+      int sliceStart = cluster;
       hook.lock.lock();
       try {
         released = epoch.released.getLongCardinality();
@@ -184,8 +188,9 @@ public final class SnapshotView {
           return new ViewStatistics(0, 0, 0, released * geometry.clusterBytes(), 0);
         }
         for (int n = 0; n < LOOKED_AT_MAX && cluster < geometry.clusterCount(); n++) {
-          cluster = hook.ledger.nextVersion(epoch, cluster, geometry.clusterCount());
-          if (cluster == geometry.clusterCount()) {
+          int sliceEnd = Math.min(geometry.clusterCount(), sliceStart + SLICE_CLUSTERS);
+          cluster = hook.ledger.nextVersion(epoch, cluster, sliceEnd);
+          if (cluster == sliceEnd) {
             break;
           }
           int version = hook.ledger.version(epoch, cluster++);

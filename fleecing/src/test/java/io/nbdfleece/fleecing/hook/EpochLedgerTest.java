@@ -55,7 +55,12 @@ final class EpochLedgerTest {
   private void end(Model model) {
     EntryList freed = new EntryList();
     ledger.end(model.epoch, freed);
-    model.epoch.preserved.collectEntries(freed);
+    model.epoch.preserved.drainEntries(
+        (entries, count) -> {
+          for (int i = 0; i < count; i++) {
+            freed.add(entries[i]);
+          }
+        });
     snapshots.remove(model);
     free(freed);
   }

@@ -157,8 +157,7 @@ final class Transmission extends ChannelInboundHandlerAdapter {
       var _ =
           channel
               .writeAndFlush(header)
-              .addListener(
-                  (ChannelFutureListener) sent -> fail("the client was closed", null));
+              .addListener((ChannelFutureListener) sent -> fail("the client was closed", null));
     }
   }
 

@@ -92,7 +92,9 @@ final class UnixListenPath {
       fileKey = key(newborn);
       Files.createLink(path, newborn);
     } catch (FileAlreadyExistsException taken) {
-      throw new IOException("socket " + path + " is in use by another program: stop that one, or choose another path", taken);
+      throw new IOException(
+          "socket " + path + " is in use by another program: stop that one, or choose another path",
+          taken);
     } finally {
       Files.deleteIfExists(newborn);
       Files.delete(nursery);
@@ -129,7 +131,10 @@ final class UnixListenPath {
       return;
     }
     if (isListening()) {
-      throw new IOException("socket " + path + " is in use by another program: stop that one, or choose another path");
+      throw new IOException(
+          "socket "
+              + path
+              + " is in use by another program: stop that one, or choose another path");
     }
     if (found.equals(key(path))) {
       Files.delete(path);
