@@ -91,7 +91,8 @@ public final class SnapshotView {
   }
 
   /* The disk was asked first. A cluster that is still not preserved now has not changed since the
-   * snapshot (I1), so what the disk said of it holds for the frozen view. The others are overlaid. */
+   * snapshot (I1), so what the disk said of it holds for the frozen view. The others are
+   * overlaid. */
   private void overlay(
       long offsetBytes, List<BlockExtent> ofDisk, int extentsMax, ExtentsCompletion done) {
     ClusterGeometry geometry = hook.geometry();
