@@ -8,14 +8,20 @@ import io.netty.channel.ChannelFutureListener;
 import io.netty.channel.ChannelHandlerContext;
 import io.netty.channel.ChannelInboundHandlerAdapter;
 import io.netty.channel.socket.ChannelInputShutdownEvent;
+import io.netty.util.AttributeKey;
 import java.io.IOException;
 import java.lang.System.Logger.Level;
+import java.net.InetSocketAddress;
 import org.jspecify.annotations.Nullable;
 
 /// One client: hands what arrives to the current [Phase], stops reading when the phase asks for it,
 /// and sees to a clean end. Everything runs on the connection's event loop except where stated.
 final class Connection extends ChannelInboundHandlerAdapter {
   private static final System.Logger LOG = System.getLogger("io.nbdfleece.nbd.server.connections");
+
+  /// The path that clients of a Unix socket know; the kernel's answer is where it was bound first.
+  static final AttributeKey<String> SOCKET_PATH =
+      AttributeKey.valueOf(Connection.class, "socketPath");
 
   private final ServerState server;
   private final Channel channel;
@@ -204,9 +210,10 @@ final class Connection extends ChannelInboundHandlerAdapter {
 
   /// For log lines. Any thread.
   String peer() {
-    return channel.remoteAddress() instanceof java.net.InetSocketAddress tcp
+    String path = channel.attr(SOCKET_PATH).get();
+    return path == null && channel.remoteAddress() instanceof InetSocketAddress tcp
         ? tcp.getHostString() + ":" + tcp.getPort()
-        : "on " + channel.localAddress();
+        : "on " + path;
   }
 
   private void consume() {

@@ -108,6 +108,7 @@ final class Listener {
     ServerBootstrap bootstrap =
         bootstrap(loops, state)
             .channel(EpollServerDomainSocketChannel.class)
+            .childAttr(Connection.SOCKET_PATH, unix.path().toString())
             .childOption(ChannelOption.SO_SNDBUF, UNIX_SEND_BUFFER_BYTES);
     Channel[] bound = new Channel[1];
     try {

@@ -342,12 +342,15 @@ final class HandshakeTest {
 
   @Test
   void connectingInACallbackIsRefused() throws Exception {
+    CountDownLatch attached = new CountDownLatch(1); // else the callback may run right here
     try (ScriptedServer server =
         new ScriptedServer(
             directory,
             peer -> {
               peer.handshake();
-              peer.send(ScriptedServer.simple(0, peer.request().cookie()));
+              long cookie = peer.request().cookie();
+              attached.await();
+              peer.send(ScriptedServer.simple(0, cookie));
               peer.awaitClose();
             })) {
       try (NbdClientLoop loop = NbdClientLoop.start("own");
@@ -360,6 +363,7 @@ final class HandshakeTest {
                         assertThrows(
                             IllegalStateException.class,
                             () -> NbdClient.connect(server.uri(), List.of(), loop).close()));
+        attached.countDown();
         check.get();
       }
     }

@@ -230,12 +230,14 @@ final class RepliesTest {
 
   @Test
   void hundredRequestsAreAnsweredInReverseOrder() throws Exception {
+    CountDownLatch attached = new CountDownLatch(1); // else a callback may run right here
     try (ScriptedServer server =
             new ScriptedServer(
                 directory,
                 peer -> {
                   peer.handshake();
                   List<Received> requests = peer.requests(100);
+                  attached.await();
                   for (Received read : requests.reversed()) {
                     byte[] data = bytes().u64(read.offset()).array();
                     peer.send(dataChunk(DONE, read.cookie(), read.offset(), data));
@@ -257,6 +259,7 @@ final class RepliesTest {
                       completed.add(number);
                     }));
       }
+      attached.countDown();
       for (CompletableFuture<Void> check : checks) {
         check.get();
       }

@@ -37,7 +37,7 @@ final class ScriptedServer implements AutoCloseable {
   private final AtomicInteger hangUpCount = new AtomicInteger();
 
   interface Script {
-    void run(Peer peer) throws IOException;
+    void run(Peer peer) throws IOException, InterruptedException;
   }
 
   /// A request as it came.
@@ -65,6 +65,8 @@ final class ScriptedServer implements AutoCloseable {
       } catch (IOException e) {
         // The client hung up, which is its right, or the test is over.
         hangUpCount.incrementAndGet();
+      } catch (InterruptedException e) {
+        throw new AssertionError("nobody interrupts a script", e);
       }
     }
   }
