@@ -111,7 +111,7 @@ final class HeldReads implements Export, AutoCloseable {
     return new ExportInfo(
         SIZE_BYTES,
         "",
-        Set.of(ExportInfo.Ability.MULTI_CONN),
+        Set.of(ExportInfo.Ability.MULTI_CONN, ExportInfo.Ability.WRITE, ExportInfo.Ability.FLUSH),
         4096,
         List.of(ExportInfo.BASE_ALLOCATION));
   }
@@ -140,7 +140,7 @@ final class HeldReads implements Export, AutoCloseable {
 
   @Override
   public void write(long offsetBytes, ByteBuffer data, Durability durability, Completion done) {
-    refuse(done);
+    done.succeeded();
   }
 
   @Override
@@ -177,7 +177,7 @@ final class HeldReads implements Export, AutoCloseable {
   }
 
   private static void refuse(Completion done) {
-    done.failed(new NbdException(NbdError.EPERM, "read-only"));
+    done.failed(new NbdException(NbdError.EPERM, "not supported"));
   }
 
   @Override

@@ -25,6 +25,9 @@ final class ScratchFullTest {
   private static final int SIZE_BYTES = 32 << 20;
   private static final int CLUSTER_BYTES = 64 << 10;
 
+  /// Of 4 MiB each: far more than a server prepares for one client.
+  private static final int STALLED_READS = 60;
+
   @TempDir private Path directory;
 
   @Test
@@ -42,6 +45,53 @@ final class ScratchFullTest {
           disk.path("broken-because").asString().contains("--scratch-limit"), disk::toString);
       assertEquals(0, server.disk().path("write-errors").asInt());
     }
+  }
+
+  @Test
+  void repliesUnderWayWhenTheSnapshotBreaksHoldOldDataOrAnError() throws Exception {
+    byte[] old = disk();
+    int pieceBytes = 4 << 20;
+    try (PackagedServer server = small("--scratch-limit", "0").start();
+        NbdClient guest = server.connect("vda")) {
+      JsonNode _ = server.snapshot("nightly");
+      try (RawNbdConnection stalled = RawNbdConnection.open(server.socket(), "vda@nightly")) {
+        for (int i = 0; i < STALLED_READS; i++) {
+          stalled.requestRead(((long) i * pieceBytes) % SIZE_BYTES, pieceBytes);
+        }
+        ByteBuffer first = stalled.receive(1);
+        overwriteAll(guest);
+        assertTrue(server.snapshotDisk("nightly").has("broken-because"));
+        int whole = wholeReplies(stalled, first, pieceBytes, old);
+        assertTrue(whole < STALLED_READS, "all came whole: " + whole);
+      }
+    }
+  }
+
+  /// Reads replies until one is an error or the server hangs up in the middle of one. Those that
+  /// come whole must hold old data.
+  private static int wholeReplies(
+      RawNbdConnection connection, ByteBuffer firstByte, int pieceBytes, byte[] old) {
+    int whole = 0;
+    try {
+      while (whole < STALLED_READS) {
+        ByteBuffer header = ByteBuffer.allocate(16);
+        if (whole == 0) {
+          header.put(firstByte);
+        }
+        header.put(connection.receive(header.remaining())).flip();
+        if (header.getInt(4) != 0) {
+          return whole;
+        }
+        int offset = (int) ((header.getLong(8) - 1) * pieceBytes % SIZE_BYTES);
+        assertArrayEquals(
+            Arrays.copyOfRange(old, offset, offset + pieceBytes),
+            bytes(connection.receive(pieceBytes)));
+        whole++;
+      }
+    } catch (IOException e) {
+      assertTrue(String.valueOf(e.getMessage()).contains("closed"), e::toString);
+    }
+    return whole;
   }
 
   @Test

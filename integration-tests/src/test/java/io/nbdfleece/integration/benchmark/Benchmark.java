@@ -63,17 +63,14 @@ public final class Benchmark {
         options.rounds(),
         place,
         Runtime.getRuntime().availableProcessors());
-    List<Subject> subjects = new ArrayList<>();
+    FleeceServer server =
+        FleeceServer.start(options.root(), place, image(place.resolve("nbdfleece.img")));
+    List<Subject> subjects = new ArrayList<>(List.of(server.plain(), server.withSnapshot()));
+    if (qemu) {
+      subjects.add(QemuDaemon.plain(place, image(place.resolve("qemu.img"))));
+      subjects.add(QemuDaemon.withCopyBeforeWrite(place, image(place.resolve("qemu-cbw.img"))));
+    }
     try {
-      Path ours = image(place.resolve("nbdfleece.img"));
-      FleeceServer server = FleeceServer.start(options.root(), place, ours);
-      subjects.add(server.plain());
-      subjects.add(server.withSnapshot());
-      if (qemu) {
-        Path theirs = image(place.resolve("qemu.img"));
-        subjects.add(QemuDaemon.plain(place, theirs));
-        subjects.add(QemuDaemon.withCopyBeforeWrite(place, theirs));
-      }
       for (int i = 0; i < options.warmUpRounds(); i++) {
         System.out.print("warming up " + (i + 1) + "/" + options.warmUpRounds() + "\r");
         round(subjects);
@@ -84,11 +81,11 @@ public final class Benchmark {
         round(subjects);
       }
       print(subjects);
-      server.stop();
     } finally {
       for (Subject subject : subjects) {
-        subject.end();
+        subject.stop();
       }
+      server.stop();
     }
   }
 
@@ -98,7 +95,7 @@ public final class Benchmark {
         subject.begin();
         Load.Figures measured = load.run(subject.diskUri(), options.sizeMib(), options.writes());
         if (load.equals(LOADS.getLast())) {
-          note(subject, "pull, half of it overwritten", pull(subject.pullUri()));
+          note(subject, "pull, overwritten in part", pull(subject.pullUri()));
         }
         subject.end();
         note(subject, load + " IOPS", measured.perSecond());
@@ -134,7 +131,7 @@ public final class Benchmark {
     System.out.println();
     List<String> rows = new ArrayList<>();
     LOADS.forEach(load -> rows.addAll(List.of(load + " IOPS", load + " p99")));
-    rows.addAll(List.of("pull, unchanged", "pull, half of it overwritten"));
+    rows.addAll(List.of("pull, unchanged", "pull, overwritten in part"));
     for (String row : rows) {
       String unit = row.endsWith("p99") ? ", µs" : row.startsWith("pull") ? ", MiB/s" : "";
       System.out.printf("%-34s", row + unit);
@@ -198,7 +195,7 @@ public final class Benchmark {
 
           --rounds N       rounds to take the median of (default 5)
           --warm-up N      rounds before them (default 3: a JVM is slow at first)
-          --size MIB       size of the disk (default 2048); twice that must fit in RAM
+          --size MIB       size of the disk (default 2048); three times that must fit in RAM
           --writes N       writes a measurement (default 8192), to clusters picked at random
           --directory DIR  where images and scratch files go (default /var/tmp)
         """;

@@ -79,6 +79,9 @@ final class FleeceServer {
 
     @Override
     public void end() {}
+
+    @Override
+    public void stop() {}
   }
 
   private final class WithSnapshot implements Subject {
@@ -111,6 +114,11 @@ final class FleeceServer {
         taken = false;
         execute("x-nbdfleece-release");
       }
+    }
+
+    @Override
+    public void stop() throws IOException {
+      end();
     }
 
     private void execute(String command) throws IOException {

@@ -9,8 +9,8 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 
-/// qemu-storage-daemon, started for each measurement: plain, or with copy-before-write into a fresh
-/// raw file and snapshot-access, as QEMU's backup interfaces are meant to be used.
+/// qemu-storage-daemon: plain, one for all measurements; or with copy-before-write into a fresh raw
+/// file and snapshot-access, as QEMU's backup interfaces are meant to be used, started for each.
 final class QemuDaemon implements Subject {
   private final Path place;
   private final Path image;
@@ -38,6 +38,9 @@ final class QemuDaemon implements Subject {
 
   @Override
   public void begin() throws IOException, InterruptedException {
+    if (process.isPresent()) {
+      return;
+    }
     List<String> command = new ArrayList<>();
     command.add("qemu-storage-daemon");
     command.addAll(List.of("--blockdev", "driver=file,node-name=disk,filename=" + image));
@@ -63,7 +66,7 @@ final class QemuDaemon implements Subject {
     }
     Files.deleteIfExists(ready());
     command.addAll(List.of("--pidfile", ready().toString()));
-    process = Optional.of(Tool.serve(command, ready(), place.resolve("qemu.log")));
+    process = Optional.of(Tool.serve(command, ready(), place.resolve(name() + ".log")));
   }
 
   @Override
@@ -78,6 +81,13 @@ final class QemuDaemon implements Subject {
 
   @Override
   public void end() throws IOException, InterruptedException {
+    if (copyBeforeWrite) {
+      stop();
+    }
+  }
+
+  @Override
+  public void stop() throws IOException, InterruptedException {
     if (process.isPresent()) {
       Tool.stop(process.get());
       process = Optional.empty();
@@ -93,11 +103,11 @@ final class QemuDaemon implements Subject {
   }
 
   private Path socket() {
-    return place.resolve("qemu.sock");
+    return place.resolve(name() + ".sock");
   }
 
   private Path ready() {
-    return place.resolve("qemu.pid");
+    return place.resolve(name() + ".pid");
   }
 
   private Path target() {

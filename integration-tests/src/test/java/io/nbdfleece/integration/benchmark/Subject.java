@@ -18,4 +18,7 @@ interface Subject {
 
   /// Ends what [#begin] began. Idempotent.
   void end() throws IOException, InterruptedException;
+
+  /// Ends the server, if it is this subject's own. Idempotent.
+  void stop() throws IOException, InterruptedException;
 }
