@@ -19,11 +19,13 @@ import org.jspecify.annotations.Nullable;
 /// [#statistics] says why; the owner calls [#retryParked] now and then.
 public final class TieredStore implements ClusterStore {
   /* Locks. `lock` guards all state, and nothing is called under it but the passive parts
-   * (EntryTable and what that owns). Caffeine is called without it, because Caffeine calls `evicted`
-   * under locks of its own, and that takes `lock`: the order is Caffeine, `lock`, Deliveries.
+   * (EntryTable and what that owns). Caffeine is called without it, because Caffeine calls
+   * `evicted` under locks of its own, and that takes `lock`: the order is Caffeine, `lock`,
+   * Deliveries.
    *
-   * Caffeine only advises. Each commit makes a new RamCopy, and an eviction counts only if the table
-   * has that very object, so a late one is harmless. Whoever called Caffeine then kicks the spiller.
+   * Caffeine only advises. Each commit makes a new RamCopy, and an eviction counts only if the
+   * table has that very object, so a late one is harmless. Whoever called Caffeine then kicks the
+   * spiller.
    *
    * Callers are told things by `deliveries`, outside the lock. unpin never tells anybody itself,
    * because its caller may hold a lock; the spiller does it.

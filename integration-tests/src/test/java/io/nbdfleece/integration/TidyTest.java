@@ -30,7 +30,8 @@ final class TidyTest {
   // The formatter puts members at two blanks, those of nested classes at four, six, eight.
   private static final Pattern METHOD_START =
       Pattern.compile(
-          "^( {2,8})(?!(return|throw|new|else|case|assert)\\b)[\\w@<][\\w<>\\[\\],.?@ ]* \\w+\\(.*");
+          "^( {2,8})(?!(return|throw|new|else|case|assert)\\b)"
+              + "[\\w@<][\\w<>\\[\\],.?@ ]* \\w+\\(.*");
   // Put together here so that this file does not find itself.
   private static final String SLEEP = "Thread." + "sleep(";
   private static final String AUTHOR = "@" + "author";

@@ -21,9 +21,9 @@ public final class AsyncFile {
    * refuses to (RWF_NOWAIT is not supported for that by ext4):
    *
    * A buffered write waits for two things. One is reading a page that it covers in part: we look
-   * first whether that page is in the cache. The other is throttling, when too many pages are dirty,
-   * and that cannot be asked for. So we measure: as long as inline writes are fast they stay inline;
-   * after a slow one all writes go to workers for a while, then one tries again.
+   * first whether that page is in the cache. The other is throttling, when too many pages are
+   * dirty, and that cannot be asked for. So we measure: as long as inline writes are fast they
+   * stay inline; after a slow one all writes go to workers for a while, then one tries again.
    */
 
   /// An inline write slower than this, plus a nanosecond for each byte, sends later ones to

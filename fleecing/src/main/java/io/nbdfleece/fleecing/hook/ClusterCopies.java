@@ -21,7 +21,7 @@ final class ClusterCopies {
 
   private final FleecingHook hook;
 
-  /* Both guarded by the hook's lock, which lies in another object: asserted where it is not taken. */
+  // Both guarded by the hook's lock, which lies in another object; asserted where not taken.
   private final Map<Integer, ClusterCopy> table = new HashMap<>();
 
   private long preserved;

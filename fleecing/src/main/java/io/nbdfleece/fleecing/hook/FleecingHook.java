@@ -37,11 +37,12 @@ import org.jspecify.annotations.Nullable;
 ///
 /// **Threads.** Any thread. Nothing waits; a waiter is a queued continuation.
 public final class FleecingHook implements BlockNode {
-  /* The lock guards decisions only: each critical section is a few table look-ups, and what follows
-   * from them (I/O, store calls that may run foreign code, completions) is done after it, by way of
-   * Aftermath. Lock order: hook, then store (pin, unpin and tierOf only). Two hooks are never locked
-   * together: a freeze of several disks closes all gates, waits for the writes in flight, and then
-   * starts the epochs one after the other, because nothing can change in between. */
+  /* The lock guards decisions only: each critical section is a few table look-ups, and what
+   * follows from them (I/O, store calls that may run foreign code, completions) is done after it,
+   * by way of Aftermath. Lock order: hook, then store (pin, unpin and tierOf only). Two hooks are
+   * never locked together: a freeze of several disks closes all gates, waits for the writes in
+   * flight, and then starts the epochs one after the other, because nothing can change in
+   * between. */
 
   private final String disk;
   private final BlockNode child;

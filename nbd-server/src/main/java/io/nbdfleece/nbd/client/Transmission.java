@@ -23,9 +23,9 @@ import org.jspecify.annotations.Nullable;
 final class Transmission extends ChannelInboundHandlerAdapter {
   /*
    * A request goes into a queue, and the first one into an empty queue makes the event loop drain
-   * it. So one flush sends whatever many threads, or one callback, issued in a burst, and neighbours
-   * without data share one buffer of headers. Data follows its header without being copied: both
-   * leave in one gathering write.
+   * it. So one flush sends whatever many threads, or one callback, issued in a burst, and
+   * neighbours without data share one buffer of headers. Data follows its header without being
+   * copied: both leave in one gathering write.
    *
    * The end of a connection has one door, fail(): it closes the socket first, which makes Netty let
    * go of every buffer that waits to be sent, and completes futures after that. Hence a caller may
