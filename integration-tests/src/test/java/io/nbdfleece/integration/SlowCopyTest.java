@@ -62,7 +62,8 @@ final class SlowCopyTest {
 
   @Test
   void copyThatTakesTooLongFailsTheGuestWhenThatIsChosen() throws Exception {
-    try (PackagedServer server = serve("--on-cbw-error", "break-guest-write", "--cluster-size", "4M");
+    try (PackagedServer server =
+            serve("--on-cbw-error", "break-guest-write", "--cluster-size", "4M");
         NbdClient guest = server.connect("vda")) {
       Command.Result _ =
           server.run("snapshot", "--name", "nightly", "--cbw-timeout", "1").succeeds();
