@@ -8,12 +8,14 @@ import io.nbdfleece.cache.TieredStore;
 import io.nbdfleece.cache.posix.ImageInUseException;
 import io.nbdfleece.cache.posix.IoWorkers;
 import io.nbdfleece.cache.posix.LinuxFile;
+import io.nbdfleece.fleecing.block.BlockNode;
 import io.nbdfleece.fleecing.block.FileNode;
 import io.nbdfleece.fleecing.hook.FleecingHook;
 import io.nbdfleece.fleecing.hook.Freeze;
 import io.nbdfleece.fleecing.hook.HookListener;
 import io.nbdfleece.fleecing.hook.SnapshotTerms;
 import java.io.IOException;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
@@ -155,34 +157,51 @@ public final class FleecingEngine implements AutoCloseable {
   /// Opens and locks a raw file or block device. Fails, naming disk and path: no such file, not a
   /// regular file or block device, locked by another process (a [DiskBusyException]), name taken.
   public Disk addDisk(DiskConfig diskConfig) throws IOException {
+    LinuxFile.Access access =
+        switch (diskConfig.access()) {
+          case READ_WRITE -> LinuxFile.Access.READ_WRITE;
+          case READ_ONLY -> LinuxFile.Access.READ_ONLY;
+        };
+    requireFree(diskConfig);
+    FileNode node;
+    try {
+      node = FileNode.open(Path.of(diskConfig.location()), access, workers);
+    } catch (ImageInUseException e) {
+      throw new DiskBusyException("disk " + diskConfig.name() + ": " + e.getMessage());
+    } catch (IOException e) {
+      throw new IOException("disk " + diskConfig.name() + ": " + e.getMessage(), e);
+    }
+    return addDisk(diskConfig, node);
+  }
+
+  /// The same with a backend that the caller has opened. The engine owns it from then on: it closes
+  /// it at the end, and at once when this fails.
+  public Disk addDisk(DiskConfig diskConfig, BlockNode node) throws IOException {
+    lock.lock();
+    try {
+      requireFree(diskConfig);
+      FleecingHook hook =
+          new FleecingHook(diskConfig.name(), node, store, workers, System::nanoTime, listener);
+      ServedDisk disk = new ServedDisk(diskConfig, hook);
+      disks.put(diskConfig.name(), disk);
+      return disk;
+    } catch (IOException e) {
+      node.close();
+      throw e;
+    } catch (IllegalArgumentException e) {
+      node.close();
+      throw new IOException("disk " + diskConfig.name() + ": " + e.getMessage(), e);
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  private void requireFree(DiskConfig diskConfig) throws NameTakenException {
     lock.lock();
     try {
       if (disks.containsKey(diskConfig.name())) {
         throw new NameTakenException(
             "two disks are called " + diskConfig.name() + ": name one of them (--disk NAME=PATH)");
-      }
-      LinuxFile.Access access =
-          switch (diskConfig.access()) {
-            case READ_WRITE -> LinuxFile.Access.READ_WRITE;
-            case READ_ONLY -> LinuxFile.Access.READ_ONLY;
-          };
-      FileNode node;
-      try {
-        node = FileNode.open(diskConfig.path(), access, workers);
-      } catch (ImageInUseException e) {
-        throw new DiskBusyException("disk " + diskConfig.name() + ": " + e.getMessage());
-      } catch (IOException e) {
-        throw new IOException("disk " + diskConfig.name() + ": " + e.getMessage(), e);
-      }
-      try {
-        FleecingHook hook =
-            new FleecingHook(diskConfig.name(), node, store, workers, System::nanoTime, listener);
-        ServedDisk disk = new ServedDisk(diskConfig, hook);
-        disks.put(diskConfig.name(), disk);
-        return disk;
-      } catch (IllegalArgumentException e) {
-        node.close();
-        throw new IOException("disk " + diskConfig.name() + ": " + e.getMessage(), e);
       }
     } finally {
       lock.unlock();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.integration;
 
+import io.nbdfleece.nbd.ClientIdentity;
 import io.nbdfleece.nbd.Completion;
 import io.nbdfleece.nbd.ContextExtents;
 import io.nbdfleece.nbd.Export;
@@ -39,25 +40,19 @@ final class HeldReads implements Export, AutoCloseable {
 
   private HeldReads(Path socket, int together) throws IOException {
     this.together = together;
-    ServerLimits defaults = ServerLimits.defaults();
     server =
         NbdServer.start(
             new ServerConfig(
                 List.of(new ServerConfig.Listen.Unix(socket)),
-                new ServerLimits(
-                    1,
-                    defaults.handshakeDeadline(),
-                    defaults.requestsInFlightMax(),
-                    defaults.bytesInFlightMax(),
-                    defaults.stalledReaderDeadline())),
+                ServerLimits.defaults().withEventLoopCount(1)),
             new ExportCatalog() {
               @Override
-              public Optional<Export> find(String name) {
+              public Optional<Export> find(String name, ClientIdentity client) {
                 return Optional.of(HeldReads.this);
               }
 
               @Override
-              public List<String> names() {
+              public List<String> names(ClientIdentity client) {
                 return List.of("held");
               }
             });

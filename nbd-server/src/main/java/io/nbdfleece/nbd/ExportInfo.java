@@ -11,12 +11,15 @@ import java.util.Set;
 /// @param description for people, shown by NBD_OPT_LIST and NBD_INFO_DESCRIPTION; may be empty
 /// @param abilities what is advertised; without [Ability#WRITE] NBD_CMD_WRITE gets EPERM, and
 ///   NBD_FLAG_READ_ONLY is set when no ability that changes content is there
-/// @param preferredBlockBytes a power of two from 512 to 32 MiB
+/// @param minimumBlockBytes a power of two from 1 to 64 KiB; requests that are not aligned to it
+///   get EINVAL and never reach the export. Divides `sizeBytes`
+/// @param preferredBlockBytes a power of two from 512 to 32 MiB, at least `minimumBlockBytes`
 /// @param metaContexts names for NBD_OPT_SET_META_CONTEXT, e.g. `base:allocation`
 public record ExportInfo(
     long sizeBytes,
     String description,
     Set<Ability> abilities,
+    int minimumBlockBytes,
     int preferredBlockBytes,
     List<String> metaContexts) {
 
@@ -35,8 +38,31 @@ public record ExportInfo(
               + preferredBlockBytes
               + " (expected: power of two, 512 to 32 MiB)");
     }
+    if (Integer.bitCount(minimumBlockBytes) != 1
+        || minimumBlockBytes > 65536
+        || minimumBlockBytes > preferredBlockBytes
+        || sizeBytes % minimumBlockBytes != 0) {
+      throw new IllegalArgumentException(
+          "minimumBlockBytes: "
+              + minimumBlockBytes
+              + " (expected: power of two, 1 to 65536, at most the preferred "
+              + preferredBlockBytes
+              + ", divisor of the size "
+              + sizeBytes
+              + ")");
+    }
     abilities = Set.copyOf(abilities);
     metaContexts = List.copyOf(metaContexts);
+  }
+
+  /// Of an export that can be read and written at any byte.
+  public ExportInfo(
+      long sizeBytes,
+      String description,
+      Set<Ability> abilities,
+      int preferredBlockBytes,
+      List<String> metaContexts) {
+    this(sizeBytes, description, abilities, 1, preferredBlockBytes, metaContexts);
   }
 
   /// Whether the export has this ability.

@@ -5,8 +5,8 @@ package io.nbdfleece.nbd;
 ///
 /// @param lengthBytes at least 1
 /// @param flags what the context defines; for `base:allocation` a combination of [#HOLE] and
-///   [#ZERO]
-public record Extent(long lengthBytes, int flags) {
+///   [#ZERO]. Only 32 bits travel without extended headers
+public record Extent(long lengthBytes, long flags) {
   /// `base:allocation`, NBD_STATE_HOLE: no space is allocated.
   public static final int HOLE = 1;
 

@@ -2,6 +2,7 @@
 package io.nbdfleece.nbd;
 
 import java.nio.file.Path;
+import java.util.Optional;
 
 /// An NBD URI (NBD URI specification): `nbd://host[:port]/name`, `nbd+unix:///name?socket=/path`.
 /// `toString` prints exactly the form that libnbd and qemu accept, and [#parse] reads back what it
@@ -17,6 +18,9 @@ public sealed interface NbdUri {
   /// The export name, not escaped; empty for the default export.
   String exportName();
 
+  /// How to encrypt; empty for `nbd:` and `nbd+unix:`.
+  Optional<Tls> tls();
+
   /// The same server, another export.
   NbdUri withExportName(String name);
 
@@ -24,7 +28,7 @@ public sealed interface NbdUri {
   ///
   /// @param host a name or an address; an IPv6 address without brackets
   /// @param port 1 to 65535
-  record Tcp(String host, int port, String exportName) implements NbdUri {
+  record Tcp(String host, int port, String exportName, Optional<Tls> tls) implements NbdUri {
     public Tcp {
       NbdUriSyntax.checkHost(host);
       if (port < 1 || port > 65535) {
@@ -33,9 +37,14 @@ public sealed interface NbdUri {
       NbdUriSyntax.checkExportName(exportName);
     }
 
+    /// Not encrypted.
+    public Tcp(String host, int port, String exportName) {
+      this(host, port, exportName, Optional.empty());
+    }
+
     @Override
     public Tcp withExportName(String name) {
-      return new Tcp(host, port, name);
+      return new Tcp(host, port, name, tls);
     }
 
     @Override
@@ -47,7 +56,7 @@ public sealed interface NbdUri {
   /// `nbd+unix:///name?socket=/path`.
   ///
   /// @param socket the socket file; relative to the working directory if not absolute
-  record Unix(Path socket, String exportName) implements NbdUri {
+  record Unix(Path socket, String exportName, Optional<Tls> tls) implements NbdUri {
     public Unix {
       if (socket.toString().isEmpty()) {
         throw new IllegalArgumentException("socket: empty (expected: path of a socket file)");
@@ -55,9 +64,14 @@ public sealed interface NbdUri {
       NbdUriSyntax.checkExportName(exportName);
     }
 
+    /// Not encrypted.
+    public Unix(Path socket, String exportName) {
+      this(socket, exportName, Optional.empty());
+    }
+
     @Override
     public Unix withExportName(String name) {
-      return new Unix(socket, name);
+      return new Unix(socket, name, tls);
     }
 
     @Override
@@ -65,6 +79,21 @@ public sealed interface NbdUri {
       return NbdUriSyntax.print(this);
     }
   }
+
+  /// The TLS part of an `nbds:` or `nbds+unix:` URI: `nbds://user@host/?tls-certificates=DIR`.
+  ///
+  /// @param user the key to use of a `tls-psk-file`; empty if not said
+  /// @param certificates directory of X.509 files; the places that libnbd looks at when neither
+  ///   this nor `pskFile` is there
+  /// @param pskFile a file of pre-shared keys, `user:hex` per line
+  /// @param verifyPeer whether the server's certificate is checked, the default
+  /// @param hostname the name it is checked against, if not that of the host
+  record Tls(
+      String user,
+      Optional<Path> certificates,
+      Optional<Path> pskFile,
+      boolean verifyPeer,
+      Optional<String> hostname) {}
 
   /// Parses. Throws IllegalArgumentException with a message that says what is wrong and what is
   /// right.

@@ -16,7 +16,7 @@ final class DiskJson {
     ObjectNode json =
         Json.object()
             .put("name", disk.config().name())
-            .put("path", disk.config().path().toString())
+            .put("path", disk.config().location())
             .put("access", WireName.of(disk.config().access()))
             .put("size-bytes", disk.sizeBytes())
             .put("clients", statistics.clients())

@@ -74,7 +74,8 @@ public final class Demo {
             SCRATCH_BYTES_MAX,
             EngineConfig.IO_THREADS_DEFAULT);
     try (FleecingEngine engine = FleecingEngine.open(config)) {
-      var vda = engine.addDisk(new DiskConfig("vda", disk, DiskConfig.Access.READ_WRITE));
+      var vda =
+          engine.addDisk(new DiskConfig("vda", disk.toString(), DiskConfig.Access.READ_WRITE));
       assert vda.sizeBytes() > 0;
       NbdServer server =
           NbdServer.start(

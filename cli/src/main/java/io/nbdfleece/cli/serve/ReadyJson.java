@@ -34,7 +34,7 @@ final class ReadyJson implements ServeProcess.ReadyReport {
           disks
               .addObject()
               .put("name", disk.config().name())
-              .put("path", disk.config().path().toString())
+              .put("path", disk.config().location())
               .put("size_bytes", disk.sizeBytes());
       ArrayNode uris = json.putArray("uris");
       target.uris(disk.config().name()).forEach(uris::add);

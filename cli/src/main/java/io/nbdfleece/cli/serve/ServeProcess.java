@@ -152,10 +152,10 @@ public final class ServeProcess {
 
   private void checkDisks() throws CommandFailure {
     for (DiskConfig disk : options.disks()) {
-      if (!Files.exists(disk.path())) {
+      if (!Files.exists(Path.of(disk.location()))) {
         throw new CommandFailure(
             ExitCode.NOT_FOUND,
-            "disk " + disk.name() + ", " + disk.path() + ": no such file: check the path");
+            "disk " + disk.name() + ", " + disk.location() + ": no such file: check the path");
       }
     }
   }

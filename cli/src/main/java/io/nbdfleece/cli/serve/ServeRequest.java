@@ -96,7 +96,7 @@ public record ServeRequest(
             "two disks named \""
                 + config.name()
                 + "\", the second is "
-                + config.path()
+                + config.location()
                 + ": name it with --disk NAME=PATH");
       }
     }
@@ -106,7 +106,9 @@ public record ServeRequest(
   private DiskConfig disk(String name, Path path) throws CommandFailure {
     try {
       return new DiskConfig(
-          name, path, readOnly ? DiskConfig.Access.READ_ONLY : DiskConfig.Access.READ_WRITE);
+          name,
+          path.toString(),
+          readOnly ? DiskConfig.Access.READ_ONLY : DiskConfig.Access.READ_WRITE);
     } catch (IllegalArgumentException e) {
       throw new CommandFailure(
           ExitCode.USAGE, e.getMessage() + ", " + path + ": name it with --disk NAME=PATH", e);

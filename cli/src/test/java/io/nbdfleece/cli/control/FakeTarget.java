@@ -117,7 +117,7 @@ public final class FakeTarget implements ControlTarget {
   private record FakeDisk(String name) implements Disk {
     @Override
     public DiskConfig config() {
-      return new DiskConfig(name, Path.of("/srv", name + ".img"), DiskConfig.Access.READ_WRITE);
+      return new DiskConfig(name, "/srv/" + name + ".img", DiskConfig.Access.READ_WRITE);
     }
 
     @Override

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.cli.pull;
 
+import io.nbdfleece.nbd.ClientIdentity;
 import io.nbdfleece.nbd.Completion;
 import io.nbdfleece.nbd.ContextExtents;
 import io.nbdfleece.nbd.Export;
@@ -34,12 +35,12 @@ final class ImageExport implements Export, ExportCatalog {
   }
 
   @Override
-  public Optional<Export> find(String name) {
+  public Optional<Export> find(String name, ClientIdentity client) {
     return name.equals("vda@nightly") ? Optional.of(this) : Optional.empty();
   }
 
   @Override
-  public List<String> names() {
+  public List<String> names(ClientIdentity client) {
     return List.of("vda@nightly");
   }
 

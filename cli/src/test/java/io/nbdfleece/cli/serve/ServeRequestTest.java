@@ -35,7 +35,7 @@ final class ServeRequestTest {
   @Test
   void aNamedDiskMayHaveAnEqualsSignInItsPath() throws IOException {
     assertEquals(
-        new DiskConfig("vda", Path.of("/x/a=b.img"), DiskConfig.Access.READ_WRITE),
+        new DiskConfig("vda", "/x/a=b.img", DiskConfig.Access.READ_WRITE),
         disks(List.of(), List.of("vda=/x/a=b.img")).getFirst());
   }
 

@@ -4,6 +4,7 @@ package io.nbdfleece.fleecing.nbd;
 import io.nbdfleece.fleecing.FleecingEngine;
 import io.nbdfleece.fleecing.ServedDisk;
 import io.nbdfleece.fleecing.Snapshot;
+import io.nbdfleece.nbd.ClientIdentity;
 import io.nbdfleece.nbd.Export;
 import io.nbdfleece.nbd.ExportCatalog;
 import java.util.ArrayList;
@@ -20,7 +21,7 @@ public final class EngineExports implements ExportCatalog {
   }
 
   @Override
-  public Optional<Export> find(String name) {
+  public Optional<Export> find(String name, ClientIdentity client) {
     int at = name.indexOf('@');
     if (at >= 0) {
       String disk = name.substring(0, at);
@@ -46,7 +47,7 @@ public final class EngineExports implements ExportCatalog {
   }
 
   @Override
-  public List<String> names() {
+  public List<String> names(ClientIdentity client) {
     List<String> names = new ArrayList<>();
     for (ServedDisk disk : engine.servedDisks()) {
       names.add(disk.config().name());

@@ -57,6 +57,11 @@ public final class NbdClient implements AutoCloseable {
     return connect(uri, contexts, NbdClientLoop.shared());
   }
 
+  /// The same with more to choose from.
+  public static NbdClient connect(NbdUri uri, ClientOptions options) throws IOException {
+    return connect(uri, options.contexts(), options.loop().orElseGet(NbdClientLoop::shared));
+  }
+
   /// The same on a loop of the caller's, which must stay open as long as the client.
   public static NbdClient connect(NbdUri uri, List<String> contexts, NbdClientLoop loop)
       throws IOException {

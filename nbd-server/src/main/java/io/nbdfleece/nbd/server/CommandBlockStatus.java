@@ -25,7 +25,7 @@ final class CommandBlockStatus extends Request implements StatusCompletion {
   CommandBlockStatus(Transmission transmission, RequestHeader header) {
     super(transmission, header, 0);
     contexts = transmission.contexts();
-    extentsMax = header.has(Nbd.CMD_FLAG_REQ_ONE) ? 1 : WireLimits.EXTENTS_MAX;
+    extentsMax = header.has(Nbd.CMD_FLAG_REQ_ONE) ? 1 : transmission.extentsMax();
   }
 
   /// The id on the wire of the context selected at that place.

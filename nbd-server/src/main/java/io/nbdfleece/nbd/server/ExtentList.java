@@ -14,7 +14,7 @@ final class ExtentList {
   static long coveredBytes(List<Extent> extents, long bytesMax, int extentsMax) {
     long covered = 0;
     int descriptorCount = 0;
-    int flags = 0;
+    long flags = 0;
     for (Extent extent : extents) {
       if (descriptorCount == 0 || extent.flags() != flags) {
         if (descriptorCount == extentsMax) {
@@ -36,10 +36,10 @@ final class ExtentList {
   static void put(ByteBuf out, List<Extent> extents, long coveredBytes) {
     long leftBytes = coveredBytes;
     long runBytes = 0;
-    int flags = 0;
+    long flags = 0;
     for (Extent extent : extents) {
       if (runBytes > 0 && extent.flags() != flags) {
-        out.writeInt((int) runBytes).writeInt(flags);
+        out.writeInt((int) runBytes).writeInt((int) flags);
         runBytes = 0;
       }
       if (leftBytes == 0) {
@@ -51,7 +51,7 @@ final class ExtentList {
       leftBytes -= usedBytes;
     }
     if (runBytes > 0) {
-      out.writeInt((int) runBytes).writeInt(flags);
+      out.writeInt((int) runBytes).writeInt((int) flags);
     }
   }
 }

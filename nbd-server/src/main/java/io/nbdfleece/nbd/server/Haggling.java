@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.nbd.server;
 
+import io.nbdfleece.nbd.ClientIdentity;
 import io.nbdfleece.nbd.Export;
 import io.nbdfleece.nbd.wire.Nbd;
 import io.nbdfleece.nbd.wire.OptionReply;
 import io.netty.buffer.ByteBuf;
 import io.netty.channel.ChannelHandlerContext;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
@@ -132,9 +134,10 @@ final class Haggling implements Phase {
 
   private boolean countOption() {
     optionCount++;
-    if (optionCount > WireLimits.OPTIONS_MAX) {
-      long exportCount = connection.server().catalog().names().size();
-      if (optionCount - WireLimits.OPTIONS_MAX > exportCount * WireLimits.OPTIONS_PER_EXPORT_MAX) {
+    int optionsMax = connection.server().limits().optionsMax();
+    if (optionCount > optionsMax) {
+      long exportCount = names().size();
+      if (optionCount - optionsMax > exportCount * WireLimits.OPTIONS_PER_EXPORT_MAX) {
         connection.drop("options: more than " + (optionCount - 1));
         return false;
       }
@@ -257,6 +260,16 @@ final class Haggling implements Phase {
   /// The error for a name that [WireText#read] refused.
   void badText(int option) {
     error(option, Nbd.REP_ERR_INVALID, "string: not UTF-8, holds NUL, or is over 4096 bytes");
+  }
+
+  /// The export, if this client may open it.
+  Optional<Export> find(String name) {
+    return connection.server().catalog().find(name, ClientIdentity.UNKNOWN);
+  }
+
+  /// What this client may see.
+  List<String> names() {
+    return connection.server().catalog().names(ClientIdentity.UNKNOWN);
   }
 
   Connection connection() {

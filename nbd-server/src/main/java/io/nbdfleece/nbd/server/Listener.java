@@ -44,6 +44,8 @@ final class Listener {
     return switch (listen) {
       case ServerConfig.Listen.Tcp tcp -> bindTcp(tcp.address(), loops, state);
       case ServerConfig.Listen.Unix unix -> bindUnix(unix, loops, state);
+      case ServerConfig.Listen.Inherited inherited ->
+          throw new IOException("descriptor " + inherited.descriptor() + ": not there yet");
     };
   }
 

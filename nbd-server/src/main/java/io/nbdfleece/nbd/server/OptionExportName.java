@@ -20,7 +20,7 @@ final class OptionExportName {
       haggling.connection().drop("export name: not UTF-8, holds NUL, or is over 4096 bytes");
       return false;
     }
-    Optional<Export> export = haggling.connection().server().catalog().find(name.get());
+    Optional<Export> export = haggling.find(name.get());
     if (export.isEmpty()) {
       haggling.connection().drop("no export named " + WireText.quoted(name.get()));
       return false;

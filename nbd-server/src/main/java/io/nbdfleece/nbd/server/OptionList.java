@@ -2,7 +2,6 @@
 package io.nbdfleece.nbd.server;
 
 import io.nbdfleece.nbd.Export;
-import io.nbdfleece.nbd.ExportCatalog;
 import io.nbdfleece.nbd.wire.Nbd;
 import io.nbdfleece.nbd.wire.OptionReply;
 import io.netty.buffer.ByteBuf;
@@ -17,10 +16,9 @@ final class OptionList {
       haggling.error(Nbd.OPT_LIST, Nbd.REP_ERR_INVALID, "NBD_OPT_LIST takes no data");
       return true;
     }
-    ExportCatalog catalog = haggling.connection().server().catalog();
-    for (String name : catalog.names()) {
+    for (String name : haggling.names()) {
       // One that has gone since is not listed.
-      Optional<Export> export = catalog.find(name);
+      Optional<Export> export = haggling.find(name);
       if (export.isPresent()) {
         OptionReply.server(haggling.out(), name, export.get().info().description());
       }

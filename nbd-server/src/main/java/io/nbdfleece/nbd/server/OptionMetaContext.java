@@ -52,7 +52,7 @@ final class OptionMetaContext {
       haggling.badText(option);
       return true;
     }
-    Optional<Export> export = haggling.connection().server().catalog().find(name.get());
+    Optional<Export> export = haggling.find(name.get());
     if (export.isEmpty()) {
       haggling.error(option, Nbd.REP_ERR_UNKNOWN, "no export named " + WireText.quoted(name.get()));
       return true;

@@ -5,10 +5,15 @@ import java.net.InetSocketAddress;
 import java.nio.file.Path;
 import java.util.List;
 
-/// Where and within which limits to serve.
-public record ServerConfig(List<Listen> listen, ServerLimits limits) {
+/// Where, how encrypted, and within which limits to serve.
+public record ServerConfig(List<Listen> listen, ServerLimits limits, ServerTls tls) {
   public ServerConfig {
     listen = List.copyOf(listen);
+  }
+
+  /// Without encryption.
+  public ServerConfig(List<Listen> listen, ServerLimits limits) {
+    this(listen, limits, ServerTls.OFF);
   }
 
   /// An address to listen on.
@@ -19,5 +24,11 @@ public record ServerConfig(List<Listen> listen, ServerLimits limits) {
 
     /// A TCP address; port 0 picks a free one.
     record Tcp(InetSocketAddress address) implements Listen {}
+
+    /// A socket that somebody else has bound and is listening on, e.g. systemd: a Unix stream or a
+    /// TCP socket; anything else is refused. Its socket file, if any, is left in place at the end.
+    ///
+    /// @param descriptor number in this process; the server owns it from then on
+    record Inherited(int descriptor) implements Listen {}
   }
 }

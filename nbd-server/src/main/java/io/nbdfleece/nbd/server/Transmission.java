@@ -87,6 +87,10 @@ final class Transmission implements Phase {
     return connection.server().allocator();
   }
 
+  int extentsMax() {
+    return connection.server().limits().extentsMax();
+  }
+
   static Durability durability(RequestHeader header) {
     return header.has(Nbd.CMD_FLAG_FUA) ? Durability.DURABLE : Durability.CACHED;
   }

@@ -16,18 +16,13 @@ final class WireLimits {
   /// because lengths have 32 bits.
   static final long STATUS_BYTES_MAX = 0xffff_0000L;
 
-  /// Descriptors of one context in one reply: 1 MiB of them.
-  static final int EXTENTS_MAX = 1 << 17;
-
   /// Longest option that is looked at; has room for a name and hundreds of queries.
   static final int OPTION_BYTES_MAX = 64 << 10;
 
   /// A longer option is skipped up to this length; a still longer one ends the connection.
   static final int DISCARDED_OPTION_BYTES_MAX = 1 << 20;
 
-  /// Options one client may send, besides [#OPTIONS_PER_EXPORT_MAX] for each export.
-  static final int OPTIONS_MAX = 128;
-
+  /// Options one client may send for each export it can list, besides the configured number.
   static final int OPTIONS_PER_EXPORT_MAX = 32;
 
   /// Replies are handed to the socket when this many bytes are waiting, even within a batch, so

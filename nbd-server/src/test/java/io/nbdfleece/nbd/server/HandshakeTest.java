@@ -247,7 +247,7 @@ class HandshakeTest {
   @Test
   void tooManyOptionsEndTheConnection() throws IOException {
     peer.greet(3);
-    int allowed = WireLimits.OPTIONS_MAX + WireLimits.OPTIONS_PER_EXPORT_MAX;
+    int allowed = TestServer.LIMITS.optionsMax() + WireLimits.OPTIONS_PER_EXPORT_MAX;
     for (int count = 0; count < allowed; count++) {
       ask(Nbd.OPT_INFO, go("disk"));
     }

@@ -18,7 +18,12 @@ class LimitsTest {
   private static ServerLimits limits(
       int requests, long bytes, Duration handshake, Duration stalled) {
     // One event loop, so that a blocked one would be seen by everybody.
-    return new ServerLimits(1, handshake, requests, bytes, stalled);
+    return ServerLimits.defaults()
+        .withEventLoopCount(1)
+        .withHandshakeDeadline(handshake)
+        .withRequestsInFlightMax(requests)
+        .withBytesInFlightMax(bytes)
+        .withStalledReaderDeadline(stalled);
   }
 
   private static TestServer server(int requests, long bytes) throws IOException {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.nbd.server;
 
+import io.nbdfleece.nbd.ClientIdentity;
 import io.nbdfleece.nbd.Completion;
 import io.nbdfleece.nbd.ContextExtents;
 import io.nbdfleece.nbd.Export;
@@ -55,12 +56,12 @@ class MemoryExport implements Export, ExportCatalog {
   }
 
   @Override
-  public Optional<Export> find(String name) {
+  public Optional<Export> find(String name, ClientIdentity client) {
     return name.isEmpty() || name.equals("disk") ? Optional.of(this) : Optional.empty();
   }
 
   @Override
-  public List<String> names() {
+  public List<String> names(ClientIdentity client) {
     return List.of("disk");
   }
 

@@ -13,7 +13,6 @@ final class MemoryServer {
 
   public static void main(String[] args) throws Exception {
     MemoryExport disk = new MemoryExport(Integer.parseInt(args[2]) << 20, MemoryExport.WRITABLE);
-    ServerLimits defaults = ServerLimits.defaults();
     NbdServer server =
         NbdServer.start(
             new ServerConfig(
@@ -22,12 +21,7 @@ final class MemoryServer {
                     new ServerConfig.Listen.Tcp(
                         new InetSocketAddress(
                             InetAddress.getLoopbackAddress(), Integer.parseInt(args[1])))),
-                new ServerLimits(
-                    Integer.parseInt(args[3]),
-                    defaults.handshakeDeadline(),
-                    defaults.requestsInFlightMax(),
-                    defaults.bytesInFlightMax(),
-                    defaults.stalledReaderDeadline())),
+                ServerLimits.defaults().withEventLoopCount(Integer.parseInt(args[3]))),
             disk);
     Runtime.getRuntime()
         .addShutdownHook(new Thread(() -> server.close(Duration.ofSeconds(5)), "stop"));

@@ -14,7 +14,10 @@ import org.awaitility.Awaitility;
 /// A server of one [MemoryExport] on a Unix socket. Closing it checks that nothing has leaked.
 final class TestServer implements AutoCloseable {
   static final ServerLimits LIMITS =
-      new ServerLimits(2, Duration.ofSeconds(30), 64, 64 << 20, Duration.ofSeconds(30));
+      ServerLimits.defaults()
+          .withEventLoopCount(2)
+          .withHandshakeDeadline(Duration.ofSeconds(30))
+          .withStalledReaderDeadline(Duration.ofSeconds(30));
 
   final MemoryExport disk;
   final Path directory;

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.nbdfleece.nbd.client;
+
+import java.time.Duration;
+import java.util.List;
+import java.util.Optional;
+
+/// How to connect.
+///
+/// @param contexts metadata contexts wanted; those the server lacks are left out. A name that ends
+///   in a colon, e.g. `qemu:dirty-bitmap:`, stands for all that the server lists below it
+/// @param extendedHeaders whether to ask for them; a server without them is used all the same
+/// @param loop the threads to use; the shared ones when empty
+/// @param connectDeadline for connecting and for the handshake, each
+public record ClientOptions(
+    List<String> contexts,
+    ExtendedHeaders extendedHeaders,
+    Optional<NbdClientLoop> loop,
+    Duration connectDeadline) {
+
+  public ClientOptions {
+    contexts = List.copyOf(contexts);
+  }
+
+  /// No contexts, extended headers if the server has them, shared threads, 10 s.
+  public static ClientOptions defaults() {
+    return new ClientOptions(
+        List.of(), ExtendedHeaders.IF_OFFERED, Optional.empty(), Duration.ofSeconds(10));
+  }
+
+  /// The same with other contexts.
+  public ClientOptions withContexts(List<String> wanted) {
+    return new ClientOptions(wanted, extendedHeaders, loop, connectDeadline);
+  }
+
+  /// Whether lengths of 64 bits are asked for (NBD specification, "Extended headers").
+  public enum ExtendedHeaders {
+    IF_OFFERED,
+    NEVER
+  }
+}
