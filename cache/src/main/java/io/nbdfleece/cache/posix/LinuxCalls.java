@@ -51,6 +51,8 @@ final class LinuxCalls {
       bind("ftruncate", 0, FunctionDescriptor.of(JAVA_INT, JAVA_INT, JAVA_LONG));
   private static final MethodHandle LSEEK =
       bind("lseek", 0, FunctionDescriptor.of(JAVA_LONG, JAVA_INT, JAVA_LONG, JAVA_INT));
+  private static final MethodHandle READAHEAD =
+      bind("readahead", 0, FunctionDescriptor.of(JAVA_LONG, JAVA_INT, JAVA_LONG, JAVA_LONG));
   private static final MethodHandle FSTAT =
       bind("fstat", 0, FunctionDescriptor.of(JAVA_INT, JAVA_INT, ADDRESS));
   private static final MethodHandle FSTATFS =
@@ -215,6 +217,19 @@ final class LinuxCalls {
     try {
       do {
         result = (long) LSEEK.invokeExact(area.state, fd, offset, whence);
+      } while (interrupted(area, result));
+    } catch (Throwable t) {
+      throw unexpected(t);
+    }
+    return outcome(area, result);
+  }
+
+  static long readahead(int fd, long offset, long count) {
+    CallArea area = CallArea.ofThread();
+    long result;
+    try {
+      do {
+        result = (long) READAHEAD.invokeExact(area.state, fd, offset, count);
       } while (interrupted(area, result));
     } catch (Throwable t) {
       throw unexpected(t);
