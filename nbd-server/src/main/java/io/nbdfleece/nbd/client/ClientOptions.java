@@ -8,7 +8,8 @@ import java.util.Optional;
 /// How to connect.
 ///
 /// @param contexts metadata contexts wanted; those the server lacks are left out. A name that ends
-///   in a colon, e.g. `qemu:dirty-bitmap:`, stands for all that the server lists below it
+///   in a colon, e.g. `qemu:dirty-bitmap:`, stands for all that the server lists below it, and
+///   [#ALL_CONTEXTS] for all that it lists; of those at most 64 are taken
 /// @param extendedHeaders whether to ask for them; a server without them is used all the same
 /// @param loop the threads to use; the shared ones when empty
 /// @param connectDeadline for connecting and for the handshake, each
@@ -17,6 +18,9 @@ public record ClientOptions(
     ExtendedHeaders extendedHeaders,
     Optional<NbdClientLoop> loop,
     Duration connectDeadline) {
+
+  /// In place of a context: every one that the server lists.
+  public static final String ALL_CONTEXTS = "*";
 
   public ClientOptions {
     contexts = List.copyOf(contexts);

@@ -89,6 +89,23 @@ public final class NbdClient implements AutoCloseable {
             });
   }
 
+  /// The same with more to choose from; the contexts do not matter.
+  public static List<ListedExport> list(NbdUri uri, ClientOptions options) throws IOException {
+    throw new IOException(uri + ": not there yet " + options);
+  }
+
+  /// The metadata contexts that the server lists for the export of the URI, without opening it
+  /// (NBD_OPT_LIST_META_CONTEXT); none if it does not know of contexts. The contexts of the options
+  /// do not matter.
+  public static List<String> listContexts(NbdUri uri, ClientOptions options) throws IOException {
+    throw new IOException(uri + ": not there yet " + options);
+  }
+
+  /// What the handshake settled.
+  public NegotiatedExport negotiated() {
+    throw new IllegalStateException();
+  }
+
   /// What this client is connected to.
   public NbdUri uri() {
     return uri;
