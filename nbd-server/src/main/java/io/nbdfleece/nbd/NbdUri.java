@@ -93,8 +93,8 @@ public sealed interface NbdUri {
   /// @param pskFile a file of pre-shared keys, `user:hex` per line; not together with
   ///   `certificates`
   /// @param verifyPeer whether the server's certificate is checked, the default
-  /// @param hostname the name it is checked against, if not that of the host (which is `localhost`
-  ///   for a Unix socket)
+  /// @param hostname the name it is checked against, if not that of the host; a Unix socket has no
+  ///   host, so there a certificate of the authority is enough if this is empty
   record Tls(
       String user,
       Optional<Path> certificates,

@@ -18,7 +18,8 @@ import java.util.Optional;
 final class NbdUriSyntax {
   private static final String TCP_EXAMPLE = "nbd://localhost:10809/vda";
   private static final String UNIX_EXAMPLE = "nbd+unix:///vda?socket=/run/nbd.sock";
-  private static final String TLS_EXAMPLE = "nbds://localhost:10809/vda?tls-certificates=/etc/pki/nbd";
+  private static final String TLS_EXAMPLE =
+      "nbds://localhost:10809/vda?tls-certificates=/etc/pki/nbd";
   private static final String PLAIN =
       "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~@/:";
 
@@ -116,7 +117,8 @@ final class NbdUriSyntax {
       throw wrong("abstract sockets are not supported", UNIX_EXAMPLE);
     }
     if (value.isEmpty()) {
-      throw wrong(key + ": empty", "a path; " + (key.equals("socket") ? UNIX_EXAMPLE : TLS_EXAMPLE));
+      throw wrong(
+          key + ": empty", "a path; " + (key.equals("socket") ? UNIX_EXAMPLE : TLS_EXAMPLE));
     }
     try {
       return Path.of(value);

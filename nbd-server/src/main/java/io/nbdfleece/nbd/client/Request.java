@@ -25,6 +25,9 @@ abstract sealed class Request {
   /// More chunks than any sane answer has: a read of 64 MiB in sectors has 2^17.
   private static final int CHUNK_COUNT_MAX = 1 << 18;
 
+  /// When it was sent ([System#nanoTime]). Event loop only.
+  long sentNanos;
+
   private int chunkCount;
 
   /// The first error of the server. It does not end the request: only its last chunk does.
@@ -207,8 +210,7 @@ abstract sealed class Request {
     private long currentBytes;
 
     /// Of all contexts of the connection.
-    Status(
-        long offsetBytes, long lengthBytes, Map<Integer, String> contextById, long sizeBytes) {
+    Status(long offsetBytes, long lengthBytes, Map<Integer, String> contextById, long sizeBytes) {
       this(offsetBytes, lengthBytes, contextById, sizeBytes, new byte[0]);
     }
 
