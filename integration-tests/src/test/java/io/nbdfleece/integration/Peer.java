@@ -21,6 +21,7 @@ enum Peer {
   QEMU_NBD("qemu-nbd", "qemu-utils"),
   PRLIMIT("prlimit", "util-linux"),
   SOCAT("socat", "socat"),
+  OPENSSL("openssl", "openssl"),
   SYSTEMD_SOCKET_ACTIVATE("systemd-socket-activate", "systemd"),
   MOUNT("mount", "mount");
 

@@ -94,7 +94,8 @@ public final class ServeProcess {
         options.privatePlace().get().create();
         started.add(options.privatePlace().get()::remove);
       }
-      NbdServer server = NbdServer.start(options.server(), exports(engine));
+      NbdServer server =
+          NbdServer.start(options.server(), new EngineExports(engine, options.allowedNames()));
       started.add(() -> server.close(DRAIN));
       EngineTarget target =
           new EngineTarget(
@@ -120,10 +121,6 @@ public final class ServeProcess {
           DRAIN.toSeconds());
       return status;
     }
-  }
-
-  private EngineExports exports(FleecingEngine engine) {
-    return new EngineExports(engine);
   }
 
   private Optional<CaptiveCommand> startCommand(NbdServer server) throws IOException {

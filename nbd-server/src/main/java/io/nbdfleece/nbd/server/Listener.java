@@ -13,6 +13,7 @@ import io.netty.channel.epoll.EpollServerDomainSocketChannel;
 import io.netty.channel.epoll.EpollServerSocketChannel;
 import io.netty.channel.unix.DomainSocketAddress;
 import java.io.IOException;
+import java.net.BindException;
 import java.net.InetSocketAddress;
 import java.net.SocketAddress;
 import java.util.Optional;
@@ -83,26 +84,26 @@ final class Listener {
     try {
       channel = bind(bootstrap, address);
     } catch (IOException e) {
-      throw new IOException(explain(address, e), e);
+      throw explain(address, e);
     }
     InetSocketAddress bound = (InetSocketAddress) channel.localAddress();
     NbdUri uri = new NbdUri.Tcp(bound.getAddress().getHostAddress(), bound.getPort(), "");
     return new Listener(channel, uri, Optional.empty());
   }
 
-  private static String explain(InetSocketAddress address, IOException error) {
+  private static IOException explain(InetSocketAddress address, IOException error) {
     String where = "port " + address.getPort() + " on " + address.getAddress().getHostAddress();
     String text = String.valueOf(error.getMessage());
     if (text.contains("Address already in use")) {
-      return where + " is in use: choose another with --port";
+      return new BindException(where + " is in use: choose another with --port");
     }
     if (text.contains("Permission denied")) {
-      return where + " needs privileges: choose one from 1024 with --port";
+      return new IOException(where + " needs privileges: choose one from 1024 with --port", error);
     }
     if (text.contains("Cannot assign requested address")) {
-      return where + ": this machine does not have that address";
+      return new IOException(where + ": this machine does not have that address", error);
     }
-    return where + ": " + text;
+    return new IOException(where + ": " + text, error);
   }
 
   private static Listener bindUnix(
