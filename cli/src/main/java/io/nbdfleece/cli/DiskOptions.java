@@ -11,10 +11,9 @@ final class DiskOptions {
   @Parameters(
       paramLabel = "DISK",
       arity = "0..*",
-      description = {
-        "Raw files or block devices, each named after its file without extension; NBD URIs of",
-        "disks that other servers hold, each named after its export."
-      })
+      description =
+          "Raw files or block devices, each named after its file without extension; NBD URIs of "
+              + "disks that other servers hold, each named after its export.")
   private List<String> places = List.of();
 
   @Option(
@@ -32,10 +31,9 @@ final class DiskOptions {
       names = "--reconnect-delay",
       paramLabel = "SECONDS",
       defaultValue = "60",
-      description = {
-        "How long a guest's requests wait for an upstream server that went away; 0 = they fail at",
-        "once. Default: 60."
-      })
+      description =
+          "How long a guest's requests wait for an upstream server that went away; 0 = they "
+              + "fail at once. Default: 60.")
   private long reconnectDelaySeconds;
 
   @Option(

@@ -11,11 +11,10 @@ final class LifeOptions {
   @Option(
       names = "--qmp",
       paramLabel = "PATH",
-      description = {
-        "Control socket (or NBDFLEECE_QMP). Default: $XDG_RUNTIME_DIR/nbdfleece/qmp.sock, else",
-        "/run/nbdfleece/qmp.sock for root, else /tmp/nbdfleece-UID/qmp.sock; a private one with",
-        "--run, -U - and sockets from a service manager."
-      })
+      description =
+          "Control socket (or NBDFLEECE_QMP). Default: $XDG_RUNTIME_DIR/nbdfleece/qmp.sock, else "
+              + "/run/nbdfleece/qmp.sock for root, else /tmp/nbdfleece-UID/qmp.sock; a private one "
+              + "with --run, -U - and sockets from a service manager.")
   private Optional<Path> qmp = Optional.empty();
 
   @Option(
@@ -27,11 +26,10 @@ final class LifeOptions {
   @Option(
       names = "--run",
       paramLabel = "COMMAND",
-      description = {
-        "Runs it with sh when the server is ready, with $$uri, $$nbd, $$port, $$unixsocket,",
-        "$$exportname, $$tls and $$qmp set, on a private socket unless an address is given; ends with",
-        "it, and with its exit code."
-      })
+      description =
+          "Runs it with sh when the server is ready, with $$uri, $$nbd, $$port, $$unixsocket, "
+              + "$$exportname, $$tls and $$qmp set, on a private socket unless an address is given; "
+              + "ends with it, and with its exit code.")
   private Optional<String> run = Optional.empty();
 
   @Option(

@@ -11,10 +11,9 @@ final class ListenOptions {
   @Option(
       names = {"-U", "--unix"},
       paramLabel = "PATH",
-      description = {
-        "Unix socket to listen on; no TCP then, unless --port or --ipaddr is given. - = a private",
-        "one in a directory of its own."
-      })
+      description =
+          "Unix socket to listen on; no TCP then, unless --port or --ipaddr is given. - = a "
+              + "private one in a directory of its own.")
   private Optional<String> unix = Optional.empty();
 
   @Option(

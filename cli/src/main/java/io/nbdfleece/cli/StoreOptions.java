@@ -40,10 +40,9 @@ final class StoreOptions {
       names = "--on-cbw-error",
       paramLabel = "POLICY",
       defaultValue = "break-snapshot",
-      description = {
-        "When an old block cannot be preserved: break-snapshot (the guest goes on) or",
-        "break-guest-write (the snapshot stays whole). Default: break-snapshot."
-      })
+      description =
+          "When an old block cannot be preserved: break-snapshot (the guest goes on) or "
+              + "break-guest-write (the snapshot stays whole). Default: break-snapshot.")
   private CbwErrorPolicy onCbwError = CbwErrorPolicy.BREAK_SNAPSHOT;
 
   @Option(

@@ -12,19 +12,17 @@ final class TlsOptions {
   @Option(
       names = "--tls",
       paramLabel = "MODE",
-      description = {
-        "off, on (for who asks for it) or require. Default: require with certificates or keys, else",
-        "off."
-      })
+      description =
+          "off, on (for who asks for it) or require. Default: require with certificates or keys, "
+              + "else off.")
   private Optional<String> mode = Optional.empty();
 
   @Option(
       names = "--tls-certificates",
       paramLabel = "DIR",
-      description = {
-        "X.509: ca-cert.pem, server-cert.pem, server-key.pem, optionally ca-crl.pem.",
-        "SIGHUP reads them again."
-      })
+      description =
+          "X.509: ca-cert.pem, server-cert.pem, server-key.pem, optionally ca-crl.pem. "
+              + "SIGHUP reads them again.")
   private Optional<Path> certificates = Optional.empty();
 
   @Option(
@@ -41,10 +39,9 @@ final class TlsOptions {
   @Option(
       names = "--tls-allow",
       paramLabel = "DISK=NAME",
-      description = {
-        "This disk and its snapshots are for this client only: subject or name of its certificate,",
-        "or user of its key. May be repeated; implies --tls-verify-peer."
-      })
+      description =
+          "This disk and its snapshots are for this client only: subject or name of its "
+              + "certificate, or user of its key. May be repeated; implies --tls-verify-peer.")
   private List<String> allow = List.of();
 
   TlsRequest request() {

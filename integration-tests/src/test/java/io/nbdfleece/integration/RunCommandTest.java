@@ -67,7 +67,10 @@ final class RunCommandTest {
   @Test
   void anAddressThatIsGivenIsTheOneThatIsUsed() throws IOException {
     String[] values =
-        run("echo \"$port|$unixsocket|$uri\"", "--port", "0").succeeds().out().strip()
+        run("echo \"$port|$unixsocket|$uri\"", "--port", "0")
+            .succeeds()
+            .out()
+            .strip()
             .split("[|]", -1);
     assertTrue(Integer.parseInt(values[0]) > 0);
     assertEquals("", values[1]);
@@ -122,9 +125,7 @@ final class RunCommandTest {
   void aPrivateSocketIsInADirectoryOfItsOwnThatGoesWithIt() throws Exception {
     List<String> command = Program.serve("-U", "-", "--json", image.toString());
     Process serve =
-        new ProcessBuilder(command)
-            .redirectError(directory.resolve("log").toFile())
-            .start();
+        new ProcessBuilder(command).redirectError(directory.resolve("log").toFile()).start();
     Path place;
     try {
       JsonNode ready = Command.parse(String.valueOf(serve.inputReader().readLine()));
@@ -161,7 +162,6 @@ final class RunCommandTest {
   }
 
   private Command.Result run(String command, String... options) throws IOException {
-    return Command.run(
-        Command.join(Program.serve("--run", command, image.toString()), options));
+    return Command.run(Command.join(Program.serve("--run", command, image.toString()), options));
   }
 }

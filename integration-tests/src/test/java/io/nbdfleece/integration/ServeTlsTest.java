@@ -59,8 +59,7 @@ final class ServeTlsTest {
       assertTrue(uri(server, 0).startsWith("nbd+unix:"), uri(server, 0));
       assertTrue(uri(server, 1).startsWith("nbds+unix:"), uri(server, 1));
       Command.Result _ = size(uri(server, 0)).succeeds();
-      String withKey =
-          uri(server, 1).replace(":///", "://alice@/") + "&tls-psk-file=" + keys;
+      String withKey = uri(server, 1).replace(":///", "://alice@/") + "&tls-psk-file=" + keys;
       Command.Result _ = size(withKey).succeeds();
     }
   }
@@ -118,8 +117,7 @@ final class ServeTlsTest {
 
   private static Command.Result size(String uri) throws IOException {
     // Nobody's own certificates, should there be any.
-    return Command.run(
-        List.of(Peer.NBDINFO.path(), "--size", uri), Map.of("HOME", "/nonexistent"));
+    return Command.run(List.of(Peer.NBDINFO.path(), "--size", uri), Map.of("HOME", "/nonexistent"));
   }
 
   private void hangUp(PackagedServer server, int times) throws IOException {

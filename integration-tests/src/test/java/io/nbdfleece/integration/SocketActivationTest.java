@@ -66,8 +66,7 @@ final class SocketActivationTest {
     Path socket = directory.resolve("nbd.sock");
     Path ready = directory.resolve("ready.json");
     List<String> command =
-        new ArrayList<>(
-            List.of(Peer.SYSTEMD_SOCKET_ACTIVATE.path(), "--listen=" + socket));
+        new ArrayList<>(List.of(Peer.SYSTEMD_SOCKET_ACTIVATE.path(), "--listen=" + socket));
     command.addAll(Program.serve("--json", image.toString()));
     Process service =
         new ProcessBuilder(command)
@@ -84,8 +83,7 @@ final class SocketActivationTest {
       try (NbdClient again = NbdClient.connect(uri, List.of())) {
         assertEquals(SIZE_BYTES, again.info().sizeBytes());
       }
-      assertTrue(
-          Files.readString(ready).contains("\"" + uri + "\""), Files.readString(ready));
+      assertTrue(Files.readString(ready).contains("\"" + uri + "\""), Files.readString(ready));
     } finally {
       service.destroy();
       assertEquals(0, Command.await(service, command), Files.readString(ready));

@@ -29,8 +29,7 @@ final class UpstreamDiskTest {
   void aQcow2ImageBehindQemuNbdIsFleeced() throws Exception {
     Path image = directory.resolve("vda.qcow2");
     Command.Result _ =
-        Command.run(
-                Peer.QEMU_IMG.path(), "create", "-q", "-f", "qcow2", image.toString(), "8M")
+        Command.run(Peer.QEMU_IMG.path(), "create", "-q", "-f", "qcow2", image.toString(), "8M")
             .succeeds();
     Path socket = directory.resolve("upstream.sock");
     Process upstream =

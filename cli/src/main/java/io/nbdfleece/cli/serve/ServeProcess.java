@@ -54,7 +54,7 @@ public final class ServeProcess {
   /// Fails, leaving nothing behind, when it cannot start.
   public int run() throws IOException {
     checkDisks();
-    ServeLog.install();
+    ServeLog.install(options.isCaptive());
     if (!TerminationSignals.handle(this::onSignal)) {
       LOG.log(Level.WARNING, "this JVM cannot handle signals: they end the server at once");
     }
@@ -153,7 +153,12 @@ public final class ServeProcess {
       LOG.log(Level.INFO, "nothing to reload: there is no TLS");
       return;
     }
-    LOG.log(Level.INFO, "TLS: reload {0}", server.uris());
+    try {
+      server.reloadTls();
+      LOG.log(Level.INFO, "TLS: certificates and keys are read again, for new connections");
+    } catch (IOException e) {
+      LOG.log(Level.WARNING, "TLS: not reloaded, the old ones stay in use: {0}", Messages.of(e));
+    }
   }
 
   private void onSignal(String name) {
