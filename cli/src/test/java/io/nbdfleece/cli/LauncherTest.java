@@ -187,6 +187,24 @@ final class LauncherTest {
   }
 
   @Test
+  void socketsThatWerePassedReachJava() throws Exception {
+    Path jdk = jdk("jvm/temurin-25", "25.0.3");
+    assertEquals(0, run("version").code);
+    script(jdk.resolve("bin/java"), "readlink /proc/$$/fd/3; echo $LISTEN_PID $$");
+    Process process =
+        start(
+            List.of(
+                "/bin/sh",
+                "-c",
+                "exec 3</dev/null; LISTEN_FDS=1 LISTEN_PID=$$ exec '"
+                    + home.resolve("nbdfleece")
+                    + "' serve disk.img"));
+    List<String> lines = process.inputReader().lines().toList();
+    assertTrue(process.waitFor(30, TimeUnit.SECONDS));
+    assertEquals(List.of("/dev/null", process.pid() + " " + process.pid()), lines);
+  }
+
+  @Test
   void theExitCodeIsThatOfJava() throws Exception {
     Path jdk = jdk("jvm/temurin-25", "25.0.3");
     script(jdk.resolve("bin/java"), "exit 11");

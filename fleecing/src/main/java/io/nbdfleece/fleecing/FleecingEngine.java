@@ -10,6 +10,7 @@ import io.nbdfleece.cache.posix.IoWorkers;
 import io.nbdfleece.cache.posix.LinuxFile;
 import io.nbdfleece.fleecing.block.BlockNode;
 import io.nbdfleece.fleecing.block.FileNode;
+import io.nbdfleece.fleecing.block.NodeAbility;
 import io.nbdfleece.fleecing.hook.FleecingHook;
 import io.nbdfleece.fleecing.hook.Freeze;
 import io.nbdfleece.fleecing.hook.HookListener;
@@ -52,7 +53,7 @@ public final class FleecingEngine implements AutoCloseable {
   private final IoWorkers workers;
   private final TieredStore store;
   private final ScheduledThreadPoolExecutor ticker;
-  private final HookListener listener = new LoggingListener();
+  private final HookListener listener = new EventLog(LOG);
 
   private final ReentrantLock lock = new ReentrantLock();
 
@@ -180,6 +181,7 @@ public final class FleecingEngine implements AutoCloseable {
     lock.lock();
     try {
       requireFree(diskConfig);
+      requireFit(diskConfig, node);
       FleecingHook hook =
           new FleecingHook(diskConfig.name(), node, store, workers, System::nanoTime, listener);
       ServedDisk disk = new ServedDisk(diskConfig, hook);
@@ -193,6 +195,22 @@ public final class FleecingEngine implements AutoCloseable {
       throw new IOException("disk " + diskConfig.name() + ": " + e.getMessage(), e);
     } finally {
       lock.unlock();
+    }
+  }
+
+  private void requireFit(DiskConfig diskConfig, BlockNode node) throws IOException {
+    if (diskConfig.access() == DiskConfig.Access.READ_WRITE
+        && !node.abilities().contains(NodeAbility.WRITE)) {
+      throw new IOException(
+          "disk " + diskConfig.name() + ": upstream is read-only: serve it with --read-only");
+    }
+    if (node.blockBytes() > config.clusterBytes()) {
+      throw new IOException(
+          "disk "
+              + diskConfig.name()
+              + ": upstream takes whole blocks of "
+              + node.blockBytes()
+              + " bytes only: choose a --cluster-size of at least that");
     }
   }
 
@@ -476,30 +494,6 @@ public final class FleecingEngine implements AutoCloseable {
     }
     if (failure != null) {
       throw failure;
-    }
-  }
-
-  /// One line per event for the operator.
-  private static final class LoggingListener implements HookListener {
-    @Override
-    public void snapshotBroken(String disk, String snapshot, String reason) {
-      LOG.log(
-          System.Logger.Level.ERROR,
-          "snapshot {0} of disk {1} is broken: {2}; release it and take a new one",
-          snapshot,
-          disk,
-          reason);
-    }
-
-    @Override
-    public void clusterLost(String disk, long offsetBytes, long lengthBytes, String reason) {
-      LOG.log(
-          System.Logger.Level.WARNING,
-          "snapshots of disk {0} lack {1} bytes at offset {2}: {3}",
-          disk,
-          Long.toString(lengthBytes),
-          Long.toString(offsetBytes),
-          reason);
     }
   }
 }

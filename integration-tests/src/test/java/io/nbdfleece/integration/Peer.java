@@ -20,6 +20,9 @@ enum Peer {
   QEMU_IO("qemu-io", "qemu-utils"),
   QEMU_NBD("qemu-nbd", "qemu-utils"),
   PRLIMIT("prlimit", "util-linux"),
+  SOCAT("socat", "socat"),
+  OPENSSL("openssl", "openssl"),
+  SYSTEMD_SOCKET_ACTIVATE("systemd-socket-activate", "systemd"),
   MOUNT("mount", "mount");
 
   private static final Collection<String> MISSING = new ConcurrentSkipListSet<>();

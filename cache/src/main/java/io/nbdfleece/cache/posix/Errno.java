@@ -28,7 +28,9 @@ public final class Errno {
   public static final int ENOLCK = 37;
   public static final int ENOSYS = 38;
   public static final int ELOOP = 40;
+  public static final int ENOTSOCK = 88;
   public static final int EOPNOTSUPP = 95;
+  public static final int ECONNREFUSED = 111;
   public static final int ESTALE = 116;
   public static final int EDQUOT = 122;
   public static final int ENOMEDIUM = 123;
@@ -73,6 +75,8 @@ public final class Errno {
           case ENOLCK -> "ENOLCK:No locks available";
           case ENOSYS -> "ENOSYS:Function not implemented";
           case ELOOP -> "ELOOP:Too many levels of symbolic links";
+          case ENOTSOCK -> "ENOTSOCK:Socket operation on non-socket";
+          case ECONNREFUSED -> "ECONNREFUSED:Connection refused";
           case EOPNOTSUPP -> "EOPNOTSUPP:Operation not supported";
           case ESTALE -> "ESTALE:Stale file handle";
           case EDQUOT -> "EDQUOT:Disk quota exceeded";

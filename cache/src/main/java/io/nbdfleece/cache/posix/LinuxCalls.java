@@ -51,6 +51,8 @@ final class LinuxCalls {
       bind("ftruncate", 0, FunctionDescriptor.of(JAVA_INT, JAVA_INT, JAVA_LONG));
   private static final MethodHandle LSEEK =
       bind("lseek", 0, FunctionDescriptor.of(JAVA_LONG, JAVA_INT, JAVA_LONG, JAVA_INT));
+  private static final MethodHandle READAHEAD =
+      bind("readahead", 0, FunctionDescriptor.of(JAVA_LONG, JAVA_INT, JAVA_LONG, JAVA_LONG));
   private static final MethodHandle FSTAT =
       bind("fstat", 0, FunctionDescriptor.of(JAVA_INT, JAVA_INT, ADDRESS));
   private static final MethodHandle FSTATFS =
@@ -62,6 +64,17 @@ final class LinuxCalls {
       bind("fcntl", 2, FunctionDescriptor.of(JAVA_INT, JAVA_INT, JAVA_INT, JAVA_LONG));
   private static final MethodHandle IOCTL =
       bind("ioctl", 2, FunctionDescriptor.of(JAVA_INT, JAVA_INT, JAVA_LONG, ADDRESS));
+
+  private static final MethodHandle SOCKET =
+      bind("socket", 0, FunctionDescriptor.of(JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT));
+  private static final MethodHandle SENDTO =
+      bind(
+          "sendto",
+          0,
+          FunctionDescriptor.of(
+              JAVA_LONG, JAVA_INT, ADDRESS, JAVA_LONG, JAVA_INT, ADDRESS, JAVA_INT));
+  private static final MethodHandle GETSOCKNAME =
+      bind("getsockname", 0, FunctionDescriptor.of(JAVA_INT, JAVA_INT, ADDRESS, ADDRESS));
 
   private LinuxCalls() {}
 
@@ -211,6 +224,19 @@ final class LinuxCalls {
     return outcome(area, result);
   }
 
+  static long readahead(int fd, long offset, long count) {
+    CallArea area = CallArea.ofThread();
+    long result;
+    try {
+      do {
+        result = (long) READAHEAD.invokeExact(area.state, fd, offset, count);
+      } while (interrupted(area, result));
+    } catch (Throwable t) {
+      throw unexpected(t);
+    }
+    return outcome(area, result);
+  }
+
   static int fstat(int fd, MemorySegment stat) {
     CallArea area = CallArea.ofThread();
     int result;
@@ -266,6 +292,47 @@ final class LinuxCalls {
     int result;
     try {
       result = (int) IOCTL.invokeExact(area.state, fd, request, argument);
+    } catch (Throwable t) {
+      throw unexpected(t);
+    }
+    return outcome(area, result);
+  }
+
+  static int socket(int family, int type) {
+    CallArea area = CallArea.ofThread();
+    int result;
+    try {
+      result = (int) SOCKET.invokeExact(area.state, family, type, 0);
+    } catch (Throwable t) {
+      throw unexpected(t);
+    }
+    return outcome(area, result);
+  }
+
+  /// @param flags MSG_ constants
+  static long sendto(int fd, MemorySegment bytes, int flags, MemorySegment address) {
+    CallArea area = CallArea.ofThread();
+    int addressBytes = Math.toIntExact(address.byteSize());
+    long result;
+    try {
+      do {
+        result =
+            (long)
+                SENDTO.invokeExact(
+                    area.state, fd, bytes, bytes.byteSize(), flags, address, addressBytes);
+      } while (interrupted(area, result));
+    } catch (Throwable t) {
+      throw unexpected(t);
+    }
+    return outcome(area, result);
+  }
+
+  /// @param length an int: in, the room at `address`; out, what the address takes
+  static int getsockname(int fd, MemorySegment address, MemorySegment length) {
+    CallArea area = CallArea.ofThread();
+    int result;
+    try {
+      result = (int) GETSOCKNAME.invokeExact(area.state, fd, address, length);
     } catch (Throwable t) {
       throw unexpected(t);
     }

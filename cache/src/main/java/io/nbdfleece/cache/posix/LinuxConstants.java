@@ -60,6 +60,28 @@ final class LinuxConstants {
   static final long FLOCK_START_OFFSET = 8;
   static final long FLOCK_LENGTH_OFFSET = 16;
 
+  static final int AF_UNIX = 1;
+  static final int AF_INET = 2;
+  static final int AF_INET6 = 10;
+  static final int SOCK_DGRAM = 2;
+  static final int SOCK_CLOEXEC = O_CLOEXEC;
+  static final int MSG_NOSIGNAL = 0x4000;
+
+  /// struct sockaddr_storage. All addresses begin with sa_family, 16 bits.
+  static final int SOCKADDR_BYTES = 128;
+
+  /// struct sockaddr_un: sun_family, sun_path; the path's 108 bytes hold a final zero.
+  static final int SUN_PATH_OFFSET = 2;
+
+  static final int SUN_PATH_BYTES = 108;
+
+  /// struct sockaddr_in and sockaddr_in6: the port in network order, then the address, which in the
+  /// latter comes behind sin6_flowinfo.
+  static final int SIN_PORT_OFFSET = 2;
+
+  static final int SIN_ADDRESS_OFFSET = 4;
+  static final int SIN6_ADDRESS_OFFSET = 8;
+
   private LinuxConstants() {}
 
   private static boolean isAarch64(String arch) {

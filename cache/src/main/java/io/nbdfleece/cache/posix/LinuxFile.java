@@ -29,6 +29,9 @@ public final class LinuxFile implements AutoCloseable {
   /// [#seekData], [#seekHole]: there is none up to the end of the file.
   public static final long NONE = -1;
 
+  /// Linux silently cuts a longer read-ahead to what the device is set to, 128 KiB by default.
+  private static final long READ_AHEAD_BYTES_PER_CALL = 128 << 10;
+
   private static final int CLOSED = Integer.MIN_VALUE;
 
   private final int fd;
@@ -276,6 +279,24 @@ public final class LinuxFile implements AutoCloseable {
           LinuxCalls.fallocate(fd, mode | FALLOC_FL_KEEP_SIZE, offsetBytes, lengthBytes));
     } finally {
       leave();
+    }
+  }
+
+  /// Starts to bring a range into the page cache. A hint: what cannot read ahead does nothing. Many
+  /// system calls, which wait only when the device has no room for further requests.
+  public void readAhead(long offsetBytes, long lengthBytes) throws IOException {
+    long end = Math.addExact(offsetBytes, lengthBytes);
+    for (long at = offsetBytes; at < end; at += READ_AHEAD_BYTES_PER_CALL) {
+      enter();
+      try {
+        long result = LinuxCalls.readahead(fd, at, Math.min(end - at, READ_AHEAD_BYTES_PER_CALL));
+        if (result == -Errno.EINVAL || result == -Errno.EOPNOTSUPP) {
+          return;
+        }
+        check("read ahead in", result);
+      } finally {
+        leave();
+      }
     }
   }
 

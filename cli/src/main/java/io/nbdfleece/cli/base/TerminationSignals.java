@@ -6,8 +6,8 @@ import java.lang.reflect.Proxy;
 import java.util.function.Consumer;
 
 /// SIGINT, SIGTERM and SIGHUP for a process that wants to end in its own time and with its own exit
-/// code. A shutdown hook can do neither: the JVM ends with 128 + the signal, and does not tell a
-/// second signal.
+/// code, or not to end by the last of them. A shutdown hook can do neither: the JVM ends with 128 +
+/// the signal, and does not tell a second signal.
 ///
 /// The JDK offers signals only in `sun.misc`, which javac warns of at each use; so it is called by
 /// reflection.

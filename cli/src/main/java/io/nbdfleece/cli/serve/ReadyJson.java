@@ -24,9 +24,10 @@ final class ReadyJson implements ServeProcess.ReadyReport {
             .put("message_type", "ready")
             .put("version", Version.text())
             .put("pid", ProcessHandle.current().pid())
+            .put("tls", TlsRequest.name(options.server().tls().mode()))
             .put("control_socket", options.control().path().toString())
-            .put("ram_bytes_max", options.ramBytes())
-            .put("scratch_directory", options.scratchDirectory().toString())
+            .put("ram_bytes_max", options.store().ramBytes())
+            .put("scratch_directory", options.store().scratchDirectory().toString())
             .put("scratch_bytes_max", scratchBytesMax);
     ArrayNode disks = line.putArray("disks");
     for (Disk disk : target.disks()) {

@@ -4,6 +4,8 @@ package io.nbdfleece.cli.serve;
 import io.nbdfleece.cli.base.ByteSize;
 import io.nbdfleece.cli.control.ControlTarget;
 import io.nbdfleece.fleecing.Disk;
+import io.nbdfleece.nbd.TlsCredentials;
+import io.nbdfleece.nbd.server.ServerTls;
 import java.io.PrintStream;
 
 /// What `serve` prints when clients can connect.
@@ -23,14 +25,33 @@ final class ReadyLines implements ServeProcess.ReadyReport {
         out.println(name + " ".repeat(width - name.length()) + "  " + uri);
       }
     }
+    encryption(options.server().tls());
     out.println("control socket  " + options.control().path());
     out.println(
         "preserved data  "
-            + ByteSize.format(options.ramBytes())
+            + ByteSize.format(options.store().ramBytes())
             + " RAM, then at most "
             + ByteSize.format(scratchBytesMax)
             + " in "
-            + options.scratchDirectory());
+            + options.store().scratchDirectory());
     out.flush();
+  }
+
+  private void encryption(ServerTls tls) {
+    if (tls.credentials().isEmpty()) {
+      return;
+    }
+    String who =
+        switch (tls.credentials().get()) {
+          case TlsCredentials.X509 x509 ->
+              "certificates in "
+                  + x509.directory()
+                  + (tls.verifyClients() ? ", clients need one too" : "");
+          case TlsCredentials.Psk psk -> "keys in " + psk.file();
+        };
+    out.println(
+        "encryption      "
+            + (tls.mode() == ServerTls.Mode.REQUIRE ? "required, " : "for who asks for it, ")
+            + who);
   }
 }

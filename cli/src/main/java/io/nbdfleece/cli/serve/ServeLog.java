@@ -26,15 +26,18 @@ final class ServeLog extends Formatter {
   }
 
   /// Sets up `java.util.logging`, where the loggers of all libraries end.
-  static void install() {
+  ///
+  /// @param captive whether we run for one command, whose terminal it is: warnings only then
+  static void install(boolean captive) {
     boolean debug = System.getenv("NBDFLEECE_DEBUG") != null;
     LogManager.getLogManager().reset();
     Handler handler = new ConsoleHandler();
-    handler.setFormatter(new ServeLog(System.getenv("JOURNAL_STREAM") != null, debug));
+    boolean journal = System.getenv("JOURNAL_STREAM") != null;
+    handler.setFormatter(new ServeLog(journal, debug));
     handler.setLevel(Level.ALL);
     Logger root = Logger.getLogger("");
     root.addHandler(handler);
-    root.setLevel(debug ? Level.FINE : Level.INFO);
+    root.setLevel(debug ? Level.FINE : captive && !journal ? Level.WARNING : Level.INFO);
   }
 
   @Override

@@ -2,30 +2,32 @@
 package io.nbdfleece.cli.serve;
 
 import io.nbdfleece.cli.control.ControlPlace;
-import io.nbdfleece.cli.control.ControlTarget;
-import io.nbdfleece.fleecing.DiskConfig;
+import io.nbdfleece.nbd.client.RemoteOptions;
 import io.nbdfleece.nbd.server.ServerConfig;
-import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
-import java.util.OptionalLong;
+import java.util.Set;
 
-/// What `serve` was asked to do.
+/// What `serve` was asked to do, checked.
 ///
-/// @param scratchBytesMax half of the free space when empty
+/// @param upstream for the disks that other servers hold
+/// @param allowedNames who may open a disk, for those that are not for everybody
+/// @param privatePlace to be created for the sockets that are in it
+/// @param isCaptive whether we run for one command, to which standard output belongs
 public record ServeOptions(
-    List<DiskConfig> disks,
-    List<ServerConfig.Listen> listen,
+    List<DiskPlace> disks,
+    RemoteOptions upstream,
+    ServerConfig server,
+    Map<String, Set<String>> allowedNames,
+    Optional<PrivatePlace> privatePlace,
     ControlPlace control,
-    long ramBytes,
-    Path scratchDirectory,
-    OptionalLong scratchBytesMax,
-    int clusterBytes,
-    ControlTarget.SnapshotDefaults snapshotDefaults,
-    Optional<Path> pidFile) {
+    StoreRequest store,
+    LifeRequest life,
+    boolean isCaptive) {
 
   public ServeOptions {
     disks = List.copyOf(disks);
-    listen = List.copyOf(listen);
+    allowedNames = Map.copyOf(allowedNames);
   }
 }

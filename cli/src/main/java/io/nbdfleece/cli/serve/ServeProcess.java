@@ -13,34 +13,36 @@ import io.nbdfleece.fleecing.EngineConfig;
 import io.nbdfleece.fleecing.FleecingEngine;
 import io.nbdfleece.fleecing.nbd.EngineExports;
 import io.nbdfleece.nbd.server.NbdServer;
-import io.nbdfleece.nbd.server.ServerConfig;
-import io.nbdfleece.nbd.server.ServerLimits;
+import io.nbdfleece.nbd.server.ServerTls;
 import java.io.IOException;
 import java.lang.System.Logger.Level;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
-import java.util.concurrent.CountDownLatch;
+import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.stream.Collectors;
 
 /// The life of one server: start everything or nothing, serve, end in order.
 ///
 /// ```
-///   start: store, disks ─▶ NBD server ─▶ control socket ─▶ pid file ─▶ ready lines
-///   end:   pid file, control socket ◀─ NBD server drained ◀─ disks synced, store freed
+///   start: store, disks ─▶ NBD server ─▶ control socket ─▶ pid file ─▶ ready lines, READY=1 ─▶ --run
+///   end:   --run ended, STOPPING=1 ─▶ pid file, control socket ─▶ NBD server drained ─▶ disks synced
 /// ```
 ///
-/// [#run] belongs to one thread. Signals and the `quit` command only release its wait: nothing is
-/// torn down on their threads, and the process leaves through `main`, so that its exit code is the
-/// one that `run` returned. A second signal ends the process at once.
+/// [#run] belongs to one thread. Signals and the `quit` command only wake it: nothing is torn down
+/// on their threads, and the process leaves through `main`, so that its exit code is the one that
+/// `run` returned. SIGHUP reads certificates and keys again. A second SIGINT or SIGTERM ends the
+/// process at once.
 public final class ServeProcess {
   private static final System.Logger LOG = System.getLogger("nbdfleece.serve");
   private static final Duration DRAIN = Duration.ofSeconds(30);
 
   private final ServeOptions options;
   private final ReadyReport report;
-  private final CountDownLatch stop = new CountDownLatch(1);
-  private final AtomicInteger signals = new AtomicInteger();
+  private final ServeEvents events = new ServeEvents();
+  private final AtomicInteger endSignals = new AtomicInteger();
 
   /// @param report told once, when clients can connect
   public ServeProcess(ServeOptions options, ReadyReport report) {
@@ -48,101 +50,124 @@ public final class ServeProcess {
     this.report = report;
   }
 
-  /// Serves until a signal or `quit`. Fails, leaving nothing behind, when it cannot start.
-  public ExitCode run() throws IOException {
+  /// Serves until a signal, `quit`, or the end of the command of `--run`, whose status it returns.
+  /// Fails, leaving nothing behind, when it cannot start.
+  public int run() throws IOException {
     checkDisks();
-    ServeLog.install();
+    ServeLog.install(options.isCaptive());
     if (!TerminationSignals.handle(this::onSignal)) {
       LOG.log(Level.WARNING, "this JVM cannot handle signals: they end the server at once");
     }
-    long scratchBytesMax = scratchBytesMax();
-    EngineConfig engineConfig;
-    try {
-      engineConfig =
-          new EngineConfig(
-              options.clusterBytes(),
-              options.ramBytes(),
-              options.scratchDirectory(),
-              scratchBytesMax,
-              EngineConfig.IO_THREADS_DEFAULT);
-    } catch (IllegalArgumentException e) {
-      throw new CommandFailure(ExitCode.USAGE, e.getMessage() + ": see --help", e);
+    if (options.life().exitWithParent()) {
+      stopWithParent();
     }
-    try (FleecingEngine engine = FleecingEngine.open(engineConfig)) {
-      for (DiskConfig disk : options.disks()) {
-        engine.addDisk(disk);
+    ServiceNotifier notifier = ServiceNotifier.of(System.getenv(), ProcessHandle.current().pid());
+    long scratchBytesMax = scratchBytesMax();
+    int status;
+    try (FleecingEngine engine = FleecingEngine.open(engineConfig(scratchBytesMax))) {
+      for (DiskPlace disk : options.disks()) {
+        if (disk.upstream().isPresent()) {
+          var _ =
+              engine.addDisk(
+                  disk.config(),
+                  UpstreamDisk.open(disk.config(), disk.upstream().get(), options.upstream()));
+        } else {
+          var _ = engine.addDisk(disk.config());
+        }
       }
-      serve(engine, scratchBytesMax);
+      status = serve(engine, notifier, scratchBytesMax);
       LOG.log(Level.INFO, "stopped serving: syncing the disks");
     }
     LOG.log(Level.INFO, "ended");
-    return ExitCode.OK;
+    return status;
   }
 
   /// Ends [#run]. Any thread; returns at once.
   public void stop() {
-    stop.countDown();
+    events.stop();
   }
 
-  private void serve(FleecingEngine engine, long scratchBytesMax) throws IOException {
-    NbdServer server = startServer(engine);
-    try {
+  private int serve(FleecingEngine engine, ServiceNotifier notifier, long scratchBytesMax)
+      throws IOException {
+    try (Teardown started = new Teardown()) {
+      if (options.privatePlace().isPresent()) {
+        options.privatePlace().get().create();
+        started.add(options.privatePlace().get()::remove);
+      }
+      NbdServer server =
+          NbdServer.start(options.server(), new EngineExports(engine, options.allowedNames()));
+      started.add(() -> server.close(DRAIN));
       EngineTarget target =
           new EngineTarget(
               engine,
-              server.uris(),
-              options.scratchDirectory(),
-              options.snapshotDefaults(),
+              ServerUris.printed(server.uris(), options.server().tls()),
+              options.store().scratchDirectory(),
+              options.store().snapshotDefaults(),
               this::stop);
       options.control().prepareDirectory();
-      try (QmpServer _ = QmpServer.start(options.control().path(), target, QmpLimits.defaults())) {
-        if (options.pidFile().isPresent()) {
-          try (PidFile _ = PidFile.write(options.pidFile().get())) {
-            serveUntilStopped(target, scratchBytesMax);
-          }
-        } else {
-          serveUntilStopped(target, scratchBytesMax);
-        }
+      started.add(QmpServer.start(options.control().path(), target, QmpLimits.defaults())::close);
+      if (options.life().pidFile().isPresent()) {
+        started.add(PidFile.write(options.life().pidFile().get())::close);
       }
-    } finally {
-      server.close(DRAIN);
+      report.ready(target, options, scratchBytesMax);
+      notifier.ready(statusText());
+      Optional<CaptiveCommand> command = startCommand(server);
+      serveUntilStopped(server, notifier);
+      notifier.stopping();
+      int status = command.map(CaptiveCommand::end).orElse(ExitCode.OK.number());
+      LOG.log(
+          Level.INFO,
+          "ending: no new requests, finishing those in flight (at most {0} s)",
+          DRAIN.toSeconds());
+      return status;
     }
   }
 
-  private NbdServer startServer(FleecingEngine engine) throws IOException {
-    try {
-      return NbdServer.start(
-          new ServerConfig(options.listen(), ServerLimits.defaults()), new EngineExports(engine));
-    } catch (IOException e) {
-      String text = Messages.of(e);
-      throw new CommandFailure(text.contains("in use") ? ExitCode.BUSY : ExitCode.FAILED, text, e);
+  private Optional<CaptiveCommand> startCommand(NbdServer server) throws IOException {
+    Optional<String> command = options.life().run();
+    if (command.isEmpty()) {
+      return Optional.empty();
     }
+    Map<String, String> variables = CaptiveVariables.of(options, server.uris().getFirst());
+    return Optional.of(CaptiveCommand.start(command.get(), variables, this::stop));
   }
 
-  private void serveUntilStopped(EngineTarget target, long scratchBytesMax) {
-    report.ready(target, options, scratchBytesMax);
-    boolean interrupted = false;
+  private void serveUntilStopped(NbdServer server, ServiceNotifier notifier) {
     while (true) {
-      try {
-        stop.await();
-        break;
-      } catch (InterruptedException e) {
-        // Nothing of ours interrupts this thread: somebody wants the process to end.
-        interrupted = true;
-        stop.countDown();
+      switch (events.next(notifier.tickNanos())) {
+        case STOP -> {
+          return;
+        }
+        case RELOAD -> {
+          notifier.reloading();
+          reload(server);
+          notifier.ready(statusText());
+        }
+        case TICK -> notifier.alive();
       }
     }
-    if (interrupted) {
-      Thread.currentThread().interrupt();
+  }
+
+  private void reload(NbdServer server) {
+    if (options.server().tls().mode() == ServerTls.Mode.OFF) {
+      LOG.log(Level.INFO, "nothing to reload: there is no TLS");
+      return;
     }
-    LOG.log(
-        Level.INFO,
-        "ending: no new requests, finishing those in flight (at most {0} s)",
-        DRAIN.toSeconds());
+    try {
+      server.reloadTls();
+      LOG.log(Level.INFO, "TLS: certificates and keys are read again, for new connections");
+    } catch (IOException e) {
+      LOG.log(Level.WARNING, "TLS: not reloaded, the old ones stay in use: {0}", Messages.of(e));
+    }
   }
 
   private void onSignal(String name) {
-    if (signals.incrementAndGet() > 1) {
+    if (name.equals("HUP")) {
+      LOG.log(Level.INFO, "signal SIGHUP: reloading certificates and keys");
+      events.reload();
+      return;
+    }
+    if (endSignals.incrementAndGet() > 1) {
       LOG.log(Level.WARNING, "second signal SIG{0}: ending at once", name);
       Runtime.getRuntime().halt(ExitCode.INTERRUPTED.number());
     }
@@ -150,26 +175,63 @@ public final class ServeProcess {
     stop();
   }
 
+  private void stopWithParent() {
+    Optional<ProcessHandle> parent = ProcessHandle.current().parent();
+    if (parent.isEmpty()) {
+      stop();
+      return;
+    }
+    var _ =
+        parent
+            .get()
+            .onExit()
+            .thenRun(
+                () -> {
+                  LOG.log(Level.INFO, "the process that started us has ended");
+                  stop();
+                });
+  }
+
+  private String statusText() {
+    return "serving "
+        + options.disks().stream()
+            .map(disk -> disk.config().name())
+            .collect(Collectors.joining(", "));
+  }
+
   private void checkDisks() throws CommandFailure {
-    for (DiskConfig disk : options.disks()) {
-      if (!Files.exists(Path.of(disk.location()))) {
+    for (DiskPlace disk : options.disks()) {
+      DiskConfig config = disk.config();
+      if (disk.upstream().isEmpty() && !Files.exists(Path.of(config.location()))) {
         throw new CommandFailure(
             ExitCode.NOT_FOUND,
-            "disk " + disk.name() + ", " + disk.location() + ": no such file: check the path");
+            "disk " + config.name() + ", " + config.location() + ": no such file: check the path");
       }
     }
   }
 
+  private EngineConfig engineConfig(long scratchBytesMax) throws CommandFailure {
+    try {
+      return new EngineConfig(
+          (int) options.store().clusterBytes(),
+          options.store().ramBytes(),
+          options.store().scratchDirectory(),
+          scratchBytesMax,
+          EngineConfig.IO_THREADS_DEFAULT);
+    } catch (IllegalArgumentException e) {
+      throw new CommandFailure(ExitCode.USAGE, Messages.of(e) + ": see --help", e);
+    }
+  }
+
   private long scratchBytesMax() throws IOException {
-    Path directory = options.scratchDirectory();
+    Path directory = options.store().scratchDirectory();
     if (!Files.isDirectory(directory)) {
       throw new CommandFailure(
           ExitCode.NOT_FOUND,
           "scratch directory, " + directory + ": no such directory: create it, or give --scratch");
     }
-    return options.scratchBytesMax().isPresent()
-        ? options.scratchBytesMax().getAsLong()
-        : Files.getFileStore(directory).getUsableSpace() / 2;
+    Optional<Long> given = options.store().scratchBytesMax();
+    return given.isPresent() ? given.get() : Files.getFileStore(directory).getUsableSpace() / 2;
   }
 
   /// Tells the user where to find what.

@@ -31,6 +31,8 @@ public record BlockExtent(long lengthBytes, State state) {
   public enum State {
     /// Has to be read to know.
     DATA,
+    /// Reads as zeroes; its space is allocated.
+    ZERO,
     /// Reads as zeroes and takes no space.
     HOLE
   }

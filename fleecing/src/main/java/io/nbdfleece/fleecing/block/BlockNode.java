@@ -4,6 +4,9 @@ package io.nbdfleece.fleecing.block;
 import io.nbdfleece.cache.Completion;
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.util.EnumSet;
+import java.util.List;
+import java.util.Set;
 
 /// An element of a disk's chain: a filter, or the backend at its end.
 ///
@@ -12,13 +15,28 @@ import java.nio.ByteBuffer;
 /// problem, as with a real disk.
 ///
 /// **Arguments.** The range lies inside the node and is not empty; whoever lets requests in from
-/// outside checks that once.
+/// outside checks that once. Offsets and lengths are multiples of [#blockBytes].
 ///
 /// **Buffers** are direct and belong to the node from the call until the completion.
 public interface BlockNode extends AutoCloseable {
 
   /// Size in bytes, of any value; constant.
   long sizeBytes();
+
+  /// The unit of requests: a power of two from 1 to 64 KiB that divides the size; constant.
+  default int blockBytes() {
+    return 1;
+  }
+
+  /// What it can do beyond being read; constant.
+  default Set<NodeAbility> abilities() {
+    return EnumSet.of(NodeAbility.WRITE, NodeAbility.FLUSH, NodeAbility.DURABLE_WRITE);
+  }
+
+  /// Names of the metadata contexts that it knows beyond `base:allocation`; constant.
+  default List<String> contexts() {
+    return List.of();
+  }
 
   /// Fills `target` from position to limit with the bytes at `offsetBytes`.
   void read(long offsetBytes, ByteBuffer target, Completion done);
@@ -29,10 +47,28 @@ public interface BlockNode extends AutoCloseable {
   /// Makes durable all that was completed before this call.
   void flush(Completion done);
 
+  /// A hint that the range is going to be read. Succeeds also when it does nothing.
+  default void cache(long offsetBytes, long lengthBytes, Completion done) {
+    done.succeeded();
+  }
+
   /// Where data, zeroes and holes are, from `offsetBytes` on. The answer may cover less than asked.
   ///
   /// @param extentsMax no more extents than this are wanted, at least 1
   void status(long offsetBytes, long lengthBytes, int extentsMax, ExtentsCompletion done);
+
+  /// What metadata contexts say from `offsetBytes` on. The answer may cover less than asked.
+  ///
+  /// @param contexts each `base:allocation` or one of [#contexts]
+  /// @param extentsMax no more stretches per context than this are wanted, at least 1
+  default void contextStatus(
+      long offsetBytes,
+      long lengthBytes,
+      List<String> contexts,
+      int extentsMax,
+      ContextsCompletion done) {
+    done.failed(new IOException("metadata contexts not known here: " + contexts));
+  }
 
   @Override
   void close() throws IOException;

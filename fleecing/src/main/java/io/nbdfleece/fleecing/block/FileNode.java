@@ -12,13 +12,21 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.EnumSet;
 import java.util.List;
+import java.util.Set;
 import java.util.concurrent.Executor;
 
 /// A raw file or a block device. Reads and writes go through the page cache: inline when they need
 /// not wait, else on a worker. Zeroing and discarding punch holes, so that the space is free for
 /// real.
 public final class FileNode implements BlockNode {
+  /// A status that needs more extents is answered short.
+  private static final int EXTENTS_PER_ANSWER_MAX = 16_384;
+
+  /// How much one hint reads ahead.
+  private static final long CACHE_BYTES_MAX = 256L << 20;
+
   private final LinuxFile file;
   private final AsyncFile async;
   private final long sizeBytes;
@@ -63,6 +71,11 @@ public final class FileNode implements BlockNode {
   }
 
   @Override
+  public Set<NodeAbility> abilities() {
+    return writable ? EnumSet.allOf(NodeAbility.class) : EnumSet.of(NodeAbility.FLUSH);
+  }
+
+  @Override
   public void read(long offsetBytes, ByteBuffer target, Completion done) {
     async.read(offsetBytes, target, done);
   }
@@ -101,6 +114,37 @@ public final class FileNode implements BlockNode {
   }
 
   private void zero(Mutation.Zero zero) throws IOException {
+    switch (zero.speed()) {
+      case ANY -> zeroSomehow(zero);
+      case FAST_ONLY -> zeroFast(zero);
+    }
+  }
+
+  /* In one call, so that a refusal has changed nothing. A block device that has to keep its space
+   * is zeroed by writing, inside of the kernel, where it knows no better; so that is not tried. */
+  private void zeroFast(Mutation.Zero zero) throws IOException {
+    boolean mayPunch = zero.provisioning() == Mutation.Provisioning.MAY_PUNCH;
+    if (file.kind() == LinuxFile.Kind.BLOCK
+        && !(mayPunch
+            && zero.offsetBytes() % logicalBlockBytes == 0
+            && zero.lengthBytes() % logicalBlockBytes == 0)) {
+      throw new NotFastException(file.path() + ": zeroing here may mean writing");
+    }
+    try {
+      if (mayPunch) {
+        file.punchHole(zero.offsetBytes(), zero.lengthBytes());
+      } else {
+        file.zeroRange(zero.offsetBytes(), zero.lengthBytes());
+      }
+    } catch (PosixException e) {
+      if (e.isUnsupported() || e.errno() == Errno.EINVAL) {
+        throw new NotFastException(file.path() + " cannot be zeroed fast", e);
+      }
+      throw e;
+    }
+  }
+
+  private void zeroSomehow(Mutation.Zero zero) throws IOException {
     long start = zero.offsetBytes();
     long end = start + zero.lengthBytes();
     // A block device takes whole blocks only; what sticks out is written.
@@ -168,10 +212,24 @@ public final class FileNode implements BlockNode {
   }
 
   @Override
+  public void cache(long offsetBytes, long lengthBytes, Completion done) {
+    if (file.neverWaits()) {
+      done.succeeded();
+    } else {
+      async.call(() -> file.readAhead(offsetBytes, Math.min(lengthBytes, CACHE_BYTES_MAX)), done);
+    }
+  }
+
+  @Override
   public void status(long offsetBytes, long lengthBytes, int extentsMax, ExtentsCompletion done) {
     List<BlockExtent> extents = new ArrayList<>();
     async.call(
-        () -> seek(offsetBytes, Math.addExact(offsetBytes, lengthBytes), extentsMax, extents),
+        () ->
+            seek(
+                offsetBytes,
+                Math.addExact(offsetBytes, lengthBytes),
+                Math.min(extentsMax, EXTENTS_PER_ANSWER_MAX),
+                extents),
         new Completion() {
           @Override
           public void succeeded() {

@@ -22,9 +22,23 @@ public sealed interface Mutation {
     }
   }
 
-  /// The range reads as zeroes afterwards.
-  record Zero(long offsetBytes, long lengthBytes, Provisioning provisioning, Durability durability)
-      implements Mutation {}
+  /// The range reads as zeroes afterwards. With [Speed#FAST_ONLY] it fails with a
+  /// [NotFastException], at once and without having changed anything, where it would not be faster
+  /// than writing zeroes.
+  record Zero(
+      long offsetBytes,
+      long lengthBytes,
+      Provisioning provisioning,
+      Speed speed,
+      Durability durability)
+      implements Mutation {
+
+    /// Zeroing that may take its time.
+    public Zero(
+        long offsetBytes, long lengthBytes, Provisioning provisioning, Durability durability) {
+      this(offsetBytes, lengthBytes, provisioning, Speed.ANY, durability);
+    }
+  }
 
   /// The content is not needed any more. Afterwards the range reads as zeroes or as before.
   record Discard(long offsetBytes, long lengthBytes, Durability durability) implements Mutation {}
@@ -33,6 +47,12 @@ public sealed interface Mutation {
   enum Durability {
     CACHED,
     DURABLE
+  }
+
+  /// Whether zeroing may be as slow as writing.
+  enum Speed {
+    ANY,
+    FAST_ONLY
   }
 
   /// Whether zeroing may free the space.

@@ -17,6 +17,9 @@ final class ClusterCopies {
   /// How much one write copies at once: what an event loop may do without yielding.
   private static final int COPY_BYTES_PER_STEP_MAX = 4 << 20;
 
+  /// Clusters looked at in one go under the lock.
+  private static final int LOOKED_AT_MAX = 65_536;
+
   private final int copiesPerStepMax;
 
   private final FleecingHook hook;
@@ -48,7 +51,10 @@ final class ClusterCopies {
   List<ClusterCopy> join(GuestWrite write) {
     assert hook.lock.isHeldByCurrentThread();
     List<ClusterCopy> toStart = List.of();
-    for (int room = copiesPerStepMax; room > 0 && write.hasMoreClusters(); ) {
+    int lookedAt = 0;
+    for (int room = copiesPerStepMax;
+        room > 0 && lookedAt < LOOKED_AT_MAX && write.hasMoreClusters();
+        lookedAt++) {
       int cluster = write.nextCluster();
       if (!hook.ledger().needsPreserve(cluster)) {
         continue;

@@ -5,12 +5,16 @@ import com.google.errorprone.annotations.concurrent.GuardedBy;
 import io.nbdfleece.cache.ClusterStore;
 import io.nbdfleece.cache.Completion;
 import io.nbdfleece.fleecing.block.BlockNode;
+import io.nbdfleece.fleecing.block.ContextsCompletion;
 import io.nbdfleece.fleecing.block.ExtentsCompletion;
 import io.nbdfleece.fleecing.block.Mutation;
+import io.nbdfleece.fleecing.block.NodeAbility;
+import io.nbdfleece.fleecing.block.NotFastException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.ArrayDeque;
 import java.util.List;
+import java.util.Set;
 import java.util.concurrent.Executor;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.LongSupplier;
@@ -43,6 +47,9 @@ public final class FleecingHook implements BlockNode {
    * never locked together: a freeze of several disks closes all gates, waits for the writes in
    * flight, and then starts the epochs one after the other, because nothing can change in
    * between. */
+
+  /// Zeroing of more clusters than this is never fast while there is a snapshot.
+  private static final int FAST_CLUSTERS_MAX = 65_536;
 
   private final String disk;
   private final BlockNode child;
@@ -153,6 +160,21 @@ public final class FleecingHook implements BlockNode {
   }
 
   @Override
+  public int blockBytes() {
+    return child.blockBytes();
+  }
+
+  @Override
+  public Set<NodeAbility> abilities() {
+    return child.abilities();
+  }
+
+  @Override
+  public List<String> contexts() {
+    return child.contexts();
+  }
+
+  @Override
   public void read(long offsetBytes, ByteBuffer target, Completion done) {
     child.read(offsetBytes, target, done);
   }
@@ -163,37 +185,77 @@ public final class FleecingHook implements BlockNode {
   }
 
   @Override
+  public void cache(long offsetBytes, long lengthBytes, Completion done) {
+    child.cache(offsetBytes, lengthBytes, done);
+  }
+
+  @Override
   public void status(long offsetBytes, long lengthBytes, int extentsMax, ExtentsCompletion done) {
     child.status(offsetBytes, lengthBytes, extentsMax, done);
   }
 
+  @Override
+  public void contextStatus(
+      long offsetBytes,
+      long lengthBytes,
+      List<String> contexts,
+      int extentsMax,
+      ContextsCompletion done) {
+    child.contextStatus(offsetBytes, lengthBytes, contexts, extentsMax, done);
+  }
+
   /// Preserves what has to be preserved, then changes the disk. Fails with an IOException that says
   /// so when the cluster could not be preserved and a snapshot was taken with BREAK_GUEST_WRITE;
-  /// then nothing has changed.
+  /// then nothing has changed. Zeroing that must be fast fails, at once and with nothing changed,
+  /// when a cluster would have to be preserved first.
   @Override
   public void apply(Mutation mutation, Completion done) {
     admit(new GuestWrite(this, mutation, done));
   }
 
   private void admit(GuestWrite write) {
+    boolean tooSlow;
     lock.lock();
     try {
-      if (gateClosed) {
-        gateQueue.add(write);
-        return;
-      }
-      writesInFlight++;
-      if (!ledger.isEmpty()) {
-        write.mustAdvance = true;
+      // A snapshot being taken needs every cluster.
+      tooSlow = write.mustBeFast && (gateClosed || preservesFirst(write));
+      if (!tooSlow) {
+        if (gateClosed) {
+          gateQueue.add(write);
+          return;
+        }
+        writesInFlight++;
+        write.mustAdvance = !ledger.isEmpty();
       }
     } finally {
       lock.unlock();
     }
-    if (write.mustAdvance) {
+    if (tooSlow) {
+      write.turnAway(
+          new NotFastException("disk " + disk + ": a snapshot needs what would be zeroed"));
+    } else if (write.mustAdvance) {
       advance(write);
     } else {
       write.finish();
     }
+  }
+
+  /* Under the same lock as the admission: until this write has ended no epoch can begin, and
+   * without that a cluster that nobody needs will not be needed. */
+  @GuardedBy("lock")
+  private boolean preservesFirst(GuestWrite write) {
+    if (ledger.isEmpty()) {
+      return false;
+    }
+    if (write.lastCluster - write.firstCluster >= FAST_CLUSTERS_MAX) {
+      return true; // looking at so many is not fast either
+    }
+    for (int cluster = write.firstCluster; cluster <= write.lastCluster; cluster++) {
+      if (ledger.needsPreserve(cluster)) {
+        return true;
+      }
+    }
+    return false;
   }
 
   /// A write has nothing left to wait for in its stage: on to the next one.
@@ -208,21 +270,23 @@ public final class FleecingHook implements BlockNode {
 
   private void advance(GuestWrite write) {
     List<ClusterCopy> toStart;
-    boolean ready;
+    boolean ready = false;
+    boolean more = false;
     lock.lock();
     try {
       toStart = copies.join(write);
-      if (write.isWaiting()) {
-        ready = false;
-      } else {
+      if (!write.isWaiting()) {
         countPreserving(write);
-        ready = write.awaitReads(reads);
+        more = write.hasMoreClusters();
+        ready = !more && write.awaitReads(reads);
       }
     } finally {
       lock.unlock();
     }
     if (ready) {
       write.finish();
+    } else if (more) {
+      proceed(write);
     }
     for (ClusterCopy copy : toStart) {
       copy.start();

@@ -21,6 +21,9 @@ final class GuestWrite implements Completion {
   final int firstCluster;
   final int lastCluster;
 
+  /// Whether it must fail rather than wait for a copy.
+  final boolean mustBeFast;
+
   /// Whether there was a snapshot when it came.
   boolean mustAdvance;
 
@@ -39,6 +42,8 @@ final class GuestWrite implements Completion {
     this.hook = hook;
     this.mutation = mutation;
     this.done = done;
+    this.mustBeFast =
+        mutation instanceof Mutation.Zero zero && zero.speed() == Mutation.Speed.FAST_ONLY;
     long offsetBytes = mutation.offsetBytes();
     this.firstCluster = hook.geometry().clusterOf(offsetBytes);
     this.lastCluster = hook.geometry().clusterOf(offsetBytes + mutation.lengthBytes() - 1);
@@ -104,6 +109,11 @@ final class GuestWrite implements Completion {
     } else {
       hook.child().apply(mutation, this);
     }
+  }
+
+  /// It was never admitted, so it is in flight for nobody.
+  void turnAway(IOException reason) {
+    done.failed(reason);
   }
 
   @Override

@@ -3,7 +3,10 @@ package io.nbdfleece.fleecing.nbd;
 
 import io.nbdfleece.cache.posix.PosixException;
 import io.nbdfleece.fleecing.block.BlockExtent;
+import io.nbdfleece.fleecing.block.ContextStatus;
+import io.nbdfleece.fleecing.block.ContextsCompletion;
 import io.nbdfleece.fleecing.block.ExtentsCompletion;
+import io.nbdfleece.fleecing.block.NotFastException;
 import io.nbdfleece.nbd.Completion;
 import io.nbdfleece.nbd.ContextExtents;
 import io.nbdfleece.nbd.ExportInfo;
@@ -37,8 +40,12 @@ final class BlockCompletions {
   /// scratch directory is full gets EIO: on a disk that shows no holes a guest may not expect
   /// ENOSPC (NBD specification, NBD_STATE_HOLE).
   private static IOException asNbd(IOException error) {
+    String text = String.valueOf(error.getMessage());
+    if (error instanceof NotFastException) {
+      return new NbdException(NbdError.ENOTSUP, text, error);
+    }
     return error instanceof PosixException posix && posix.isNoRoom()
-        ? new NbdException(NbdError.ENOSPC, String.valueOf(error.getMessage()), error)
+        ? new NbdException(NbdError.ENOSPC, text, error)
         : error;
   }
 
@@ -51,6 +58,7 @@ final class BlockCompletions {
           int flags =
               switch (extent.state()) {
                 case DATA -> 0;
+                case ZERO -> Extent.ZERO;
                 case HOLE -> Extent.HOLE | Extent.ZERO;
               };
           extents.add(new Extent(extent.lengthBytes(), flags));
@@ -60,6 +68,29 @@ final class BlockCompletions {
                 .filter(ExportInfo.BASE_ALLOCATION::equals)
                 .map(context -> new ContextExtents(context, extents))
                 .toList());
+      }
+
+      @Override
+      public void failed(IOException error) {
+        done.failed(asNbd(error));
+      }
+    };
+  }
+
+  static ContextsCompletion contexts(StatusCompletion done) {
+    return new ContextsCompletion() {
+      @Override
+      public void succeeded(List<ContextStatus> statuses) {
+        List<ContextExtents> found = new ArrayList<>(statuses.size());
+        for (ContextStatus status : statuses) {
+          found.add(
+              new ContextExtents(
+                  status.context(),
+                  status.stretches().stream()
+                      .map(stretch -> new Extent(stretch.lengthBytes(), stretch.flags()))
+                      .toList()));
+        }
+        done.succeeded(found);
       }
 
       @Override

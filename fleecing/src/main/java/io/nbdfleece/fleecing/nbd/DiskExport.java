@@ -5,18 +5,22 @@ import io.nbdfleece.fleecing.DiskConfig.Access;
 import io.nbdfleece.fleecing.ServedDisk;
 import io.nbdfleece.fleecing.block.BlockNode;
 import io.nbdfleece.fleecing.block.Mutation;
+import io.nbdfleece.fleecing.block.NodeAbility;
 import io.nbdfleece.nbd.Completion;
 import io.nbdfleece.nbd.Export;
 import io.nbdfleece.nbd.ExportInfo;
 import io.nbdfleece.nbd.ExportInfo.Ability;
 import io.nbdfleece.nbd.StatusCompletion;
 import java.nio.ByteBuffer;
+import java.util.ArrayList;
 import java.util.EnumSet;
 import java.util.List;
 import java.util.Set;
 
 /// A disk as its guest sees it.
 final class DiskExport implements Export {
+  private static final List<String> BASE_ONLY = List.of(ExportInfo.BASE_ALLOCATION);
+
   private final ServedDisk disk;
   private final BlockNode node;
   private final ExportInfo info;
@@ -24,25 +28,36 @@ final class DiskExport implements Export {
   DiskExport(ServedDisk disk, int preferredBlockBytes) {
     this.disk = disk;
     this.node = disk.hook();
-    Set<Ability> abilities =
-        switch (disk.config().access()) {
-          case READ_WRITE ->
-              EnumSet.of(
-                  Ability.WRITE,
-                  Ability.FLUSH,
-                  Ability.FUA,
-                  Ability.TRIM,
-                  Ability.WRITE_ZEROES,
-                  Ability.MULTI_CONN);
-          case READ_ONLY -> EnumSet.of(Ability.FLUSH, Ability.MULTI_CONN);
-        };
+    boolean readOnly = disk.config().access() == Access.READ_ONLY;
+    List<String> contexts = new ArrayList<>();
+    contexts.add(ExportInfo.BASE_ALLOCATION);
+    contexts.addAll(node.contexts());
     this.info =
         new ExportInfo(
             disk.sizeBytes(),
-            disk.config().access() == Access.READ_ONLY ? "disk, read-only" : "disk",
-            abilities,
+            readOnly ? "disk, read-only" : "disk",
+            abilities(readOnly),
+            node.blockBytes(),
             preferredBlockBytes,
-            List.of(ExportInfo.BASE_ALLOCATION));
+            contexts);
+  }
+
+  private Set<Ability> abilities(boolean readOnly) {
+    Set<NodeAbility> below = node.abilities();
+    Set<Ability> abilities = EnumSet.of(Ability.MULTI_CONN, Ability.CACHE);
+    if (below.contains(NodeAbility.FLUSH)) {
+      abilities.add(Ability.FLUSH);
+    }
+    if (!readOnly) {
+      abilities.addAll(EnumSet.of(Ability.WRITE, Ability.TRIM, Ability.WRITE_ZEROES));
+      if (below.contains(NodeAbility.DURABLE_WRITE)) {
+        abilities.add(Ability.FUA);
+      }
+      if (below.contains(NodeAbility.FAST_ZERO)) {
+        abilities.add(Ability.FAST_ZERO);
+      }
+    }
+    return abilities;
   }
 
   @Override
@@ -84,7 +99,12 @@ final class DiskExport implements Export {
             ? Mutation.Provisioning.KEEP
             : Mutation.Provisioning.MAY_PUNCH;
     node.apply(
-        new Mutation.Zero(offsetBytes, lengthBytes, provisioning, of(durability)),
+        new Mutation.Zero(
+            offsetBytes,
+            lengthBytes,
+            provisioning,
+            zeroing.mustBeFast() ? Mutation.Speed.FAST_ONLY : Mutation.Speed.ANY,
+            of(durability)),
         BlockCompletions.to(done));
   }
 
@@ -95,7 +115,7 @@ final class DiskExport implements Export {
 
   @Override
   public void cache(long offsetBytes, long lengthBytes, Completion done) {
-    done.succeeded(); // not advertised; a hint that changes nothing
+    node.cache(offsetBytes, lengthBytes, BlockCompletions.to(done));
   }
 
   @Override
@@ -105,7 +125,12 @@ final class DiskExport implements Export {
       List<String> contexts,
       int extentsMax,
       StatusCompletion done) {
-    node.status(offsetBytes, lengthBytes, extentsMax, BlockCompletions.to(contexts, done));
+    if (contexts.equals(BASE_ONLY)) {
+      node.status(offsetBytes, lengthBytes, extentsMax, BlockCompletions.to(contexts, done));
+    } else {
+      node.contextStatus(
+          offsetBytes, lengthBytes, contexts, extentsMax, BlockCompletions.contexts(done));
+    }
   }
 
   private static Mutation.Durability of(Durability durability) {

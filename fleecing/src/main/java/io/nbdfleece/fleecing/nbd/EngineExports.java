@@ -8,32 +8,107 @@ import io.nbdfleece.nbd.ClientIdentity;
 import io.nbdfleece.nbd.Export;
 import io.nbdfleece.nbd.ExportCatalog;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 
 /// The disks and snapshots of an engine as NBD exports: `vda` and `vda@nightly`. The empty name is
 /// the disk when there is only one.
+///
+/// A disk may have a list of the clients that are allowed. Then it and its snapshots are there for
+/// a client only that has proved over TLS to have one of these names, compared character by
+/// character; for all others they do not exist, neither by name nor in a listing. This goes for
+/// clients on a Unix socket too, whatever the socket's mode.
 public final class EngineExports implements ExportCatalog {
   private final FleecingEngine engine;
+  private final Map<String, Set<String>> allowedNamesByDisk;
 
+  /// Everything for everybody.
   public EngineExports(FleecingEngine engine) {
+    this(engine, Map.of());
+  }
+
+  /// @param allowedNamesByDisk for each disk that is not for everybody, the names of clients that
+  ///   may open it; an empty set allows nobody
+  /// @throws IllegalArgumentException if it names a disk that the engine does not have yet: a
+  ///   misspelt name would leave a disk open to everybody
+  public EngineExports(FleecingEngine engine, Map<String, Set<String>> allowedNamesByDisk) {
     this.engine = engine;
+    Map<String, Set<String>> copy = new HashMap<>();
+    allowedNamesByDisk.forEach(
+        (disk, names) -> {
+          if (engine.disk(disk).isEmpty()) {
+            throw new IllegalArgumentException(
+                "allowed clients of disk "
+                    + disk
+                    + ": there is no such disk (disks: "
+                    + String.join(", ", diskNames(engine.servedDisks()))
+                    + ")");
+          }
+          copy.put(disk, Set.copyOf(names));
+        });
+    this.allowedNamesByDisk = Map.copyOf(copy);
   }
 
   @Override
   public Optional<Export> find(String name, ClientIdentity client) {
+    Optional<String> disk = diskOf(name);
+    if (disk.isEmpty() || !mayOpen(disk.get(), client)) {
+      return Optional.empty();
+    }
+    int at = name.indexOf('@');
+    return at < 0
+        ? engine.disk(disk.get()).map(this::export)
+        : engine
+            .takenSnapshot(name.substring(at + 1))
+            .flatMap(snapshot -> export(snapshot, disk.get()));
+  }
+
+  @Override
+  public List<String> names(ClientIdentity client) {
+    List<String> names = new ArrayList<>();
+    for (String disk : diskNames(engine.servedDisks())) {
+      if (mayOpen(disk, client)) {
+        names.add(disk);
+      }
+    }
+    for (Snapshot snapshot : engine.takenSnapshots()) {
+      for (Snapshot.Part part : snapshot.parts()) {
+        String disk = part.disk().config().name();
+        if (mayOpen(disk, client)) {
+          names.add(disk + "@" + snapshot.name());
+        }
+      }
+    }
+    return names;
+  }
+
+  /// True of every snapshot's name on a disk with a list, whether the snapshot exists or not: so
+  /// that nobody learns that without TLS.
+  @Override
+  public boolean needsTls(String name) {
+    return diskOf(name).filter(allowedNamesByDisk::containsKey).isPresent();
+  }
+
+  /// The disk that an export name is about, whether it exists or not.
+  private Optional<String> diskOf(String name) {
     int at = name.indexOf('@');
     if (at >= 0) {
-      String disk = name.substring(0, at);
-      return engine
-          .takenSnapshot(name.substring(at + 1))
-          .flatMap(snapshot -> export(snapshot, disk));
+      return Optional.of(name.substring(0, at));
     }
     if (name.isEmpty()) {
       List<ServedDisk> disks = engine.servedDisks();
-      return disks.size() == 1 ? Optional.of(export(disks.getFirst())) : Optional.empty();
+      return disks.size() == 1 ? Optional.of(disks.getFirst().config().name()) : Optional.empty();
     }
-    return engine.disk(name).map(this::export);
+    return Optional.of(name);
+  }
+
+  private boolean mayOpen(String disk, ClientIdentity client) {
+    Set<String> allowed = allowedNamesByDisk.get(disk);
+    return allowed == null
+        || client.tls().filter(tls -> tls.names().stream().anyMatch(allowed::contains)).isPresent();
   }
 
   private Export export(ServedDisk disk) {
@@ -46,17 +121,7 @@ public final class EngineExports implements ExportCatalog {
         .map(part -> new SnapshotExport(snapshot.name(), part, engine.config().clusterBytes()));
   }
 
-  @Override
-  public List<String> names(ClientIdentity client) {
-    List<String> names = new ArrayList<>();
-    for (ServedDisk disk : engine.servedDisks()) {
-      names.add(disk.config().name());
-    }
-    for (Snapshot snapshot : engine.takenSnapshots()) {
-      for (Snapshot.Part part : snapshot.parts()) {
-        names.add(part.disk().config().name() + "@" + snapshot.name());
-      }
-    }
-    return names;
+  private static List<String> diskNames(List<ServedDisk> disks) {
+    return disks.stream().map(disk -> disk.config().name()).toList();
   }
 }

@@ -37,6 +37,7 @@ final class SnapshotExport implements Export {
             view.sizeBytes(),
             "snapshot " + snapshot + " of disk " + part.disk().config().name(),
             abilities,
+            part.disk().hook().blockBytes(),
             preferredBlockBytes,
             List.of(ExportInfo.BASE_ALLOCATION));
   }

@@ -13,6 +13,7 @@ import io.netty.channel.epoll.EpollServerDomainSocketChannel;
 import io.netty.channel.epoll.EpollServerSocketChannel;
 import io.netty.channel.unix.DomainSocketAddress;
 import java.io.IOException;
+import java.net.BindException;
 import java.net.InetSocketAddress;
 import java.net.SocketAddress;
 import java.util.Optional;
@@ -45,7 +46,7 @@ final class Listener {
       case ServerConfig.Listen.Tcp tcp -> bindTcp(tcp.address(), loops, state);
       case ServerConfig.Listen.Unix unix -> bindUnix(unix, loops, state);
       case ServerConfig.Listen.Inherited inherited ->
-          throw new IOException("descriptor " + inherited.descriptor() + ": not there yet");
+          adopt(InheritedSocket.adopt(inherited.descriptor()), loops, state);
     };
   }
 
@@ -71,47 +72,39 @@ final class Listener {
       throw new IOException("unknown host: " + address.getHostString());
     }
     ServerBootstrap bootstrap =
-        bootstrap(loops, state)
+        tcp(loops, state)
             .channel(EpollServerSocketChannel.class)
-            .option(ChannelOption.SO_REUSEADDR, true)
-            .childOption(ChannelOption.TCP_NODELAY, true)
-            .childOption(ChannelOption.SO_KEEPALIVE, true)
-            .childOption(EpollChannelOption.TCP_KEEPIDLE, KEEPALIVE_IDLE_SECONDS)
-            .childOption(EpollChannelOption.TCP_KEEPINTVL, KEEPALIVE_INTERVAL_SECONDS)
-            .childOption(EpollChannelOption.TCP_KEEPCNT, KEEPALIVE_PROBES);
+            .option(ChannelOption.SO_REUSEADDR, true);
     Channel channel;
     try {
       channel = bind(bootstrap, address);
     } catch (IOException e) {
-      throw new IOException(explain(address, e), e);
+      throw explain(address, e);
     }
     InetSocketAddress bound = (InetSocketAddress) channel.localAddress();
     NbdUri uri = new NbdUri.Tcp(bound.getAddress().getHostAddress(), bound.getPort(), "");
     return new Listener(channel, uri, Optional.empty());
   }
 
-  private static String explain(InetSocketAddress address, IOException error) {
+  private static IOException explain(InetSocketAddress address, IOException error) {
     String where = "port " + address.getPort() + " on " + address.getAddress().getHostAddress();
     String text = String.valueOf(error.getMessage());
     if (text.contains("Address already in use")) {
-      return where + " is in use: choose another with --port";
+      return new BindException(where + " is in use: choose another with --port");
     }
     if (text.contains("Permission denied")) {
-      return where + " needs privileges: choose one from 1024 with --port";
+      return new IOException(where + " needs privileges: choose one from 1024 with --port", error);
     }
     if (text.contains("Cannot assign requested address")) {
-      return where + ": this machine does not have that address";
+      return new IOException(where + ": this machine does not have that address", error);
     }
-    return where + ": " + text;
+    return new IOException(where + ": " + text, error);
   }
 
   private static Listener bindUnix(
       ServerConfig.Listen.Unix unix, EventLoopGroup loops, ServerState state) throws IOException {
     ServerBootstrap bootstrap =
-        bootstrap(loops, state)
-            .channel(EpollServerDomainSocketChannel.class)
-            .childAttr(Connection.SOCKET_PATH, unix.path().toString())
-            .childOption(ChannelOption.SO_SNDBUF, UNIX_SEND_BUFFER_BYTES);
+        unix(loops, state, unix.path().toString()).channel(EpollServerDomainSocketChannel.class);
     Channel[] bound = new Channel[1];
     try {
       UnixListenPath file =
@@ -127,10 +120,55 @@ final class Listener {
     }
   }
 
+  private static Listener adopt(InheritedSocket socket, EventLoopGroup loops, ServerState state)
+      throws IOException {
+    int descriptor = socket.descriptor();
+    ServerBootstrap bootstrap =
+        switch (socket.uri()) {
+          case NbdUri.Unix unix ->
+              unix(loops, state, unix.socket().toString())
+                  .channelFactory(() -> new EpollServerDomainSocketChannel(descriptor));
+          case NbdUri.Tcp tcp ->
+              tcp(loops, state).channelFactory(() -> new EpollServerSocketChannel(descriptor));
+        };
+    // Bound and listening already.
+    ChannelFuture registered = bootstrap.register().awaitUninterruptibly();
+    if (!registered.isSuccess()) {
+      throw new IOException("cannot listen on " + socket.uri(), registered.cause());
+    }
+    return new Listener(registered.channel(), socket.uri(), Optional.empty());
+  }
+
+  private static ServerBootstrap tcp(EventLoopGroup loops, ServerState state) {
+    long userTimeoutMillis = state.limits().tcpUserTimeout().toMillis();
+    return bootstrap(loops, state)
+        .childOption(ChannelOption.TCP_NODELAY, true)
+        .childOption(ChannelOption.SO_KEEPALIVE, true)
+        .childOption(EpollChannelOption.TCP_KEEPIDLE, KEEPALIVE_IDLE_SECONDS)
+        .childOption(EpollChannelOption.TCP_KEEPINTVL, KEEPALIVE_INTERVAL_SECONDS)
+        .childOption(EpollChannelOption.TCP_KEEPCNT, KEEPALIVE_PROBES)
+        .childOption(
+            EpollChannelOption.TCP_USER_TIMEOUT,
+            (int) Math.min(Integer.MAX_VALUE, userTimeoutMillis));
+  }
+
+  private static ServerBootstrap unix(EventLoopGroup loops, ServerState state, String path) {
+    return bootstrap(loops, state)
+        .childAttr(Connection.SOCKET_PATH, path)
+        .childOption(ChannelOption.SO_SNDBUF, UNIX_SEND_BUFFER_BYTES);
+  }
+
   private static ServerBootstrap bootstrap(EventLoopGroup loops, ServerState state) {
     return new ServerBootstrap()
         .group(loops)
         .option(ChannelOption.SO_BACKLOG, BACKLOG)
+        .handler(
+            new ChannelInitializer<Channel>() {
+              @Override
+              protected void initChannel(Channel listening) {
+                listening.pipeline().addLast(new AcceptBrake(state.handshakes()));
+              }
+            })
         .childOption(ChannelOption.ALLOCATOR, state.allocator())
         // A client that has sent its last request may close its half and still gets the replies.
         .childOption(ChannelOption.ALLOW_HALF_CLOSURE, true)

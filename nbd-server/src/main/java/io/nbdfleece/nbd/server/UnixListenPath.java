@@ -2,6 +2,7 @@
 package io.nbdfleece.nbd.server;
 
 import java.io.IOException;
+import java.net.BindException;
 import java.net.ConnectException;
 import java.net.StandardProtocolFamily;
 import java.net.UnixDomainSocketAddress;
@@ -91,10 +92,8 @@ final class UnixListenPath {
       Files.setPosixFilePermissions(newborn, OWNER_RW);
       fileKey = key(newborn);
       Files.createLink(path, newborn);
-    } catch (FileAlreadyExistsException taken) {
-      throw new IOException(
-          "socket " + path + " is in use by another program: stop that one, or choose another path",
-          taken);
+    } catch (FileAlreadyExistsException _) {
+      throw inUse();
     } finally {
       Files.deleteIfExists(newborn);
       Files.delete(nursery);
@@ -131,14 +130,16 @@ final class UnixListenPath {
       return;
     }
     if (isListening()) {
-      throw new IOException(
-          "socket "
-              + path
-              + " is in use by another program: stop that one, or choose another path");
+      throw inUse();
     }
     if (found.equals(key(path))) {
       Files.delete(path);
     }
+  }
+
+  private BindException inUse() {
+    return new BindException(
+        "socket " + path + " is in use by another program: stop that one, or choose another path");
   }
 
   private boolean isListening() throws IOException {

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.nbdfleece.cli;
+
+import io.nbdfleece.cli.base.ByteSize;
+import io.nbdfleece.cli.serve.StoreRequest;
+import java.nio.file.Path;
+import java.util.Optional;
+import picocli.CommandLine.Option;
+
+/// Where and how `serve` keeps preserved data.
+final class StoreOptions {
+  @Option(
+      names = "--ram",
+      paramLabel = "SIZE",
+      defaultValue = "256M",
+      description = "RAM for preserved data, all disks together. Default: 256M.")
+  private ByteSize ram = new ByteSize(0);
+
+  @Option(
+      names = "--scratch",
+      paramLabel = "DIR",
+      defaultValue = "/var/tmp",
+      description = "Where preserved data goes that RAM does not hold. Default: /var/tmp.")
+  private Path scratch = Path.of("/var/tmp");
+
+  @Option(
+      names = "--scratch-limit",
+      paramLabel = "SIZE",
+      description = "Most of it; 0 = RAM only. Default: half of the free space at the start.")
+  private Optional<ByteSize> scratchLimit = Optional.empty();
+
+  @Option(
+      names = "--cluster-size",
+      paramLabel = "SIZE",
+      defaultValue = "64K",
+      description = "Unit of preserving, a power of two, 4K to 4M. Default: 64K.")
+  private ByteSize clusterSize = new ByteSize(0);
+
+  @Option(
+      names = "--on-cbw-error",
+      paramLabel = "POLICY",
+      defaultValue = "break-snapshot",
+      description =
+          "When an old block cannot be preserved: break-snapshot (the guest goes on) or "
+              + "break-guest-write (the snapshot stays whole). Default: break-snapshot.")
+  private CbwErrorPolicy onCbwError = CbwErrorPolicy.BREAK_SNAPSHOT;
+
+  @Option(
+      names = "--cbw-timeout",
+      paramLabel = "SECONDS",
+      defaultValue = "30",
+      description = "Longest that preserving may hold up a guest write; 0 = no limit. Default: 30.")
+  private long cbwTimeoutSeconds;
+
+  StoreRequest request() {
+    return new StoreRequest(
+        ram.bytes(),
+        scratch,
+        scratchLimit.map(ByteSize::bytes),
+        clusterSize.bytes(),
+        onCbwError.name(),
+        cbwTimeoutSeconds);
+  }
+}

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.nbdfleece.cli.serve;
+
+import io.nbdfleece.cli.base.CommandFailure;
+import io.nbdfleece.cli.base.ExitCode;
+import io.nbdfleece.cli.control.ControlTarget;
+import io.nbdfleece.fleecing.SnapshotRequest;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.Optional;
+
+/// Where and how preserved data is kept, as typed.
+///
+/// @param scratchBytesMax half of the free space when empty
+/// @param onCbwError a name of [SnapshotRequest.OnCbwError]
+/// @param cbwTimeoutSeconds 0 = no limit
+public record StoreRequest(
+    long ramBytes,
+    Path scratchDirectory,
+    Optional<Long> scratchBytesMax,
+    long clusterBytes,
+    String onCbwError,
+    long cbwTimeoutSeconds) {
+
+  /// This, once it has been checked.
+  StoreRequest resolve() throws CommandFailure {
+    if (cbwTimeoutSeconds < 0) {
+      throw new CommandFailure(
+          ExitCode.USAGE,
+          "--cbw-timeout " + cbwTimeoutSeconds + ": give 0 (no limit) or more seconds");
+    }
+    if (clusterBytes > Integer.MAX_VALUE) {
+      throw new CommandFailure(
+          ExitCode.USAGE, "--cluster-size " + clusterBytes + ": give a power of two from 4K to 4M");
+    }
+    return this;
+  }
+
+  ControlTarget.SnapshotDefaults snapshotDefaults() {
+    return new ControlTarget.SnapshotDefaults(
+        SnapshotRequest.OnCbwError.valueOf(onCbwError), Duration.ofSeconds(cbwTimeoutSeconds));
+  }
+}
