@@ -24,6 +24,11 @@ public record ClientOptions(
 
   public ClientOptions {
     contexts = List.copyOf(contexts);
+    if (connectDeadline.compareTo(Duration.ofMillis(1)) < 0
+        || connectDeadline.compareTo(Duration.ofDays(1)) > 0) {
+      throw new IllegalArgumentException(
+          "connectDeadline: " + connectDeadline + " (expected: 1 ms to 1 day)");
+    }
   }
 
   /// No contexts, extended headers if the server has them, shared threads, 10 s.
@@ -35,6 +40,21 @@ public record ClientOptions(
   /// The same with other contexts.
   public ClientOptions withContexts(List<String> wanted) {
     return new ClientOptions(wanted, extendedHeaders, loop, connectDeadline);
+  }
+
+  /// The same on a loop of the caller's, which must stay open as long as the client.
+  public ClientOptions withLoop(NbdClientLoop own) {
+    return new ClientOptions(contexts, extendedHeaders, Optional.of(own), connectDeadline);
+  }
+
+  /// The same with or without extended headers.
+  public ClientOptions withExtendedHeaders(ExtendedHeaders wanted) {
+    return new ClientOptions(contexts, wanted, loop, connectDeadline);
+  }
+
+  /// The same with another deadline.
+  public ClientOptions withConnectDeadline(Duration deadline) {
+    return new ClientOptions(contexts, extendedHeaders, loop, deadline);
   }
 
   /// Whether lengths of 64 bits are asked for (NBD specification, "Extended headers").

@@ -55,6 +55,16 @@ final class PeerProcess implements AutoCloseable {
         installed, tool + " is not installed: apt-get install nbdkit qemu-utils libnbd-bin");
   }
 
+  /// Ends it at once, as a crash would.
+  void kill() throws IOException {
+    try {
+      process.destroyForcibly().waitFor();
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
+    Files.deleteIfExists(socket);
+  }
+
   NbdUri uri(String exportName) {
     return new NbdUri.Unix(socket, exportName);
   }
