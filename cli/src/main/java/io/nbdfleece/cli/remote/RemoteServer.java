@@ -8,9 +8,10 @@ import io.nbdfleece.nbd.NbdUri;
 import io.nbdfleece.nbd.client.ClientOptions;
 import io.nbdfleece.nbd.client.NbdClient;
 import java.io.IOException;
+import java.nio.file.FileSystemException;
 import java.security.GeneralSecurityException;
+import java.util.ArrayList;
 import java.util.List;
-import java.util.Locale;
 import java.util.stream.Stream;
 import javax.net.ssl.SSLException;
 
@@ -18,6 +19,15 @@ import javax.net.ssl.SSLException;
 /// none, [ExitCode#NOT_FOUND] for an export that is not there, [ExitCode#NOT_TRUSTED] when the
 /// encryption or the proof of identity fails, else [ExitCode#UNREACHABLE].
 public final class RemoteServer {
+  private static final int CAUSES_MAX = 20;
+  private static final List<String> TRUST_TEXTS =
+      List.of(
+          "TLS: the handshake failed",
+          "requires TLS",
+          "does not do TLS",
+          "too old for TLS",
+          "no certificates in");
+
   private RemoteServer() {}
 
   /// Reads a URI from a command line.
@@ -51,25 +61,32 @@ public final class RemoteServer {
     return new CommandFailure(codeOf(error), Messages.of(error), error);
   }
 
+  /// The library has one exception for all that goes wrong before an export is open. What its
+  /// message says in its own words, not in the server's, decides.
   static ExitCode codeOf(IOException error) {
-    if (causes(error).anyMatch(RemoteServer::isAboutTrust)) {
+    String text = Messages.of(error);
+    if (causes(error).anyMatch(RemoteServer::isAboutTrust)
+        || TRUST_TEXTS.stream().anyMatch(text::contains)) {
       return ExitCode.NOT_TRUSTED;
     }
-    // The library has one exception for all that a server may answer during the handshake; what it
-    // says is its own text, not the server's.
-    String text = Messages.of(error);
     boolean noSuchExport = text.contains("has no export") || text.contains("none of that name");
     return noSuchExport ? ExitCode.NOT_FOUND : ExitCode.UNREACHABLE;
   }
 
+  // A FileSystemException is a certificate or key file: a socket that is not there has another one.
   private static boolean isAboutTrust(Throwable cause) {
     return cause instanceof SSLException
         || cause instanceof GeneralSecurityException
-        || cause.getClass().getSimpleName().startsWith("Tls")
-        || Messages.of(cause).toLowerCase(Locale.ROOT).contains("needs tls");
+        || cause instanceof FileSystemException;
   }
 
   private static Stream<Throwable> causes(Throwable error) {
-    return Stream.iterate(error, cause -> cause != null, Throwable::getCause).limit(20);
+    List<Throwable> causes = new ArrayList<>();
+    Throwable cause = error;
+    while (cause != null && causes.size() < CAUSES_MAX) {
+      causes.add(cause);
+      cause = cause.getCause();
+    }
+    return causes.stream();
   }
 }
