@@ -27,7 +27,7 @@ import picocli.CommandLine.Parameters;
 final class InfoCommand implements Callable<Integer> {
   @Parameters(
       paramLabel = "URI",
-      description = "nbd://HOST[:PORT]/EXPORT or nbd+unix:///EXPORT?socket=PATH; nbds: with TLS")
+      description = "nbd://HOST[:PORT]/EXPORT, nbd+unix:///EXPORT?socket=PATH; nbds: TLS")
   private String uri = "";
 
   @ArgGroup private final Asked asked = new Asked();
@@ -49,9 +49,10 @@ final class InfoCommand implements Callable<Integer> {
         names = {"--is", "--can", "--has"},
         paramLabel = "WORD",
         description = {
-          "Prints nothing; exits with 0 for yes, 2 for no. WORD: read-only, rotational, tls,",
-          "connect, read, write, cache, df, fast-zero, flush, fua, multi-conn, trim, zero,",
-          "block-status-payload, structured-reply, extended-headers or meta-context."
+          "Prints nothing; exits with 0 for yes, 2 for no.",
+          "WORD: read-only, rotational, tls, connect, read, write, cache, df, fast-zero, "
+              + "flush, fua, multi-conn, trim, zero, block-status-payload, structured-reply, "
+              + "extended-headers or meta-context."
         })
     private Optional<String> question = Optional.empty();
   }

@@ -27,7 +27,7 @@ import picocli.CommandLine.Parameters;
 final class MapCommand implements Callable<Integer> {
   @Parameters(
       paramLabel = "URI",
-      description = "nbd://HOST[:PORT]/EXPORT or nbd+unix:///EXPORT?socket=PATH; nbds: with TLS")
+      description = "nbd://HOST[:PORT]/EXPORT, nbd+unix:///EXPORT?socket=PATH; nbds: TLS")
   private String uri = "";
 
   @Option(
@@ -35,8 +35,8 @@ final class MapCommand implements Callable<Integer> {
       paramLabel = "NAME",
       defaultValue = "base:allocation",
       description = {
-        "Another metadata context, e.g. qemu:dirty-bitmap:NAME or qemu:allocation-depth;",
-        "`nbdfleece info` shows those there are. Default: base:allocation."
+        "Another metadata context, e.g. qemu:dirty-bitmap:NAME; `nbdfleece info` shows them.",
+        "Default: base:allocation."
       })
   private String context = "base:allocation";
 

@@ -38,7 +38,7 @@ final class PullCommand implements Callable<Integer> {
   @Parameters(
       index = "0",
       paramLabel = "URI",
-      description = "nbd://HOST[:PORT]/EXPORT or nbd+unix:///EXPORT?socket=PATH; nbds: with TLS")
+      description = "nbd://HOST[:PORT]/EXPORT, nbd+unix:///EXPORT?socket=PATH; nbds: TLS")
   private String uri = "";
 
   @Parameters(index = "1", paramLabel = "FILE", description = "Where to; - = standard output.")
@@ -56,10 +56,11 @@ final class PullCommand implements Callable<Integer> {
   @Option(
       names = "--resume",
       description = {
-        "Goes on with an interrupted pull, and makes this one such that it can be gone on with:",
-        "what has come stays in FILE.part, noted in FILE.part.map. Refused when server, export,",
-        "size or description are not the same. A snapshot of nbdfleece has a description of its",
-        "own; of another server's export you vouch that it has not changed."
+        "Goes on with an interrupted pull, and makes this one such that it can be gone on "
+            + "with: what has come stays in FILE.part, noted in FILE.part.map.",
+        "Refused when server, export, size or description are not the same. A snapshot of "
+            + "nbdfleece has a description of its own; of another server's export you vouch that "
+            + "it has not changed."
       })
   private boolean resume;
 
@@ -68,8 +69,7 @@ final class PullCommand implements Callable<Integer> {
       paramLabel = "SECONDS",
       defaultValue = "0",
       description = {
-        "How long to try to connect again when a connection breaks, before it is a failure.",
-        "Default: 0, not at all."
+        "How long to try again when a connection breaks. Default: 0, not at all."
       })
   private int reconnectDelaySeconds;
 

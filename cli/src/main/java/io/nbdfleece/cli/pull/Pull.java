@@ -81,7 +81,10 @@ public final class Pull {
   /// @return whether a later pull can go on with it
   public boolean abort() {
     PullTarget target = openTarget.get();
-    return target != null && target.keep();
+    if (target == null) {
+      return PullTargets.isInterrupted(options);
+    }
+    return target.keep();
   }
 
   private static IOException explain(String label, IOException error) {

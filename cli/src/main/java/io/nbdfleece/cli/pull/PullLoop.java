@@ -244,8 +244,10 @@ final class PullLoop {
     if (brokenSinceNanos == 0) {
       brokenSinceNanos = System.nanoTime();
     }
+    Optional<CommandFailure> last = Optional.empty();
     while (true) {
       if (System.nanoTime() - brokenSinceNanos >= reconnectDelayNanos) {
+        last.ifPresent(failure::addSuppressed);
         throw failure;
       }
       try {
@@ -255,7 +257,7 @@ final class PullLoop {
         if (e.code() != ExitCode.UNREACHABLE) {
           throw e;
         }
-        failure.addSuppressed(e);
+        last = Optional.of(e);
       }
       pause();
       progress.update(state());

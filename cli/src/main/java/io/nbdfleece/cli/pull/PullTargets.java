@@ -69,6 +69,12 @@ final class PullTargets {
     }
   }
 
+  /// Whether an earlier pull has left something to go on with.
+  static boolean isInterrupted(PullOptions options) {
+    return options.resume() == PullOptions.Resume.YES
+        && Files.exists(ResumableFileTarget.journalOf(Path.of(options.file() + ".part")));
+  }
+
   private static CommandFailure notResumable(String what) {
     return new CommandFailure(
         ExitCode.USAGE, "--resume: " + what + " cannot be gone on with: name a regular FILE");

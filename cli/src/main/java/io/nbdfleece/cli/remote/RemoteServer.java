@@ -9,6 +9,7 @@ import io.nbdfleece.nbd.client.ClientOptions;
 import io.nbdfleece.nbd.client.NbdClient;
 import java.io.IOException;
 import java.nio.file.FileSystemException;
+import java.nio.file.Path;
 import java.security.GeneralSecurityException;
 import java.util.ArrayList;
 import java.util.List;
@@ -26,6 +27,7 @@ public final class RemoteServer {
           "requires TLS",
           "does not do TLS",
           "too old for TLS",
+          "cannot be used for TLS",
           "no certificates in");
 
   private RemoteServer() {}
@@ -44,7 +46,7 @@ public final class RemoteServer {
     try {
       return NbdClient.connect(uri, options);
     } catch (IOException e) {
-      throw failure(e);
+      throw failure(uri, e);
     }
   }
 
@@ -53,24 +55,30 @@ public final class RemoteServer {
     try {
       return NbdClient.list(uri, ClientOptions.defaults());
     } catch (IOException e) {
-      throw failure(e);
+      throw failure(uri, e);
     }
   }
 
-  private static CommandFailure failure(IOException error) {
-    return new CommandFailure(codeOf(error), Messages.of(error), error);
+  private static CommandFailure failure(NbdUri uri, IOException error) {
+    return new CommandFailure(codeOf(uri, error), Messages.of(error), error);
   }
 
   /// The library has one exception for all that goes wrong before an export is open. What its
   /// message says in its own words, not in the server's, decides.
-  static ExitCode codeOf(IOException error) {
+  static ExitCode codeOf(NbdUri uri, IOException error) {
     String text = Messages.of(error);
     if (causes(error).anyMatch(RemoteServer::isAboutTrust)
+        || credentials(uri).anyMatch(path -> text.startsWith(uri + ": " + path))
         || TRUST_TEXTS.stream().anyMatch(text::contains)) {
       return ExitCode.NOT_TRUSTED;
     }
     boolean noSuchExport = text.contains("has no export") || text.contains("none of that name");
     return noSuchExport ? ExitCode.NOT_FOUND : ExitCode.UNREACHABLE;
+  }
+
+  private static Stream<Path> credentials(NbdUri uri) {
+    return uri.tls().stream()
+        .flatMap(tls -> Stream.concat(tls.certificates().stream(), tls.pskFile().stream()));
   }
 
   // A FileSystemException is a certificate or key file: a socket that is not there has another one.
