@@ -68,9 +68,7 @@ final class PullCommand implements Callable<Integer> {
       names = "--reconnect-delay",
       paramLabel = "SECONDS",
       defaultValue = "0",
-      description = {
-        "How long to try again when a connection breaks. Default: 0, not at all."
-      })
+      description = {"How long to try again when a connection breaks. Default: 0, not at all."})
   private int reconnectDelaySeconds;
 
   @Option(names = "--no-sync", description = "Does not wait until FILE is on stable storage.")

@@ -4,6 +4,7 @@ package io.nbdfleece.integration;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Set;
@@ -138,9 +139,17 @@ final class InfoCommandTest {
             "there",
             Images.sparse(directory.resolve("x.img"), 1 << 20).toString())) {
       Command.Result _ = info(server.uri("gone")).exits(10).says("gone", "there");
-      Command.Result _ =
-          info(server.uri("there").replace("nbd+unix", "nbds+unix") + "&tls-certificates=/none")
-              .exits(12);
+    }
+  }
+
+  @Test
+  void aServerThatWantsTlsHasItsOwnExitCode() throws IOException {
+    Path keys = Files.writeString(directory.resolve("keys.psk"), "alice:" + "5a".repeat(32) + "\n");
+    try (PeerServer server =
+        PeerServer.nbdkit(
+            directory.resolve("n.sock"), "--tls=require", "--tls-psk=" + keys, "memory", "1M")) {
+      Command.Result _ = info(server.uri("")).exits(12).says("TLS");
+      Command.Result _ = map(server.uri("")).exits(12).says("TLS");
     }
   }
 
@@ -173,5 +182,9 @@ final class InfoCommandTest {
   private static Command.Result info(String... arguments) throws IOException {
     return Command.run(
         Program.client(Command.join(List.of("info"), arguments).toArray(String[]::new)));
+  }
+
+  private static Command.Result map(String uri) throws IOException {
+    return Command.run(Program.client("map", uri));
   }
 }

@@ -56,26 +56,26 @@ final class InfoFormTest {
         """
         protocol: newstyle-fixed without TLS, using extended packets
         export="vda":
-        	description: my \\u001b[31m desc
-        	export-size: 10485760 (10M)
-        	uri: nbd+unix:///vda?socket=/run/n.sock
-        	contexts:
-        		base:allocation
-        		qemu:dirty-bitmap:b0
-        	is_rotational: false
-        	is_read_only: true
-        	can_block_status_payload: false
-        	can_cache: false
-        	can_df: true
-        	can_fast_zero: false
-        	can_flush: true
-        	can_fua: false
-        	can_multi_conn: true
-        	can_trim: false
-        	can_zero: false
-        	block_size_minimum: 1
-        	block_size_preferred: 4096 (4K)
-        	block_size_maximum: 33554432 (32M)
+        \tdescription: my \\u001b[31m desc
+        \texport-size: 10485760 (10M)
+        \turi: nbd+unix:///vda?socket=/run/n.sock
+        \tcontexts:
+        \t\tbase:allocation
+        \t\tqemu:dirty-bitmap:b0
+        \tis_rotational: false
+        \tis_read_only: true
+        \tcan_block_status_payload: false
+        \tcan_cache: false
+        \tcan_df: true
+        \tcan_fast_zero: false
+        \tcan_flush: true
+        \tcan_fua: false
+        \tcan_multi_conn: true
+        \tcan_trim: false
+        \tcan_zero: false
+        \tblock_size_minimum: 1
+        \tblock_size_preferred: 4096 (4K)
+        \tblock_size_maximum: 33554432 (32M)
         """,
         InfoText.of(SERVER));
   }
