@@ -11,14 +11,17 @@ import io.nbdfleece.cli.pull.Pull;
 import io.nbdfleece.cli.pull.PullOptions;
 import io.nbdfleece.cli.pull.PullSummary;
 import io.nbdfleece.cli.pull.PullTarget;
+import io.nbdfleece.cli.remote.RemoteServer;
 import io.nbdfleece.nbd.NbdUri;
 import java.io.FileOutputStream;
 import java.io.IOException;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
+import java.time.Duration;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.concurrent.Callable;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.atomic.AtomicBoolean;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
@@ -29,13 +32,13 @@ import picocli.CommandLine.Parameters;
     name = "pull",
     description = {
       "Copies an NBD export into a file, a block device (with --force) or standard output (-).",
-      "FILE is sparse, and appears only when it is complete."
+      "FILE is sparse, and appears only when it is complete; until then it is FILE.part."
     })
 final class PullCommand implements Callable<Integer> {
   @Parameters(
       index = "0",
       paramLabel = "URI",
-      description = "nbd://HOST[:PORT]/EXPORT or nbd+unix:///EXPORT?socket=PATH")
+      description = "nbd://HOST[:PORT]/EXPORT, nbd+unix:///EXPORT?socket=PATH; nbds: TLS")
   private String uri = "";
 
   @Parameters(index = "1", paramLabel = "FILE", description = "Where to; - = standard output.")
@@ -49,6 +52,24 @@ final class PullCommand implements Callable<Integer> {
       paramLabel = "N",
       description = "Connections to use. Default: 4 if the export allows several, else 1.")
   private Optional<Integer> connections = Optional.empty();
+
+  @Option(
+      names = "--resume",
+      description = {
+        "Goes on with an interrupted pull, and makes this one such that it can be gone on "
+            + "with: what has come stays in FILE.part, noted in FILE.part.map.",
+        "Refused when server, export, size or description are not the same. A snapshot of "
+            + "nbdfleece has a description of its own; of another server's export you vouch that "
+            + "it has not changed."
+      })
+  private boolean resume;
+
+  @Option(
+      names = "--reconnect-delay",
+      paramLabel = "SECONDS",
+      defaultValue = "0",
+      description = {"How long to try again when a connection breaks. Default: 0, not at all."})
+  private int reconnectDelaySeconds;
 
   @Option(names = "--no-sync", description = "Does not wait until FILE is on stable storage.")
   private boolean noSync;
@@ -68,7 +89,7 @@ final class PullCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws IOException {
-    NbdUri from = parse(uri);
+    NbdUri from = RemoteServer.uri(uri);
     if (connections.isPresent()
         && (connections.get() < 1 || connections.get() > PullOptions.CONNECTIONS_MAX)) {
       throw usage(
@@ -80,12 +101,21 @@ final class PullCommand implements Callable<Integer> {
     if (json && file.equals("-")) {
       throw usage("--json with FILE -: standard output can carry only one: name a FILE");
     }
+    if (resume && noSync) {
+      throw usage(
+          "--resume with --no-sync: only what is synced can be gone on with: leave one out");
+    }
+    if (reconnectDelaySeconds < 0) {
+      throw usage("--reconnect-delay " + reconnectDelaySeconds + ": give 0 or more seconds");
+    }
     PullOptions options =
         new PullOptions(
             file,
             force,
             noSync ? PullTarget.Sync.NONE : PullTarget.Sync.FSYNC,
             connections.map(OptionalInt::of).orElse(OptionalInt.empty()),
+            resume ? PullOptions.Resume.YES : PullOptions.Resume.NO,
+            Duration.ofSeconds(reconnectDelaySeconds),
             Optional.empty());
     Pull pull = new Pull(from, options, progress());
     AtomicBoolean running = new AtomicBoolean(true);
@@ -93,18 +123,34 @@ final class PullCommand implements Callable<Integer> {
     Runtime.getRuntime().addShutdownHook(cleanUp);
     try {
       report(pull.run());
+    } catch (IOException e) {
+      if (!running.compareAndSet(true, false)) {
+        // The signal has said what there is to say, and the process is ending.
+        awaitExit();
+      }
+      throw e;
     } finally {
       running.set(false);
     }
     return 0;
   }
 
+  private static void awaitExit() {
+    try {
+      new CountDownLatch(1).await();
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
+  }
+
   // Runs at every exit of the process, and matters when a signal caused it: the JVM then ends with
   // 128 + the signal, 130 for Ctrl-C.
   private static void abort(Pull pull, AtomicBoolean running) {
-    if (running.get()) {
-      pull.abort();
-      System.err.println("\nnbdfleece: interrupted: nothing was kept");
+    if (running.compareAndSet(true, false)) {
+      boolean kept = pull.abort();
+      System.err.println(
+          "\nnbdfleece: interrupted: "
+              + (kept ? "what has come is kept: " + Pull.GO_ON : "nothing was kept"));
     }
   }
 
@@ -119,6 +165,7 @@ final class PullCommand implements Callable<Integer> {
                   .put("total_bytes", summary.totalBytes())
                   .put("data_bytes", summary.dataBytes())
                   .put("zero_bytes", summary.zeroBytes())
+                  .put("resumed_bytes", summary.resumedBytes())
                   .put("connections", summary.connections())
                   .put("total_duration", summary.nanos() / 1e9)));
     } else if (!progress.equals("none")) {
@@ -161,14 +208,6 @@ final class PullCommand implements Callable<Integer> {
         }
       }
     };
-  }
-
-  private static NbdUri parse(String text) throws CommandFailure {
-    try {
-      return NbdUri.parse(text);
-    } catch (IllegalArgumentException e) {
-      throw new CommandFailure(ExitCode.USAGE, String.valueOf(e.getMessage()), e);
-    }
   }
 
   private static CommandFailure usage(String message) {

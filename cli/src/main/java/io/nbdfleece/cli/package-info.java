@@ -6,6 +6,8 @@
 /// ```
 ///   Main ─▶ ServeCommand ─▶ serve.ServeProcess ─▶ engine, NBD server, control socket
 ///        ├▶ SnapshotCommand, ReleaseCommand, ListCommand, StatusCommand ─▶ control.QmpClient
+///        ├▶ InfoCommand ─▶ info.ServerFacts ─▶ NBD client
+///        ├▶ MapCommand ─▶ map.ExtentWalk ─▶ NBD client
 ///        ├▶ PullCommand ─▶ pull.Pull ─▶ NBD client
 ///        └▶ DemoCommand ─▶ demo.Demo ─▶ all of it in one process
 /// ```

@@ -64,6 +64,15 @@ final class MainTest {
         "pull ftp://x y",
         "pull -C 0 nbd://x y",
         "pull --progress=fancy nbd://x y",
+        "pull --resume --no-sync nbd://x y",
+        "pull --resume nbd://x -",
+        "pull --reconnect-delay=-1 nbd://x y",
+        "info",
+        "info ftp://x",
+        "info --is rw nbd://x",
+        "info --size --list nbd://x",
+        "map",
+        "map --context qemu: nbd://x",
         "snapshot --discard --read-once",
         "list extra"
       })

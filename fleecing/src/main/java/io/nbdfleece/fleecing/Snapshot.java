@@ -10,6 +10,9 @@ import java.util.concurrent.atomic.AtomicInteger;
 
 /// A named snapshot of one disk or several, taken at one instant. Any thread.
 public final class Snapshot {
+  /// A client sees this in each error of a snapshot that broke, and in no other.
+  public static final String BROKEN_TEXT = SnapshotView.BROKEN_TEXT;
+
   private final String name;
   private final Instant created;
   private final Duration freezeTime;
@@ -31,6 +34,11 @@ public final class Snapshot {
 
   public String name() {
     return name;
+  }
+
+  /// The instant it shows, which tells it from every other one of its name.
+  public Instant created() {
+    return created;
   }
 
   /// Its disks.

@@ -40,6 +40,27 @@ final class Images {
     return content;
   }
 
+  /// A qcow2 image of 10 MiB with the bitmap `b0`, which has seen 128 KiB of data at 1 MiB and 64
+  /// KiB of zeroes at 3 MiB being written.
+  static Path qcow2WithBitmap(Path path) throws IOException {
+    String qemuImg = Peer.QEMU_IMG.path();
+    String image = path.toString();
+    Command.Result _ = Command.run(qemuImg, "create", "-q", "-f", "qcow2", image, "10M").succeeds();
+    Command.Result _ = Command.run(qemuImg, "bitmap", "--add", image, "b0").succeeds();
+    Command.Result _ =
+        Command.run(
+                Peer.QEMU_IO.path(),
+                "-f",
+                "qcow2",
+                "-c",
+                "write 1M 128k",
+                "-c",
+                "write -z 3M 64k",
+                image)
+            .succeeds();
+    return path;
+  }
+
   /// Bytes of one value.
   static ByteBuffer filled(int lengthBytes, int value) {
     byte[] bytes = new byte[lengthBytes];

@@ -6,9 +6,11 @@ package io.nbdfleece.cli.base;
 public enum ExitCode {
   OK(0, "ok"),
   FAILED(1, "failed"),
+  FALSE(2, "no, as an answer to info --is or --can"),
   SNAPSHOT_BROKEN(3, "the snapshot broke while it was pulled"),
   NOT_FOUND(10, "no such disk, export, snapshot or file"),
   BUSY(11, "in use: disk locked, name, port, socket or target file taken"),
+  NOT_TRUSTED(12, "TLS: certificate, key or identity refused, or TLS needed"),
   USAGE(64, "wrong arguments"),
   UNREACHABLE(69, "server not reachable, or no JDK 25"),
   INTERRUPTED(130, "interrupted");

@@ -4,6 +4,8 @@ package io.nbdfleece.cli.pull;
 import io.nbdfleece.cli.base.CommandFailure;
 import io.nbdfleece.cli.base.ExitCode;
 import io.nbdfleece.cli.base.Messages;
+import io.nbdfleece.fleecing.Snapshot;
+import io.nbdfleece.nbd.NbdError;
 import io.nbdfleece.nbd.NbdException;
 import io.nbdfleece.nbd.NbdUri;
 import java.io.IOException;
@@ -12,6 +14,9 @@ import org.jspecify.annotations.Nullable;
 
 /// Copies one export. [#run] once, by one thread; [#abort] by any.
 public final class Pull {
+  /// What to do after an interruption.
+  public static final String GO_ON = "run the same command again to go on";
+
   private final NbdUri uri;
   private final PullOptions options;
   private final Progress progress;
@@ -24,42 +29,62 @@ public final class Pull {
   }
 
   /// Copies all of it. When it fails, with a [CommandFailure] that names the export and what to do,
-  /// no FILE is left behind.
+  /// no FILE is left behind, but with `resume` what a later run goes on with.
   public PullSummary run() throws IOException {
-    PullTargets.check(options.file(), options.force());
+    PullTargets.check(options);
     long startNanos = System.nanoTime();
     String label =
         options.label().orElse(uri.exportName().isEmpty() ? uri.toString() : uri.exportName());
     try (PullConnections connections = PullConnections.open(uri, options.connections())) {
-      long sizeBytes = connections.info().sizeBytes();
-      PullTarget target = PullTargets.open(options.file(), options.force(), sizeBytes);
+      PullSource source = PullSource.of(uri, connections.info());
+      PullTarget target = PullTargets.open(options, source);
       openTarget.set(target);
       try {
-        PullLoop loop = new PullLoop(connections, target, progress, label, startNanos);
+        PullLoop loop =
+            new PullLoop(
+                connections, target, progress, label, startNanos, options.reconnectDelay());
         loop.run();
         target.finish(options.sync());
         progress.finished(loop.state());
         return new PullSummary(
             label,
             target.name(),
-            sizeBytes,
+            source.sizeBytes(),
             loop.state().dataBytes(),
+            target.done().totalBytes(),
             System.nanoTime() - startNanos,
             connections.count());
       } catch (IOException e) {
         progress.failed();
-        target.discard();
-        throw explain(label, e);
+        throw ended(target, explain(label, e));
       }
     }
   }
 
-  /// Removes what was written so far. For a process that is about to end.
-  public void abort() {
-    PullTarget target = openTarget.get();
-    if (target != null) {
+  private static IOException ended(PullTarget target, IOException error) {
+    if (error instanceof CommandFailure failure && failure.code() == ExitCode.SNAPSHOT_BROKEN) {
+      // It will never yield data again, so there is nothing to go on with.
       target.discard();
+      return error;
     }
+    if (!target.keep()) {
+      return error;
+    }
+    ExitCode code = error instanceof CommandFailure failure ? failure.code() : ExitCode.FAILED;
+    return new CommandFailure(
+        code, Messages.of(error) + "; what has come is kept: " + GO_ON, error);
+  }
+
+  /// For a process that is about to end: removes what was written so far, or with `resume` makes it
+  /// durable.
+  ///
+  /// @return whether a later pull can go on with it
+  public boolean abort() {
+    PullTarget target = openTarget.get();
+    if (target == null) {
+      return PullTargets.isInterrupted(options);
+    }
+    return target.keep();
   }
 
   private static IOException explain(String label, IOException error) {
@@ -70,11 +95,19 @@ public final class Pull {
     String text = Messages.of(cause);
     String where = label + " at offset " + piece.offsetBytes() + ": ";
     if (cause instanceof NbdException refused) {
-      boolean broken = text.contains("broken");
       String errno = text.contains(refused.error().name()) ? "" : " (" + refused.error() + ")";
       return new CommandFailure(
-          broken ? ExitCode.SNAPSHOT_BROKEN : ExitCode.FAILED, where + text + errno, error);
+          isBroken(refused) ? ExitCode.SNAPSHOT_BROKEN : ExitCode.FAILED,
+          where + text + errno,
+          error);
     }
     return new CommandFailure(ExitCode.FAILED, where + text, error);
+  }
+
+  /// An NBD reply carries an errno, EIO for a disk that cannot be read as well as for a snapshot
+  /// that broke, and a text. So the text of our server is all there is to tell them apart; both
+  /// sides take it from one constant.
+  private static boolean isBroken(NbdException refused) {
+    return refused.error() == NbdError.EIO && Messages.of(refused).contains(Snapshot.BROKEN_TEXT);
   }
 }

@@ -3,9 +3,10 @@ package io.nbdfleece.cli.pull;
 
 import io.nbdfleece.cli.base.CommandFailure;
 import io.nbdfleece.cli.base.ExitCode;
-import io.nbdfleece.cli.base.Messages;
+import io.nbdfleece.cli.remote.RemoteServer;
 import io.nbdfleece.nbd.ExportInfo;
 import io.nbdfleece.nbd.NbdUri;
+import io.nbdfleece.nbd.client.ClientOptions;
 import io.nbdfleece.nbd.client.NbdClient;
 import java.io.IOException;
 import java.util.ArrayList;
@@ -13,12 +14,17 @@ import java.util.List;
 import java.util.OptionalInt;
 
 /// The connections of one pull, all to the same export. The first one also asks for block status.
+/// Used by one thread.
 final class PullConnections implements AutoCloseable {
   private static final int CONNECTIONS_DEFAULT = 4;
 
+  private final NbdUri uri;
+  private final ExportInfo info;
   private final List<NbdClient> clients;
 
-  private PullConnections(List<NbdClient> clients) {
+  private PullConnections(NbdUri uri, List<NbdClient> clients) {
+    this.uri = uri;
+    this.info = clients.getFirst().info();
     this.clients = clients;
   }
 
@@ -28,13 +34,12 @@ final class PullConnections implements AutoCloseable {
   static PullConnections open(NbdUri uri, OptionalInt wanted) throws IOException {
     List<NbdClient> clients = new ArrayList<>();
     try {
-      NbdClient first = connect(uri, List.of(ExportInfo.BASE_ALLOCATION));
-      clients.add(first);
-      int count = countFor(first.info(), wanted);
+      clients.add(connect(uri, 0));
+      int count = countFor(clients.getFirst().info(), wanted);
       while (clients.size() < count) {
-        clients.add(connect(uri, List.of()));
+        clients.add(connect(uri, clients.size()));
       }
-      return new PullConnections(clients);
+      return new PullConnections(uri, clients);
     } catch (IOException e) {
       clients.forEach(NbdClient::close);
       throw e;
@@ -53,19 +58,46 @@ final class PullConnections implements AutoCloseable {
     return wanted.orElse(several ? CONNECTIONS_DEFAULT : 1);
   }
 
-  private static NbdClient connect(NbdUri uri, List<String> contexts) throws IOException {
-    try {
-      return NbdClient.connect(uri, contexts);
-    } catch (IOException e) {
-      String text = Messages.of(e);
-      boolean noSuchExport = text.contains("has no export") || text.contains("none of that name");
-      throw new CommandFailure(noSuchExport ? ExitCode.NOT_FOUND : ExitCode.UNREACHABLE, text, e);
+  private static NbdClient connect(NbdUri uri, int index) throws CommandFailure {
+    List<String> contexts = index == 0 ? List.of(ExportInfo.BASE_ALLOCATION) : List.of();
+    return RemoteServer.connect(uri, ClientOptions.defaults().withContexts(contexts));
+  }
+
+  /// Puts a new connection in the place of one that broke, unless that has been done.
+  void replace(NbdClient broken) throws IOException {
+    for (int i = 0; i < clients.size(); i++) {
+      if (clients.get(i) == broken) {
+        broken.abort();
+        clients.set(i, reconnect(i));
+      }
     }
+  }
+
+  private NbdClient reconnect(int index) throws IOException {
+    NbdClient fresh = connect(uri, index);
+    ExportInfo now = fresh.info();
+    if (now.sizeBytes() != info.sizeBytes() || !now.description().equals(info.description())) {
+      fresh.close();
+      throw new CommandFailure(
+          ExitCode.FAILED,
+          uri
+              + ": the server came back with another export, \""
+              + now.description()
+              + "\" of "
+              + now.sizeBytes()
+              + " bytes: pull again from the start");
+    }
+    return fresh;
   }
 
   /// What the server said of the export.
   ExportInfo info() {
-    return clients.getFirst().info();
+    return info;
+  }
+
+  /// A power of two, and what all servers take that have a maximum at all.
+  int requestBytes(int wantedBytes) {
+    return Math.min(wantedBytes, Integer.highestOneBit(clients.getFirst().maximumRequestBytes()));
   }
 
   int count() {

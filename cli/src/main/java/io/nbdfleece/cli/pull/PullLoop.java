@@ -1,13 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.cli.pull;
 
+import io.nbdfleece.cli.base.CommandFailure;
+import io.nbdfleece.cli.base.ExitCode;
 import io.nbdfleece.nbd.ContextExtents;
 import io.nbdfleece.nbd.ExportInfo;
+import io.nbdfleece.nbd.NbdError;
+import io.nbdfleece.nbd.NbdException;
+import io.nbdfleece.nbd.client.NbdClient;
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.time.Duration;
 import java.util.ArrayDeque;
+import java.util.ArrayList;
 import java.util.Deque;
 import java.util.List;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.TreeMap;
 import java.util.concurrent.BlockingQueue;
@@ -29,7 +37,8 @@ final class PullLoop {
   private static final long STATUS_BYTES_MAX = 2L << 30;
   // With so many pieces at hand, asking for more can wait.
   private static final int PIECES_WANTED = 64;
-  private static final long TICK_MILLIS = 100;
+  private static final long TICK_NANOS = 100_000_000;
+  private static final long RETRY_NANOS = 250_000_000;
 
   private final PullConnections connections;
   private final PullTarget target;
@@ -37,6 +46,9 @@ final class PullLoop {
   private final String label;
   private final long startNanos;
   private final long sizeBytes;
+  private final long reconnectDelayNanos;
+  private final int requestBytes;
+  private final long resumedBytes;
   private final CopyPlan plan;
   private final RateMeter doneRate;
   private final RateMeter dataRate;
@@ -48,22 +60,29 @@ final class PullLoop {
   private int nextClient;
   private long doneBytes;
   private long dataBytes;
+  // When the outage that lasts began; 0 = none.
+  private long brokenSinceNanos;
 
   PullLoop(
       PullConnections connections,
       PullTarget target,
       Progress progress,
       String label,
-      long startNanos) {
+      long startNanos,
+      Duration reconnectDelay) {
     this.connections = connections;
     this.target = target;
     this.progress = progress;
     this.label = label;
     this.startNanos = startNanos;
     this.sizeBytes = connections.info().sizeBytes();
-    this.plan = new CopyPlan(sizeBytes);
-    this.doneRate = new RateMeter(0);
-    this.dataRate = new RateMeter(0);
+    this.reconnectDelayNanos = reconnectDelay.toNanos();
+    this.requestBytes = connections.requestBytes(REQUEST_BYTES);
+    this.resumedBytes = target.done().totalBytes();
+    this.plan = new CopyPlan(sizeBytes, target.done());
+    this.doneBytes = resumedBytes;
+    this.doneRate = new RateMeter(0, resumedBytes);
+    this.dataRate = new RateMeter(0, 0);
     if (!connections.info().metaContexts().contains(ExportInfo.BASE_ALLOCATION)) {
       plan.addAllAsData();
     }
@@ -74,7 +93,7 @@ final class PullLoop {
   void run() throws IOException {
     int requests = Math.max(REQUESTS_MIN, REQUESTS_PER_CONNECTION * connections.count());
     for (int i = 0; i < requests; i++) {
-      freeBuffers.add(ByteBuffer.allocateDirect(REQUEST_BYTES));
+      freeBuffers.add(ByteBuffer.allocateDirect(requestBytes));
     }
     try {
       while (doneBytes < sizeBytes) {
@@ -112,21 +131,21 @@ final class PullLoop {
     }
     long offsetBytes = plan.plannedBytes();
     statusInFlight = true;
+    NbdClient client = connections.client(0);
     var _ =
-        connections
-            .client(0)
+        client
             .blockStatus(offsetBytes, Math.min(STATUS_BYTES_MAX, sizeBytes - offsetBytes))
             .handle(
                 (contexts, error) ->
                     events.add(
                         error == null
                             ? new StatusCame(contexts)
-                            : new Failed(offsetBytes, null, causeOf(error))));
+                            : new Failed(client, offsetBytes, null, causeOf(error))));
   }
 
   private void issue() throws IOException {
     while (!freeBuffers.isEmpty()) {
-      Optional<CopyPlan.Piece> next = plan.next(REQUEST_BYTES);
+      Optional<CopyPlan.Piece> next = plan.next(requestBytes);
       if (next.isEmpty()) {
         return;
       }
@@ -143,16 +162,20 @@ final class PullLoop {
     buffer.clear().limit((int) piece.lengthBytes());
     nextClient = (nextClient + 1) % connections.count();
     readsInFlight++;
+    NbdClient client = connections.client(nextClient);
     var _ =
-        connections
-            .client(nextClient)
+        client
             .read(piece.offsetBytes(), buffer)
             .handle(
                 (nothing, error) ->
                     events.add(
                         error == null
                             ? new DataCame(piece, buffer)
-                            : new Failed(piece.offsetBytes(), buffer, causeOf(error))));
+                            : new Failed(
+                                client,
+                                piece.offsetBytes(),
+                                new Ready(piece, buffer),
+                                causeOf(error))));
   }
 
   private @Nullable Event nextEvent() throws IOException {
@@ -160,8 +183,12 @@ final class PullLoop {
       // Only zeroes were left; the loop goes round again.
       return events.poll();
     }
+    return await(TICK_NANOS);
+  }
+
+  private @Nullable Event await(long nanos) throws IOException {
     try {
-      return events.poll(TICK_MILLIS, TimeUnit.MILLISECONDS);
+      return events.poll(nanos, TimeUnit.NANOSECONDS);
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
       throw new IOException("interrupted", e);
@@ -172,12 +199,14 @@ final class PullLoop {
     switch (event) {
       case DataCame(CopyPlan.Piece piece, ByteBuffer buffer) -> {
         readsInFlight--;
+        brokenSinceNanos = 0;
         dataBytes += piece.lengthBytes();
         buffer.position(0).limit((int) piece.lengthBytes());
         arrived(new Ready(piece, buffer));
       }
       case StatusCame(List<ContextExtents> contexts) -> {
         statusInFlight = false;
+        brokenSinceNanos = 0;
         long before = plan.plannedBytes();
         for (ContextExtents context : contexts) {
           if (context.context().equals(ExportInfo.BASE_ALLOCATION)) {
@@ -190,9 +219,62 @@ final class PullLoop {
       }
       case Failed failed -> {
         finished(failed);
-        throw new PieceFailure(failed.offsetBytes(), failed.error());
+        PieceFailure failure = new PieceFailure(failed.offsetBytes(), failed.error());
+        if (reconnectDelayNanos == 0 || !isConnectionLost(failed.error())) {
+          throw failure;
+        }
+        Ready unread = failed.unread();
+        if (unread != null) {
+          plan.giveBack(unread.piece());
+          freeBuffers.add(Objects.requireNonNull(unread.buffer()));
+        }
+        reconnect(failed.client(), failure);
       }
     }
+  }
+
+  /// A server that answers with an error is there, unless it says that it is about to go.
+  private static boolean isConnectionLost(IOException error) {
+    return !(error instanceof NbdException refused) || refused.error() == NbdError.ESHUTDOWN;
+  }
+
+  /// Connects again, for as long as the delay lets it. Connections that come and break without a
+  /// reply in between count as one outage.
+  private void reconnect(NbdClient broken, PieceFailure failure) throws IOException {
+    if (brokenSinceNanos == 0) {
+      brokenSinceNanos = System.nanoTime();
+    }
+    Optional<CommandFailure> last = Optional.empty();
+    while (true) {
+      if (System.nanoTime() - brokenSinceNanos >= reconnectDelayNanos) {
+        last.ifPresent(failure::addSuppressed);
+        throw failure;
+      }
+      try {
+        connections.replace(broken);
+        return;
+      } catch (CommandFailure e) {
+        if (e.code() != ExitCode.UNREACHABLE) {
+          throw e;
+        }
+        last = Optional.of(e);
+      }
+      pause();
+      progress.update(state());
+    }
+  }
+
+  /// Between two attempts. Lets what other requests have to say come in, which is for later.
+  private void pause() throws IOException {
+    long endNanos = System.nanoTime() + RETRY_NANOS;
+    List<Event> late = new ArrayList<>();
+    for (long leftNanos = RETRY_NANOS; leftNanos > 0; leftNanos = endNanos - System.nanoTime()) {
+      Event event = await(leftNanos);
+      if (event != null) {
+        late.add(event);
+      }
+    }
+    events.addAll(late);
   }
 
   private void arrived(Ready ready) throws IOException {
@@ -233,7 +315,7 @@ final class PullLoop {
       case DataCame _ -> readsInFlight--;
       case StatusCame _ -> statusInFlight = false;
       case Failed failed -> {
-        if (failed.buffer() == null) {
+        if (failed.unread() == null) {
           statusInFlight = false;
         } else {
           readsInFlight--;
@@ -251,13 +333,14 @@ final class PullLoop {
   /// A piece that can be written when its turn comes; no buffer = zeroes.
   private record Ready(CopyPlan.Piece piece, @Nullable ByteBuffer buffer) {}
 
-  /// What the connections tell; no buffer in a failure = it was a block status.
+  /// What the connections tell; nothing unread in a failure = it was a block status.
   private sealed interface Event {}
 
   private record DataCame(CopyPlan.Piece piece, ByteBuffer buffer) implements Event {}
 
   private record StatusCame(List<ContextExtents> contexts) implements Event {}
 
-  private record Failed(long offsetBytes, @Nullable ByteBuffer buffer, IOException error)
+  private record Failed(
+      NbdClient client, long offsetBytes, @Nullable Ready unread, IOException error)
       implements Event {}
 }

@@ -8,14 +8,21 @@ import io.nbdfleece.cli.base.Durations;
 ///
 /// @param label what was pulled
 /// @param totalBytes size of the export
-/// @param dataBytes read from the server; the rest was known to be zero
+/// @param dataBytes read from the server
+/// @param resumedBytes there from an earlier pull; the rest was known to be zero
 /// @param nanos how long it took, making it durable included
 public record PullSummary(
-    String label, String file, long totalBytes, long dataBytes, long nanos, int connections) {
+    String label,
+    String file,
+    long totalBytes,
+    long dataBytes,
+    long resumedBytes,
+    long nanos,
+    int connections) {
 
   /// Bytes of the export that were known to be zero and not read.
   public long zeroBytes() {
-    return totalBytes - dataBytes;
+    return totalBytes - dataBytes - resumedBytes;
   }
 
   /// `10.0 GiB (3.1 GiB data, 6.9 GiB zero) in 4.0 s, 794 MiB/s`.
@@ -26,7 +33,9 @@ public record PullSummary(
         + ByteSize.format(dataBytes)
         + " data, "
         + ByteSize.format(zeroBytes())
-        + " zero) in "
+        + " zero"
+        + (resumedBytes == 0 ? "" : ", " + ByteSize.format(resumedBytes) + " from before")
+        + ") in "
         + Durations.format(nanos)
         + ", "
         + ByteSize.formatRate(dataBytes * 1e9 / Math.max(1, nanos));

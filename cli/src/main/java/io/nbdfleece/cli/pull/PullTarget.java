@@ -23,6 +23,19 @@ public interface PullTarget {
   /// again does nothing more.
   void discard();
 
+  /// Gives up, but keeps what a later pull can go on with; the same as [#discard] if it cannot.
+  ///
+  /// @return whether something was kept
+  default boolean keep() {
+    discard();
+    return false;
+  }
+
+  /// What is there from an earlier pull and need not come again.
+  default DoneRanges done() {
+    return new DoneRanges();
+  }
+
   /// For messages.
   String name();
 

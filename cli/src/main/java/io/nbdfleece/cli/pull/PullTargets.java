@@ -23,13 +23,14 @@ final class PullTargets {
   private PullTargets() {}
 
   /// Opens FILE, `-` being standard output. An existing file or block device needs `force`.
-  static PullTarget open(String file, boolean force, long sizeBytes) throws IOException {
+  static PullTarget open(PullOptions options, PullSource source) throws IOException {
+    String file = options.file();
     if (file.equals("-")) {
       return new StreamTarget(new FileOutputStream(FileDescriptor.out).getChannel(), "stdout");
     }
     Path path = Path.of(file);
     try {
-      return open(path, force, sizeBytes);
+      return open(path, options, source);
     } catch (AccessDeniedException e) {
       throw new CommandFailure(
           ExitCode.FAILED, path + ": permission denied: write somewhere else, or as root", e);
@@ -37,9 +38,13 @@ final class PullTargets {
   }
 
   /// Fails early, before anything is asked of a server, when FILE may not be written.
-  static void check(String file, boolean force) throws IOException {
-    Path path = Path.of(file);
-    if (file.equals("-")) {
+  static void check(PullOptions options) throws IOException {
+    Path path = Path.of(options.file());
+    boolean resume = options.resume() == PullOptions.Resume.YES;
+    if (options.file().equals("-")) {
+      if (resume) {
+        throw notResumable("standard output");
+      }
       return;
     }
     Path directory = path.toAbsolutePath().getParent();
@@ -55,25 +60,48 @@ final class PullTargets {
       throw new CommandFailure(
           ExitCode.USAGE, path + ": is a directory: name a FILE in it, e.g. " + path + "/disk.img");
     }
-    if (!force && (type == TYPE_REGULAR || type == TYPE_BLOCK_DEVICE)) {
+    if (resume && type != TYPE_REGULAR) {
+      throw notResumable(path.toString());
+    }
+    if (!options.force() && (type == TYPE_REGULAR || type == TYPE_BLOCK_DEVICE)) {
       throw new CommandFailure(
           ExitCode.BUSY, path + ": exists already: name another FILE, or replace it with --force");
     }
   }
 
-  private static PullTarget open(Path path, boolean force, long sizeBytes) throws IOException {
-    check(path.toString(), force);
+  /// Whether an earlier pull has left something to go on with.
+  static boolean isInterrupted(PullOptions options) {
+    return options.resume() == PullOptions.Resume.YES
+        && Files.exists(ResumableFileTarget.journalOf(Path.of(options.file() + ".part")));
+  }
+
+  private static CommandFailure notResumable(String what) {
+    return new CommandFailure(
+        ExitCode.USAGE, "--resume: " + what + " cannot be gone on with: name a regular FILE");
+  }
+
+  private static PullTarget open(Path path, PullOptions options, PullSource source)
+      throws IOException {
+    check(options);
     if (!Files.exists(path)) {
-      return SparseFileTarget.create(path, sizeBytes);
+      return file(path, options, source);
     }
     int type = typeOf(path);
     if (type == TYPE_BLOCK_DEVICE) {
-      return BlockDeviceTarget.open(path, sizeBytes);
+      return BlockDeviceTarget.open(path, source.sizeBytes());
     }
     // Through a symbolic link to the file itself: the link is to stay one.
     return type == TYPE_REGULAR
-        ? SparseFileTarget.create(path.toRealPath(), sizeBytes)
+        ? file(path.toRealPath(), options, source)
         : new StreamTarget(FileChannel.open(path, StandardOpenOption.WRITE), path.toString());
+  }
+
+  private static PullTarget file(Path path, PullOptions options, PullSource source)
+      throws IOException {
+    return switch (options.resume()) {
+      case NO -> SparseFileTarget.create(path, source.sizeBytes());
+      case YES -> ResumableFileTarget.open(path, source);
+    };
   }
 
   private static int typeOf(Path path) throws IOException {

@@ -11,8 +11,9 @@ final class RateMeter {
 
   private final Deque<Sample> samples = new ArrayDeque<>();
 
-  RateMeter(long startNanos) {
-    samples.addLast(new Sample(startNanos, 0));
+  /// @param bytes done already
+  RateMeter(long startNanos, long bytes) {
+    samples.addLast(new Sample(startNanos, bytes));
   }
 
   /// Notes how many bytes are done at this time; times do not go back.

@@ -12,7 +12,6 @@ import java.nio.channels.OverlappingFileLockException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
-import java.nio.file.StandardOpenOption;
 
 /// A new sparse file. It is written as `FILE.part` and gets its name at the end, so that a pull
 /// that failed never looks complete. The lock on it keeps a second pull to the same file out; one
@@ -33,6 +32,20 @@ final class SparseFileTarget implements PullTarget {
 
   /// Creates `FILE.part` with that size. `file` itself is not looked at.
   static SparseFileTarget create(Path file, long sizeBytes) throws IOException {
+    SparseFileTarget target = lock(file);
+    try {
+      // A journal must not outlive the content that it speaks of.
+      PullJournal.remove(ResumableFileTarget.journalOf(target.part));
+      target.empty(sizeBytes);
+      return target;
+    } catch (IOException e) {
+      target.close();
+      throw e;
+    }
+  }
+
+  /// Opens `FILE.part`, which is created when it is not there, and leaves it as it is.
+  static SparseFileTarget lock(Path file) throws IOException {
     Path part = file.resolveSibling(file.getFileName() + ".part");
     RandomAccessFile access = new RandomAccessFile(part.toFile(), "rw");
     try {
@@ -42,13 +55,39 @@ final class SparseFileTarget implements PullTarget {
             ExitCode.BUSY,
             part + ": another pull is writing it: wait for it, or name another FILE");
       }
-      access.setLength(0);
-      access.setLength(sizeBytes);
+      if (!Files.exists(part)) {
+        // Between opening and locking it, the pull that had it gave it its final name.
+        throw new CommandFailure(ExitCode.BUSY, part + ": another pull has just ended: try again");
+      }
       return new SparseFileTarget(file, part, access);
     } catch (IOException e) {
       access.close();
       throw e;
     }
+  }
+
+  Path part() {
+    return part;
+  }
+
+  long sizeBytes() throws IOException {
+    return access.length();
+  }
+
+  /// Makes it one hole of that size.
+  void empty(long sizeBytes) throws IOException {
+    access.setLength(0);
+    access.setLength(sizeBytes);
+  }
+
+  /// Waits until what was written is on stable storage.
+  void sync() throws IOException {
+    channel.force(false);
+  }
+
+  /// Lets go of `FILE.part`, which stays.
+  void close() throws IOException {
+    access.close();
   }
 
   @SuppressWarnings("NullAway") // Null is what FileChannel.tryLock says for "locked by another".
@@ -95,12 +134,9 @@ final class SparseFileTarget implements PullTarget {
     Files.move(part, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
     settled = true;
     access.close();
-    Path directory = file.toAbsolutePath().getParent();
-    if (sync == Sync.FSYNC && directory != null) {
+    if (sync == Sync.FSYNC) {
       // The name is durable once the directory is.
-      try (FileChannel names = FileChannel.open(directory, StandardOpenOption.READ)) {
-        names.force(true);
-      }
+      PullJournal.syncDirectoryOf(file);
     }
   }
 

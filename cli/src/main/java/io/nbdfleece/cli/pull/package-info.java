@@ -6,6 +6,7 @@
 ///   block status ─▶ CopyPlan ─pieces─▶ Pull ─reads─▶ NbdClient(s)
 ///                                       │◀──done────────┘
 ///                                       ├─▶ PullTarget (sparse file, block device, stream)
+///                                       │     └─ resumable: PullJournal, what of FILE.part is safe
 ///                                       └─▶ Progress (bar, lines, numbers, JSON)
 /// ```
 @NullMarked

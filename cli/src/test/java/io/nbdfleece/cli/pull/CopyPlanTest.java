@@ -17,7 +17,7 @@ final class CopyPlanTest {
 
   @Test
   void dataIsCutAtMultiplesOfTheRequestSize() {
-    CopyPlan plan = new CopyPlan(40);
+    CopyPlan plan = new CopyPlan(40, new DoneRanges());
     plan.add(List.of(new Extent(5, ZERO), new Extent(35, 0)));
     assertEquals(
         List.of(
@@ -30,7 +30,7 @@ final class CopyPlanTest {
 
   @Test
   void neighboursOfOneKindAreOne() {
-    CopyPlan plan = new CopyPlan(12);
+    CopyPlan plan = new CopyPlan(12, new DoneRanges());
     plan.add(List.of(new Extent(2, ZERO), new Extent(2, Extent.ZERO), new Extent(4, 0)));
     assertFalse(plan.isComplete());
     assertEquals(8, plan.plannedBytes());
@@ -41,7 +41,7 @@ final class CopyPlanTest {
 
   @Test
   void anExtentPastTheEndIsCut() {
-    CopyPlan plan = new CopyPlan(10);
+    CopyPlan plan = new CopyPlan(10, new DoneRanges());
     plan.add(List.of(new Extent(100, ZERO), new Extent(5, 0)));
     assertTrue(plan.isComplete());
     assertEquals(List.of(new Piece(0, 10, true)), all(plan, 16));
@@ -49,7 +49,7 @@ final class CopyPlanTest {
 
   @Test
   void withoutBlockStatusAllIsData() {
-    CopyPlan plan = new CopyPlan(20);
+    CopyPlan plan = new CopyPlan(20, new DoneRanges());
     plan.addAllAsData();
     assertEquals(List.of(new Piece(0, 16, false), new Piece(16, 4, false)), all(plan, 16));
   }

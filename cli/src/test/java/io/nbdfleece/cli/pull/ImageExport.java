@@ -16,16 +16,20 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.atomic.AtomicLong;
 
 /// A read-only image in an array, named `vda@nightly`; 64 KiB blocks that are all zero are holes.
-/// From `failFromBytes` on reads fail.
+/// From `failFromBytes` on reads fail; from `holdFromBytes` on they wait for [#release].
 final class ImageExport implements Export, ExportCatalog {
   private static final int BLOCK_BYTES = 64 << 10;
 
   final AtomicLong readBytes = new AtomicLong();
   volatile long failFromBytes = Long.MAX_VALUE;
+  volatile long holdFromBytes = Long.MAX_VALUE;
   volatile String failure = "";
+  volatile String description = "";
+  private final CompletableFuture<Void> released = new CompletableFuture<>();
   private final byte[] image;
   private final List<String> contexts;
 
@@ -47,7 +51,7 @@ final class ImageExport implements Export, ExportCatalog {
   @Override
   public ExportInfo info() {
     return new ExportInfo(
-        image.length, "", Set.of(ExportInfo.Ability.MULTI_CONN), BLOCK_BYTES, contexts);
+        image.length, description, Set.of(ExportInfo.Ability.MULTI_CONN), BLOCK_BYTES, contexts);
   }
 
   @Override
@@ -56,9 +60,22 @@ final class ImageExport implements Export, ExportCatalog {
       done.failed(new NbdException(NbdError.EIO, failure));
       return;
     }
+    if (offsetBytes + target.remaining() > holdFromBytes && !released.isDone()) {
+      var _ = released.thenRun(() -> copy(offsetBytes, target, done));
+    } else {
+      copy(offsetBytes, target, done);
+    }
+  }
+
+  private void copy(long offsetBytes, ByteBuffer target, Completion done) {
     readBytes.addAndGet(target.remaining());
     target.put(image, (int) offsetBytes, target.remaining());
     done.succeeded();
+  }
+
+  /// Lets the reads go that wait, and all later ones.
+  void release() {
+    released.complete(null);
   }
 
   @Override

@@ -108,7 +108,7 @@ final class ProgressTest {
 
   @Test
   void theRateIsThatOfTheLastSeconds() {
-    RateMeter meter = new RateMeter(0);
+    RateMeter meter = new RateMeter(0, 0);
     for (int second = 1; second <= 20; second++) {
       meter.note(second * SECOND, second <= 10 ? second * 100L : 1000 + (second - 10) * 10L);
     }

@@ -91,7 +91,8 @@ final class PullTest {
         PullConnections connections =
             PullConnections.open(served.uri("vda@nightly"), OptionalInt.of(4))) {
       StreamTarget target = new StreamTarget(Channels.newChannel(bytes), "test");
-      new PullLoop(connections, target, Progress.none(), "x", System.nanoTime()).run();
+      new PullLoop(connections, target, Progress.none(), "x", System.nanoTime(), Duration.ZERO)
+          .run();
     }
     assertArrayEquals(image, bytes.toByteArray());
   }
@@ -100,14 +101,16 @@ final class PullTest {
   void aBrokenSnapshotEndsWithItsOwnCodeAndLeavesNoFile() throws IOException {
     ImageExport export = new ImageExport(image(), List.of(ExportInfo.BASE_ALLOCATION));
     export.failFromBytes = 8 << 20;
-    export.failure = "snapshot \"nightly\" broken: scratch full";
+    export.failure = "snapshot nightly is broken and yields no data any more: scratch full";
     Path file = directory.resolve("out.img");
     CommandFailure failure =
         assertThrows(CommandFailure.class, () -> pull(export, options(file, false, 4)));
     assertEquals(ExitCode.SNAPSHOT_BROKEN, failure.code());
     String text = Messages.of(failure);
     assertTrue(text.startsWith("vda@nightly at offset "), text);
-    assertTrue(text.contains("snapshot \"nightly\" broken: scratch full"), text);
+    assertTrue(
+        text.contains("snapshot nightly is broken and yields no data any more: scratch full"),
+        text);
     assertTrue(text.contains("EIO"), text);
     assertOnlyFiles();
   }
@@ -201,6 +204,8 @@ final class PullTest {
         force,
         PullTarget.Sync.NONE,
         OptionalInt.of(connections),
+        PullOptions.Resume.NO,
+        Duration.ZERO,
         Optional.empty());
   }
 

@@ -17,6 +17,9 @@ import java.util.Optional;
 /// preserved, else from the disk. Any thread; nothing waits. A view that has ended, by a failure or
 /// a release, never yields data again (I7).
 public final class SnapshotView {
+  /// What every failed read of a view that broke says, and no other failure.
+  public static final String BROKEN_TEXT = " is broken and yields no data any more";
+
   /// Clusters looked at in one go under the lock; a status that needs more is answered short.
   private static final int LOOKED_AT_MAX = 16_384;
 
@@ -232,7 +235,7 @@ public final class SnapshotView {
     String name = "snapshot " + epoch.terms.name();
     return new SnapshotEndedException(
         epoch.broken
-            ? name + " is broken and yields no data any more: " + epoch.endedBecause
+            ? name + BROKEN_TEXT + ": " + epoch.endedBecause
             : name + " " + epoch.endedBecause,
         epoch.broken);
   }

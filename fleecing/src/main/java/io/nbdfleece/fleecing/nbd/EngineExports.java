@@ -118,7 +118,7 @@ public final class EngineExports implements ExportCatalog {
   private Optional<Export> export(Snapshot snapshot, String disk) {
     return snapshot
         .part(disk)
-        .map(part -> new SnapshotExport(snapshot.name(), part, engine.config().clusterBytes()));
+        .map(part -> new SnapshotExport(snapshot, part, engine.config().clusterBytes()));
   }
 
   private static List<String> diskNames(List<ServedDisk> disks) {

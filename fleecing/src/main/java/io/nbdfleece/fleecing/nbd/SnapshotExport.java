@@ -23,8 +23,8 @@ final class SnapshotExport implements Export {
   private final SnapshotView view;
   private final ExportInfo info;
 
-  SnapshotExport(String snapshot, Snapshot.Part part, int preferredBlockBytes) {
-    this.snapshot = snapshot;
+  SnapshotExport(Snapshot of, Snapshot.Part part, int preferredBlockBytes) {
+    this.snapshot = of.name();
     this.part = part;
     this.view = part.view();
     // TRIM needs an export that is not read-only; WRITE and WRITE_ZEROES stay refused.
@@ -35,7 +35,13 @@ final class SnapshotExport implements Export {
     this.info =
         new ExportInfo(
             view.sizeBytes(),
-            "snapshot " + snapshot + " of disk " + part.disk().config().name(),
+            // Unlike any other snapshot's, so that a client can tell whether it is still the same.
+            "snapshot "
+                + snapshot
+                + " of disk "
+                + part.disk().config().name()
+                + ", frozen "
+                + of.created(),
             abilities,
             part.disk().hook().blockBytes(),
             preferredBlockBytes,
