@@ -16,6 +16,7 @@ import java.lang.System.Logger.Level;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Set;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.TimeUnit;
@@ -101,6 +102,11 @@ public final class NbdServer {
   /// For tests, which look for leaks.
   ByteBufAllocator allocator() {
     return state.allocator();
+  }
+
+  /// For tests, which look at their sockets.
+  Set<Connection> connections() {
+    return state.connections();
   }
 
   /// Stops accepting, answers new requests with ESHUTDOWN, waits at most `drain` for what is in
