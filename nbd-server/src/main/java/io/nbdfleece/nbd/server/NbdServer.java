@@ -15,6 +15,7 @@ import java.lang.System.Logger.Level;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Set;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.TimeUnit;
@@ -67,7 +68,7 @@ public final class NbdServer {
     }
     int loopCount = config.limits().eventLoopCount();
     ServerState state =
-        new ServerState(catalog, config.limits(), config.tls(), allocator(loopCount));
+        ServerState.create(catalog, config.limits(), config.tls(), allocator(loopCount));
     EventLoopGroup loops =
         new MultiThreadIoEventLoopGroup(
             loopCount, new DefaultThreadFactory("nbd-loop"), RejoiningEpoll.factory());
@@ -108,6 +109,11 @@ public final class NbdServer {
   /// For tests, which look for leaks.
   ByteBufAllocator allocator() {
     return state.allocator();
+  }
+
+  /// For tests, which look at their sockets.
+  Set<Connection> connections() {
+    return state.connections();
   }
 
   /// Stops accepting, answers new requests with ESHUTDOWN, waits at most `drain` for what is in

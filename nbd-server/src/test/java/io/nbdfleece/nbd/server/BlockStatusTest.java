@@ -84,6 +84,7 @@ class BlockStatusTest {
   }
 
   @Test
+  @Rule("B1")
   void contextsAreCutToEqualCoverage() throws IOException {
     select(BASE, BITMAP);
     server.disk.statuses =
@@ -92,6 +93,7 @@ class BlockStatusTest {
   }
 
   @Test
+  @Rule("B5")
   void equalNeighboursAreMergedAndTheEndIsCutToTheRequest() throws IOException {
     select(BASE);
     server.disk.statuses = List.of(extents(BASE, 512, 1, 512, 1, 512, 0, 512, 0, 512, 0));
@@ -106,6 +108,7 @@ class BlockStatusTest {
   }
 
   @Test
+  @Rule("B2")
   void requestOneIsOneDescriptorPerContextWithinTheRequest() throws IOException {
     select(BASE, BITMAP);
     server.disk.statuses = List.of(extents(BASE, 512, 1, 512, 1, 512, 0), extents(BITMAP, 4096, 1));
@@ -115,6 +118,7 @@ class BlockStatusTest {
   }
 
   @Test
+  @Rule("B4")
   void descriptorsPerReplyAreCapped() throws IOException {
     select(BASE);
     server.disk.statuses =
@@ -127,6 +131,7 @@ class BlockStatusTest {
   }
 
   @Test
+  @Rule("C11")
   void lengthOfFourGigabytesIsAccepted() throws IOException {
     MemoryExport huge =
         new MemoryExport(0, MemoryExport.WRITABLE) {
@@ -150,6 +155,7 @@ class BlockStatusTest {
   }
 
   @Test
+  @Rule("C5")
   void rangePastTheEndIsInvalid() throws IOException {
     select(BASE);
     peer.send(request(Nbd.CMD_BLOCK_STATUS, 0, 7, 1 << 20, 1));
@@ -157,6 +163,7 @@ class BlockStatusTest {
   }
 
   @Test
+  @Rule("B7")
   void answerForTheWrongContextIsAnInputOutputError() throws IOException {
     select(BASE);
     server.disk.statuses = List.of(extents(BITMAP, 4096, 0));

@@ -75,6 +75,7 @@ class ConnectionEndTest {
   }
 
   @Test
+  @Rule("D1")
   void disconnectBehind64ReadsLosesNoReply() throws IOException {
     try (TestServer server = TestServer.writable()) {
       completeElsewhere(server.disk);
@@ -88,6 +89,7 @@ class ConnectionEndTest {
   }
 
   @Test
+  @Rule("C13")
   void halfClosedClientGetsAllReplies() throws IOException {
     try (TestServer server = TestServer.writable()) {
       completeElsewhere(server.disk);
@@ -102,6 +104,7 @@ class ConnectionEndTest {
   }
 
   @Test
+  @Rule("C13")
   void halfClosedClientGetsLargeInlineReplies() throws IOException {
     try (TestServer server = TestServer.writable();
         RawPeer peer = server.open()) {
@@ -133,6 +136,7 @@ class ConnectionEndTest {
   }
 
   @Test
+  @Rule("C13")
   void heldRequestsOfOneConnectionCompleteInAnyOrder() throws IOException {
     try (TestServer server = TestServer.writable();
         RawPeer peer = server.open()) {
@@ -151,6 +155,7 @@ class ConnectionEndTest {
   }
 
   @Test
+  @Rule("C12")
   void payloadCutShortIsNeverApplied() throws IOException {
     try (TestServer server = TestServer.writable()) {
       for (int length : new int[] {10, 5000, 100_000, 500_000}) {
@@ -169,6 +174,7 @@ class ConnectionEndTest {
   }
 
   @Test
+  @Rule({"AB2", "CVE-2013-7441"})
   void clientMayVanishAtEveryByte() throws IOException {
     byte[] script = script();
     try (TestServer server = TestServer.writable()) {

@@ -58,6 +58,7 @@ class HandshakeTest {
   }
 
   @Test
+  @Rule({"G3", "G4"})
   void greetingIsFixedNewstyleWithoutZeroes() throws IOException {
     assertEquals(Nbd.NBDMAGIC, peer.in.readLong());
     assertEquals(Nbd.IHAVEOPT, peer.in.readLong());
@@ -65,12 +66,14 @@ class HandshakeTest {
   }
 
   @Test
+  @Rule("G5")
   void unknownClientFlagEndsTheConnection() throws IOException {
     peer.greet(7);
     assertTrue(peer.atEnd());
   }
 
   @Test
+  @Rule("O1")
   void wrongOptionMagicEndsTheConnection() throws IOException {
     peer.greet(3);
     peer.send(new byte[16]);
@@ -78,6 +81,7 @@ class HandshakeTest {
   }
 
   @Test
+  @Rule("G6")
   void withoutFixedNewstyleOnlyExportNameIsValid() throws IOException {
     peer.greet(0);
     peer.send(option(Nbd.OPT_LIST));
@@ -87,6 +91,7 @@ class HandshakeTest {
   }
 
   @Test
+  @Rule({"E1", "G8"})
   void exportNameSendsZeroesUnlessAgreed() throws IOException {
     peer.greet(1);
     peer.send(
@@ -99,6 +104,7 @@ class HandshakeTest {
   }
 
   @Test
+  @Rule({"E1", "E3", "G8"})
   void exportNameWithoutZeroesGoesStraightToRequests() throws IOException {
     peer.greet(3);
     peer.send(option(Nbd.OPT_EXPORT_NAME), RawPeer.request(Nbd.CMD_FLUSH, 1, 0, 0));
@@ -107,6 +113,7 @@ class HandshakeTest {
   }
 
   @Test
+  @Rule("E2")
   void unknownExportNameEndsTheConnection() throws IOException {
     peer.greet(3);
     peer.send(option(Nbd.OPT_EXPORT_NAME, new byte[] {'x'}));
@@ -114,6 +121,7 @@ class HandshakeTest {
   }
 
   @Test
+  @Rule("AB1")
   void abortIsAcknowledgedThenTheConnectionEnds() throws IOException {
     peer.greet(3);
     assertEquals(Nbd.REP_ACK, ask(Nbd.OPT_ABORT, new byte[5]).getLast().type());
@@ -121,6 +129,7 @@ class HandshakeTest {
   }
 
   @Test
+  @Rule("L1")
   void listNamesExportsAndDescriptions() throws IOException {
     peer.greet(3);
     List<OptionAnswer> answers = ask(Nbd.OPT_LIST);
@@ -130,12 +139,14 @@ class HandshakeTest {
   }
 
   @Test
+  @Rule("L2")
   void listWithDataIsInvalid() throws IOException {
     peer.greet(3);
     assertRefused(Nbd.REP_ERR_INVALID, Nbd.OPT_LIST, new byte[1]);
   }
 
   @Test
+  @Rule({"TL1", "TL2", "O10"})
   void startTlsIsAgainstPolicy() throws IOException {
     peer.greet(3);
     assertRefused(Nbd.REP_ERR_POLICY, Nbd.OPT_STARTTLS);
@@ -151,12 +162,14 @@ class HandshakeTest {
   }
 
   @Test
+  @Rule({"O4", "O10"})
   void knownOptionOf100KilobytesIsTooBig() throws IOException {
     peer.greet(3);
     assertRefused(Nbd.REP_ERR_TOO_BIG, Nbd.OPT_GO, new byte[100_000]);
   }
 
   @Test
+  @Rule("O4")
   void optionAboveOneMegabyteEndsTheConnection() throws IOException {
     peer.greet(3);
     peer.send(
@@ -170,12 +183,14 @@ class HandshakeTest {
   }
 
   @Test
+  @Rule("R1")
   void structuredReplyWithDataIsInvalid() throws IOException {
     peer.greet(3);
     assertRefused(Nbd.REP_ERR_INVALID, Nbd.OPT_STRUCTURED_REPLY, new byte[1]);
   }
 
   @Test
+  @Rule({"I1", "N1", "N2", "N3", "N4"})
   void infoAnswersEachTypeAsked() throws IOException {
     peer.greet(3);
     List<OptionAnswer> answers = ask(Nbd.OPT_INFO, go("disk", 3, 2, 1, 0, 77, 3));
@@ -193,6 +208,7 @@ class HandshakeTest {
   }
 
   @Test
+  @Rule("F7")
   void doNotFragmentIsOfferedWithStructuredReplies() throws IOException {
     peer.greet(3);
     ask(Nbd.OPT_STRUCTURED_REPLY);
@@ -201,6 +217,7 @@ class HandshakeTest {
   }
 
   @Test
+  @Rule("F1")
   void readOnlyExportSaysSo() throws IOException {
     try (TestServer readOnly = new TestServer(new MemoryExport(512, Set.of()));
         RawPeer client = readOnly.connect()) {
@@ -212,6 +229,7 @@ class HandshakeTest {
   }
 
   @Test
+  @Rule({"I3", "O11"})
   void unknownExportIsAnErrorWithItsNameEscaped() throws IOException {
     peer.greet(3);
     List<OptionAnswer> answers = ask(Nbd.OPT_GO, go("a\nb\u202e"));
@@ -222,6 +240,7 @@ class HandshakeTest {
   }
 
   @Test
+  @Rule("O6")
   void errorTextForTheLongestNameIsNotLongerThanAllowed() throws IOException {
     peer.greet(3);
     OptionAnswer answer = ask(Nbd.OPT_GO, go("x".repeat(4096))).getFirst();
@@ -231,6 +250,7 @@ class HandshakeTest {
   }
 
   @Test
+  @Rule({"I2", "O5"})
   void malformedGoIsInvalid() throws IOException {
     peer.greet(3);
     byte[] good = go("disk", 3);
@@ -245,6 +265,7 @@ class HandshakeTest {
   }
 
   @Test
+  @Rule("O12")
   void tooManyOptionsEndTheConnection() throws IOException {
     peer.greet(3);
     int allowed = TestServer.LIMITS.optionsMax() + WireLimits.OPTIONS_PER_EXPORT_MAX;

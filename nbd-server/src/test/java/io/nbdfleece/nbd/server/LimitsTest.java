@@ -136,6 +136,7 @@ class LimitsTest {
   }
 
   @Test
+  @Rule({"O12", "CVE-2024-7409"})
   void handshakeHasADeadlineAndAnOpenExportHasNone() throws IOException {
     MemoryExport disk = new MemoryExport(1 << 20, MemoryExport.WRITABLE);
     try (TestServer server =

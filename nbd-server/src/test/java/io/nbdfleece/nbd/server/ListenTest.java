@@ -123,6 +123,7 @@ class ListenTest {
   }
 
   @Test
+  @Rule("G3")
   void portZeroIsResolvedAndServes() throws IOException {
     NbdServer server = start(tcp(0));
     NbdUri.Tcp uri = (NbdUri.Tcp) server.uris().getFirst();

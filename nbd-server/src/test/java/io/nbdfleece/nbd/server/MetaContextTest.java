@@ -73,11 +73,13 @@ class MetaContextTest {
   }
 
   @Test
+  @Rule({"M4", "M6"})
   void listWithoutQueriesShowsAll() throws IOException {
     assertEquals(List.of("0 base:allocation", "0 " + BITMAP), list());
   }
 
   @Test
+  @Rule({"M5", "M3"})
   void listUnderstandsWildcards() throws IOException {
     assertEquals(List.of("0 base:allocation"), list("base:"));
     assertEquals(List.of("0 " + BITMAP), list("qemu:"));
@@ -86,11 +88,13 @@ class MetaContextTest {
   }
 
   @Test
+  @Rule("M1")
   void setBeforeStructuredRepliesIsInvalid() throws IOException {
     assertEquals(List.of("error 3"), set("base:allocation"));
   }
 
   @Test
+  @Rule("M6")
   void setGivesEachContextItsId() throws IOException {
     structured();
     assertEquals(
@@ -99,6 +103,7 @@ class MetaContextTest {
   }
 
   @Test
+  @Rule({"M4", "M5", "M9"})
   void setIgnoresWildcardsAndNoQueriesSelectNothing() throws IOException {
     structured();
     assertEquals(List.of(), set("base:", "qemu:"));
@@ -107,6 +112,7 @@ class MetaContextTest {
   }
 
   @Test
+  @Rule({"M7", "M13"})
   void failedSetDropsTheEarlierSelection() throws IOException {
     structured();
     assertEquals(List.of("1 base:allocation"), set("base:allocation"));
@@ -116,6 +122,7 @@ class MetaContextTest {
   }
 
   @Test
+  @Rule({"M7", "M2"})
   void tooLongSetDropsTheEarlierSelection() throws IOException {
     structured();
     set("base:allocation");
@@ -124,6 +131,7 @@ class MetaContextTest {
   }
 
   @Test
+  @Rule("M8")
   void selectionForAnotherExportDoesNotCount() throws IOException {
     structured();
     ask(Nbd.OPT_SET_META_CONTEXT, queries("", "base:allocation"));
@@ -131,6 +139,7 @@ class MetaContextTest {
   }
 
   @Test
+  @Rule("M8")
   void selectionSurvivesOtherOptions() throws IOException {
     structured();
     set("base:allocation");
@@ -140,6 +149,7 @@ class MetaContextTest {
   }
 
   @Test
+  @Rule("M2")
   void lengthsThatDoNotFitAreInvalid() throws IOException {
     structured();
     byte[] good = queries("disk", "base:allocation");

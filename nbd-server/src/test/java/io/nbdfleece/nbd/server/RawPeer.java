@@ -15,6 +15,8 @@ import java.nio.channels.Channels;
 import java.nio.channels.SocketChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 
 /// A client that speaks bytes, right or wrong ones. What it sends is built by the static methods.
 final class RawPeer implements AutoCloseable {
@@ -104,6 +106,26 @@ final class RawPeer implements AutoCloseable {
 
   OptionAnswer optionReply() throws IOException {
     return optionReply(in);
+  }
+
+  /// Sends an option and takes its answers up to the final one.
+  List<OptionAnswer> ask(int option, byte[]... data) throws IOException {
+    send(option(option, data));
+    return answers(option);
+  }
+
+  /// The answers to an option that was sent, up to the final one.
+  List<OptionAnswer> answers(int option) throws IOException {
+    List<OptionAnswer> answers = new ArrayList<>();
+    OptionAnswer answer;
+    do {
+      answer = optionReply();
+      if (answer.option() != option) {
+        throw new IOException("answer to option " + answer.option() + " instead of " + option);
+      }
+      answers.add(answer);
+    } while (answer.type() != Nbd.REP_ACK && answer.type() > 0);
+    return answers;
   }
 
   static OptionAnswer optionReply(DataInputStream in) throws IOException {

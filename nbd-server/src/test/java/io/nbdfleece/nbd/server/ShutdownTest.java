@@ -25,6 +25,7 @@ class ShutdownTest {
   }
 
   @Test
+  @Rule({"SD1", "SD2", "O9"})
   void requestsInFlightFinishAndNewOnesAreRefused() throws Exception {
     try (TestServer server = TestServer.writable();
         RawPeer busy = server.open();
@@ -52,6 +53,7 @@ class ShutdownTest {
   }
 
   @Test
+  @Rule("SD1")
   void drainIsNotExceededByAnExportThatNeverCompletes() throws Exception {
     try (TestServer server = TestServer.writable();
         RawPeer peer = server.open()) {

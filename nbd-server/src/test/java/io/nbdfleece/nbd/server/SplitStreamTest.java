@@ -77,6 +77,7 @@ class SplitStreamTest {
   }
 
   @Test
+  @Rule("O3")
   void cutAtEveryByte() throws IOException {
     byte[] script = ConnectionEndTest.script();
     Outcome whole = play(script);

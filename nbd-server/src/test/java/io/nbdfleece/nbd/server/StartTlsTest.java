@@ -271,7 +271,7 @@ final class StartTlsTest {
         SecurePeer gone = SecurePeer.greeted(server.port())) {
       assertType(Nbd.REP_ACK, silent.ask(Nbd.OPT_STARTTLS));
       assertType(Nbd.REP_ACK, gone.ask(Nbd.OPT_STARTTLS));
-      gone.close();
+      gone.endOutput();
       silent.in.readAllBytes();
       server.awaitNoConnections();
     }

@@ -58,6 +58,7 @@ class TransmissionTest {
   }
 
   @Test
+  @Rule("K1")
   void readReturnsTheBytes() throws IOException {
     peer.send(request(Nbd.CMD_READ, -5, 100, 5000));
     Answer answer = peer.reply(5000);
@@ -80,6 +81,7 @@ class TransmissionTest {
   }
 
   @Test
+  @Rule("W1")
   void writesOfEverySizeReachTheDisk() throws IOException {
     Random random = new Random(2);
     byte[] oracle = server.disk.disk.clone();
@@ -93,6 +95,7 @@ class TransmissionTest {
   }
 
   @Test
+  @Rule({"W1", "C2"})
   void pipelinedWritesOfMixedSizesReachTheDisk() throws IOException {
     Random random = new Random(3);
     byte[] oracle = server.disk.disk.clone();
@@ -114,6 +117,7 @@ class TransmissionTest {
   }
 
   @Test
+  @Rule({"C8", "MC3"})
   void forcedAccessReachesTheExport() throws IOException {
     assertEquals(0, error(request(Nbd.CMD_WRITE, Nbd.CMD_FLAG_FUA, 1, 0, 1, (byte) 7)));
     assertEquals("write DURABLE", server.disk.lastCall);
@@ -128,6 +132,7 @@ class TransmissionTest {
   }
 
   @Test
+  @Rule({"Z1", "Z2"})
   void zeroingFlagsReachTheExport() throws IOException {
     assertEquals(0, error(Nbd.CMD_WRITE_ZEROES, 0, 0, 512));
     assertEquals("zero MAY_PUNCH CACHED", server.disk.lastCall);
@@ -147,6 +152,7 @@ class TransmissionTest {
   }
 
   @Test
+  @Rule("C5")
   void rangesPastTheEndAreInvalidAndWritesThereHaveNoSpace() throws IOException {
     long[][] ranges = {
       {SIZE, 1},
@@ -172,6 +178,7 @@ class TransmissionTest {
   }
 
   @Test
+  @Rule("C9")
   void lengthZeroSucceedsWithoutTheExport() throws IOException {
     for (int command :
         new int[] {
@@ -187,6 +194,7 @@ class TransmissionTest {
   }
 
   @Test
+  @Rule("C4")
   void unknownCommandsAndFlagsAreInvalid() throws IOException {
     assertEquals(22, error(8, 0, 0, 0));
     assertEquals(22, error(65535, ALL_FLAGS, -1, -1));
@@ -204,6 +212,7 @@ class TransmissionTest {
   }
 
   @Test
+  @Rule("C4")
   void commandsNotAdvertisedAreInvalid() throws IOException {
     reopen(Set.of(Ability.WRITE));
     assertEquals(22, error(Nbd.CMD_FLUSH, 0, 0, 0));
@@ -215,6 +224,7 @@ class TransmissionTest {
   }
 
   @Test
+  @Rule("C6")
   void readOnlyExportRefusesChangesAndTakesTheirPayload() throws IOException {
     reopen(Set.of(Ability.FLUSH));
     assertEquals(1, error(write(1, 0, new byte[300_000])));
@@ -232,6 +242,7 @@ class TransmissionTest {
   }
 
   @Test
+  @Rule("C10")
   void tooLongPayloadIsTakenAndRefused() throws IOException {
     MemoryExport big = new MemoryExport(34 << 20, MemoryExport.WRITABLE);
     try (TestServer other = new TestServer(big);
@@ -249,18 +260,21 @@ class TransmissionTest {
   }
 
   @Test
+  @Rule("C1")
   void wrongMagicEndsTheConnection() throws IOException {
     peer.send(new byte[28]);
     assertTrue(peer.atEnd());
   }
 
   @Test
+  @Rule("D2")
   void disconnectIsNotValidated() throws IOException {
     peer.send(request(Nbd.CMD_DISC, ALL_FLAGS, 1, -1, 77));
     assertTrue(peer.atEnd());
   }
 
   @Test
+  @Rule({"H6", "H8"})
   void errorOfTheExportReachesTheClientWithItsText() throws IOException {
     server.disk.fault = done -> done.failed(new NbdException(NbdError.ENOSPC, "tier is full"));
     assertEquals(28, error(write(1, 0, new byte[10])));
@@ -280,6 +294,7 @@ class TransmissionTest {
   }
 
   @Test
+  @Rule("C7")
   void exportThatThrowsFailsThatRequestOnly() throws IOException {
     server.disk.fault =
         done -> {
