@@ -3,6 +3,7 @@ package io.nbdfleece.nbd.server;
 
 import io.nbdfleece.nbd.ClientIdentity;
 import io.nbdfleece.nbd.Export;
+import io.nbdfleece.nbd.wire.HeaderStyle;
 import io.nbdfleece.nbd.wire.Nbd;
 import io.nbdfleece.nbd.wire.OptionReply;
 import io.netty.buffer.ByteBuf;
@@ -41,6 +42,7 @@ final class Haggling implements Phase {
   private boolean fixedNewstyle;
   private boolean zeroesWanted = true;
   private boolean structuredReplies;
+  private boolean extendedHeaders;
   private MetaSelection metaSelection = MetaSelection.NONE;
   private int optionCount;
   private int skippedOption;
@@ -190,10 +192,9 @@ final class Haggling implements Phase {
           Nbd.OPT_GO,
           Nbd.OPT_STRUCTURED_REPLY,
           Nbd.OPT_LIST_META_CONTEXT,
-          Nbd.OPT_SET_META_CONTEXT ->
+          Nbd.OPT_SET_META_CONTEXT,
+          Nbd.OPT_EXTENDED_HEADERS ->
           true;
-      // NBD_OPT_EXTENDED_HEADERS is refused like one that nobody has heard of, as the extension
-      // asks of a server without it.
       default -> false;
     };
   }
@@ -216,6 +217,7 @@ final class Haggling implements Phase {
       case Nbd.OPT_STRUCTURED_REPLY -> OptionStructuredReply.answer(this, payload);
       case Nbd.OPT_LIST_META_CONTEXT, Nbd.OPT_SET_META_CONTEXT ->
           OptionMetaContext.answer(this, option, payload);
+      case Nbd.OPT_EXTENDED_HEADERS -> OptionExtendedHeaders.answer(this, payload);
       default -> throw new IllegalStateException("option: " + option + " (expected: a known one)");
     };
   }
@@ -280,12 +282,26 @@ final class Haggling implements Phase {
     return zeroesWanted;
   }
 
+  /// Also when they come with extended headers.
   boolean structuredReplies() {
-    return structuredReplies;
+    return structuredReplies || extendedHeaders;
   }
 
   void agreeStructuredReplies() {
     structuredReplies = true;
+  }
+
+  boolean extendedHeaders() {
+    return extendedHeaders;
+  }
+
+  void agreeExtendedHeaders() {
+    extendedHeaders = true;
+  }
+
+  /// The metadata contexts that are selected for that export.
+  List<String> selectedMeta(String name) {
+    return metaSelection.exportName().equals(name) ? metaSelection.contexts() : List.of();
   }
 
   void selectMeta(MetaSelection selection) {
@@ -299,11 +315,10 @@ final class Haggling implements Phase {
       return false;
     }
     flush();
-    List<String> contexts =
-        metaSelection.exportName().equals(name) ? metaSelection.contexts() : List.of();
+    HeaderStyle style = HeaderStyle.of(structuredReplies, extendedHeaders);
     connection.input().expectRequests();
     connection.enter(
-        Transmission.open(connection, ctx, new CheckedExport(export), structuredReplies, contexts));
+        Transmission.open(connection, ctx, new CheckedExport(export), style, selectedMeta(name)));
     return false;
   }
 

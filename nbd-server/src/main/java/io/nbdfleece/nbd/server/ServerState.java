@@ -14,12 +14,14 @@ final class ServerState {
   private final ByteBufAllocator allocator;
   private final Set<Connection> connections = ConcurrentHashMap.newKeySet();
   private final Semaphore endings = new Semaphore(0);
+  private final FlightBudget flightBudget;
   private volatile boolean closing;
 
   ServerState(ExportCatalog catalog, ServerLimits limits, ByteBufAllocator allocator) {
     this.catalog = catalog;
     this.limits = limits;
     this.allocator = allocator;
+    this.flightBudget = new FlightBudget(limits.bytesInFlightTotalMax());
   }
 
   ExportCatalog catalog() {
@@ -32,6 +34,10 @@ final class ServerState {
 
   ByteBufAllocator allocator() {
     return allocator;
+  }
+
+  FlightBudget flightBudget() {
+    return flightBudget;
   }
 
   /// Those that have begun and not ended.
