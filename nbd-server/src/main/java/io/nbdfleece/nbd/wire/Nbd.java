@@ -100,7 +100,7 @@ public final class Nbd {
   public static final int CMD_FLAG_FAST_ZERO = 1 << 4;
   public static final int CMD_FLAG_PAYLOAD_LEN = 1 << 5;
 
-  // Structured reply chunks.
+  // Chunks of structured and of extended replies.
   public static final int REPLY_FLAG_DONE = 1;
   public static final int REPLY_NONE = 0;
   public static final int REPLY_OFFSET_DATA = 1;
