@@ -68,9 +68,7 @@ final class ExtendedHeadersTest {
       client.write(3, ByteBuffer.wrap(new byte[] {1, 2}), Export.Durability.DURABLE).get();
       client.trim(512, TEN_TIB, Export.Durability.DURABLE).get();
       client.writeZeroes(5, TEN_TIB, Export.Zeroing.NO_HOLE).get();
-      client
-          .writeZeroes(5, 6, Export.Zeroing.FAST_ONLY_NO_HOLE, Export.Durability.DURABLE)
-          .get();
+      client.writeZeroes(5, 6, Export.Zeroing.FAST_ONLY_NO_HOLE, Export.Durability.DURABLE).get();
       client.cache(7, TEN_TIB).get();
       client.flush().get();
     }
@@ -159,8 +157,7 @@ final class ExtendedHeadersTest {
                 });
         NbdClient client = server.connectExtended(ClientOptions.ALL_CONTEXTS)) {
       assertTrue(client.negotiated().statusPayload());
-      assertEquals(
-          List.of("base:allocation", "a:one", "b:two"), client.negotiated().contexts());
+      assertEquals(List.of("base:allocation", "a:one", "b:two"), client.negotiated().contexts());
       assertEquals(
           List.of("b:two", "base:allocation"),
           client.blockStatus(OFFSET, TEN_TIB, List.of("b:two", "base:allocation")).get().stream()
@@ -170,8 +167,7 @@ final class ExtendedHeadersTest {
     ReceivedExtended status = received.getFirst();
     assertEquals(7, status.command());
     assertEquals(32, status.flags());
-    assertEquals(
-        ByteBuffer.wrap(bytes().u64(TEN_TIB).u32(1).u32(3).array()), status.payload());
+    assertEquals(ByteBuffer.wrap(bytes().u64(TEN_TIB).u32(1).u32(3).array()), status.payload());
   }
 
   @Test
@@ -275,8 +271,7 @@ final class ExtendedHeadersTest {
                 peer -> {
                   peer.extendedHandshake();
                   long c = peer.extendedRequest().cookie();
-                  byte[] one =
-                      extendedChunk(0, 0x8001, c, OFFSET, bytes().u32(5).u16(0).array());
+                  byte[] one = extendedChunk(0, 0x8001, c, OFFSET, bytes().u32(5).u16(0).array());
                   var many = bytes();
                   for (int i = 0; i < 1000; i++) {
                     many.raw(one);
@@ -303,8 +298,7 @@ final class ExtendedHeadersTest {
               peer.send(optionReply(7, 0x80000001, new byte[0]));
               peer.awaitClose();
             })) {
-      IOException error =
-          assertThrows(IOException.class, () -> server.connectExtended().close());
+      IOException error = assertThrows(IOException.class, () -> server.connectExtended().close());
       assertTrue(String.valueOf(error.getMessage()).contains("violated"), error.toString());
     }
   }
