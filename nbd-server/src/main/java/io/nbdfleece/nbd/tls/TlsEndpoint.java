@@ -14,14 +14,22 @@ public interface TlsEndpoint {
   /// Puts encryption between the socket and the rest of the pipeline, and begins the handshake.
   /// Everything written to the channel before this call leaves in plain text, everything after it
   /// encrypted. Called on the event loop; the future completes there, with what the peer has
-  /// proved, or fails, after which the channel is closed by the caller.
+  /// proved, or fails, after which the channel is closed by the caller. There is no deadline for
+  /// it: the caller closes the channel when it has waited long enough.
+  ///
+  /// The channel's handlers see an encrypted stream as they would a plain one: closing the channel
+  /// sends close_notify, a close_notify of the peer arrives as `ChannelInputShutdownEvent`, and
+  /// what a peer sent wrong as an `IOException`.
   Future<ClientIdentity.Tls> encrypt(Channel channel);
 
   /// For the server's end. Fails with a message that names the file and says what is wrong with it.
   ///
   /// @param verifyClients X.509 only: whether a client must show a certificate of the authority
   static TlsEndpoint server(TlsCredentials credentials, boolean verifyClients) throws IOException {
-    throw new IOException("not there yet: " + credentials + verifyClients);
+    return switch (credentials) {
+      case TlsCredentials.X509 x509 -> X509Endpoint.server(x509.directory(), verifyClients);
+      case TlsCredentials.Psk psk -> PskEndpoint.server(psk.file());
+    };
   }
 
   /// For the client's end. Fails with a message that names the file and says what is wrong with it.
@@ -32,6 +40,9 @@ public interface TlsEndpoint {
   ///   Unix socket: then the certificate must come from the authority, whatever its names
   static TlsEndpoint client(TlsCredentials credentials, boolean verifyPeer, String hostname)
       throws IOException {
-    throw new IOException("not there yet: " + credentials + verifyPeer + hostname);
+    return switch (credentials) {
+      case TlsCredentials.X509 x509 -> X509Endpoint.client(x509.directory(), verifyPeer, hostname);
+      case TlsCredentials.Psk psk -> PskEndpoint.client(psk.file(), psk.user());
+    };
   }
 }
