@@ -117,11 +117,13 @@ public final class RemoteExport implements Export, AutoCloseable {
   @Override
   public void read(long offsetBytes, ByteBuffer target, Completion done) {
     int position = target.position();
+    int total = target.remaining();
     SplitRequest.start(
-        target.remaining(),
+        total,
         dataBytesMax,
         (start, length, pieceDone) -> {
-          ByteBuffer piece = target.slice(position + (int) start, (int) length);
+          ByteBuffer piece =
+              length == total ? target : target.slice(position + (int) start, (int) length);
           submit(client -> client.read(offsetBytes + start, piece), pieceDone);
         },
         done);
@@ -130,12 +132,17 @@ public final class RemoteExport implements Export, AutoCloseable {
   @Override
   public void write(long offsetBytes, ByteBuffer data, Durability durability, Completion done) {
     int position = data.position();
+    int total = data.remaining();
     SplitRequest.start(
-        data.remaining(),
+        total,
         dataBytesMax,
         (start, length, pieceDone) -> {
-          ByteBuffer piece = data.slice(position + (int) start, (int) length);
-          submitChange(client -> client.write(offsetBytes + start, piece, durability), pieceDone);
+          ByteBuffer piece =
+              length == total ? data : data.slice(position + (int) start, (int) length);
+          submitChange(
+              client -> client.write(offsetBytes + start, piece, durability),
+              durability,
+              pieceDone);
         },
         done);
   }
@@ -166,6 +173,7 @@ public final class RemoteExport implements Export, AutoCloseable {
         (start, length, pieceDone) ->
             submitChange(
                 client -> client.writeZeroes(offsetBytes + start, length, zeroing, durability),
+                durability,
                 pieceDone),
         done);
   }
@@ -212,7 +220,12 @@ public final class RemoteExport implements Export, AutoCloseable {
     link.submit(new RemoteRequest<>(sender, nothing -> done.succeeded(), done::failed));
   }
 
-  private void submitChange(RemoteRequest.Sender<Void> sender, Completion done) {
+  private void submitChange(
+      RemoteRequest.Sender<Void> sender, Durability durability, Completion done) {
+    if (durability == Durability.DURABLE) {
+      submit(sender, done);
+      return;
+    }
     link.submit(
         new RemoteRequest<>(
             sender,
