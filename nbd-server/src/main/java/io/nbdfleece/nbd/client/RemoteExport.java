@@ -47,7 +47,9 @@ import java.util.Set;
 /// memory until a flush (`qemu-nbd` with qcow2 and a write-back cache). QEMU's own client behaves
 /// alike. A log line tells when a connection was lost with writes not yet flushed.
 ///
-/// **Threads.** Any. Nothing waits but [#open] and [#close]. Completions come on event loops.
+/// **Threads.** Any. Nothing waits but [#open] and [#close]. Completions come on event loops, or
+/// inside the call. How many requests are in flight, or wait for the server, is the caller's
+/// choice.
 public final class RemoteExport implements Export, AutoCloseable {
   /// Of one request without data, where the server counts lengths in 32 bits. A multiple of every
   /// block size, and what careful servers still take.
@@ -153,7 +155,10 @@ public final class RemoteExport implements Export, AutoCloseable {
         lengthBytes,
         effectBytesMax,
         (start, length, pieceDone) ->
-            submitChange(client -> client.trim(offsetBytes + start, length, durability), pieceDone),
+            submitChange(
+                client -> client.trim(offsetBytes + start, length, durability),
+                durability,
+                pieceDone),
         done);
   }
 

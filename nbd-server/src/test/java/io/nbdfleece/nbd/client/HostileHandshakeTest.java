@@ -33,8 +33,7 @@ final class HostileHandshakeTest {
   }
 
   private static void assertFlooded(ScriptedServer server) {
-    ClientOptions all =
-        ClientOptions.defaults().withContexts(List.of(ClientOptions.ALL_CONTEXTS));
+    ClientOptions all = ClientOptions.defaults().withContexts(List.of(ClientOptions.ALL_CONTEXTS));
     IOException error =
         assertThrows(IOException.class, () -> NbdClient.connect(server.uri(), all).close());
     String message = String.valueOf(error.getMessage());
@@ -86,8 +85,7 @@ final class HostileHandshakeTest {
                   for (int option = peer.option(); option != 7; option = peer.option()) {
                     int count = option == 9 ? 1000 : option == 10 ? 64 : 0;
                     for (int i = 0; i < count; i++) {
-                      peer.send(
-                          optionReply(option, 4, bytes().u32(i).text("x:" + i).array()));
+                      peer.send(optionReply(option, 4, bytes().u32(i).text("x:" + i).array()));
                     }
                     peer.send(optionReply(option, 1, NOTHING));
                   }
@@ -116,8 +114,7 @@ final class HostileHandshakeTest {
                           default -> List.of();
                         };
                     for (String context : contexts) {
-                      byte[] payload =
-                          bytes().u32(contexts.indexOf(context)).text(context).array();
+                      byte[] payload = bytes().u32(contexts.indexOf(context)).text(context).array();
                       peer.send(optionReply(option, 4, payload));
                     }
                     peer.send(optionReply(option, 1, NOTHING));

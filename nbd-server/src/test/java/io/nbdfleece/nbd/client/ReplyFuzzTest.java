@@ -14,8 +14,8 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
 /// Replies put together at random from right pieces, with fields that are sometimes wrong. Whatever
-/// comes is either an answer or a violation of the protocol, no other exception; and no byte outside
-/// of a request's buffer is ever touched.
+/// comes is either an answer or a violation of the protocol, no other exception; and no byte
+/// outside of a request's buffer is ever touched.
 @Timeout(120)
 final class ReplyFuzzTest {
   private static final int ROUND_COUNT = Integer.getInteger("test.rounds", 20_000);
@@ -24,8 +24,23 @@ final class ReplyFuzzTest {
   private static final int READ_BYTES = 512;
   private static final int MARGIN_BYTES = 64;
   private static final long[] ODD_NUMBERS = {
-    0, 1, 4, 8, 12, 0x7fff, 0x8000, 0xffff, 0x7fffffffL, 0x80000000L, 0xffffffffL, 1L << 32,
-    Long.MAX_VALUE, Long.MIN_VALUE, -1, READ_OFFSET - 1, READ_OFFSET + READ_BYTES
+    0,
+    1,
+    4,
+    8,
+    12,
+    0x7fff,
+    0x8000,
+    0xffff,
+    0x7fffffffL,
+    0x80000000L,
+    0xffffffffL,
+    1L << 32,
+    Long.MAX_VALUE,
+    Long.MIN_VALUE,
+    -1,
+    READ_OFFSET - 1,
+    READ_OFFSET + READ_BYTES
   };
 
   @ParameterizedTest
@@ -79,7 +94,7 @@ final class ReplyFuzzTest {
     ByteBuffer out = ByteBuffer.allocate(1024);
     if (replies == Negotiated.Replies.SIMPLE) {
       int length = random.nextInt(4) == 0 ? READ_BYTES : 0;
-      out.putInt((int) odd(random, 0x67446698)).putInt((int) odd(random, random.nextInt(2) * 5));
+      out.putInt((int) odd(random, 0x67446698)).putInt((int) odd(random, random.nextInt(2) * 5L));
       out.putLong(odd(random, 1 + random.nextInt(3))).put(filled(length));
       return bytes(out);
     }

@@ -141,7 +141,7 @@ final class TlsPeersTest {
     int length = 1 << 20;
     ByteBuffer data = ByteBuffer.allocateDirect(length);
     for (int i = 0; i < length; i++) {
-      data.put((byte) (i * 31 >> 8));
+      data.put((byte) ((i * 31) >> 8));
     }
     List<java.util.concurrent.CompletableFuture<Void>> writes = new ArrayList<>();
     for (int i = 0; i < 8; i++) {
