@@ -118,7 +118,10 @@ final class NbdUriSyntax {
     }
     if (value.isEmpty()) {
       throw wrong(
-          key + ": empty", "a path; " + (key.equals("socket") ? UNIX_EXAMPLE : TLS_EXAMPLE));
+          key + ": empty",
+          key.equals("socket")
+              ? "path of a socket file, for example " + UNIX_EXAMPLE
+              : "a path, for example " + TLS_EXAMPLE);
     }
     try {
       return Path.of(value);

@@ -246,7 +246,7 @@ final class RemoteLink {
       pauseNanos = connection.wasGood() ? 0 : nextPause();
       down = others.length == 0 && state == State.UP;
       if (down) {
-        trouble = String.valueOf(cause.getMessage());
+        trouble = withoutUri(cause);
         downSince = Instant.now().truncatedTo(ChronoUnit.SECONDS);
         downCount++;
         boolean wait = !options.reconnectDelay().isZero();
@@ -256,7 +256,7 @@ final class RemoteLink {
           after(options.reconnectDelay().toNanos(), () -> giveUpWaiting(number));
         }
       }
-      connectLater();
+      connectAfter(pauseNanos);
     }
     connection.client().disconnect();
     if (down) {
@@ -317,7 +317,7 @@ final class RemoteLink {
 
   /// Sees to it that the next attempt is made if one is needed.
   @GuardedBy("lock")
-  private void connectLater() {
+  private void connectAfter(long delayNanos) {
     boolean wanted =
         switch (state) {
           case UP, WAITING, FAILING -> live.length < connectionsWanted;
@@ -325,7 +325,7 @@ final class RemoteLink {
         };
     if (wanted && !connecting) {
       connecting = true;
-      after(pauseNanos, this::connect);
+      after(delayNanos, this::connect);
     }
   }
 
@@ -352,20 +352,39 @@ final class RemoteLink {
       NbdClient client = NbdClient.connect(uri, clientOptions);
       connected(client);
     } catch (IOException | RuntimeException e) {
-      synchronized (lock) {
-        connecting = false;
-        pauseNanos = nextPause();
-        if (live.length == 0 && state != State.DEAD) {
-          trouble = String.valueOf(e.getMessage());
-        }
-        connectLater();
-      }
       LOG.log(Level.DEBUG, "no connection: {0}", e.getMessage());
+      notConnected(withoutUri(e));
     }
+  }
+
+  private String withoutUri(Throwable cause) {
+    String message = String.valueOf(cause.getMessage());
+    String prefix = uri + ": ";
+    return message.startsWith(prefix) ? message.substring(prefix.length()) : message;
+  }
+
+  private void notConnected(String why) {
+    List<RemoteRequest<?>> given = List.of();
+    IOException refusal;
+    synchronized (lock) {
+      connecting = false;
+      connector = null;
+      pauseNanos = nextPause();
+      if (live.length == 0 && state != State.DEAD) {
+        trouble = why;
+      }
+      connectAfter(pauseNanos);
+      if (state == State.DEAD) { // the loop was closed
+        given = takeWaiting();
+      }
+      refusal = refusal();
+    }
+    failAll(given, refusal);
   }
 
   private void connected(NbdClient client) {
     RemoteConnection connection = new RemoteConnection(client);
+    RemoteConnection[] dropped = {};
     String difference = RemoteIdentity.difference(first, client);
     List<RemoteRequest<?>> resumed;
     State now;
@@ -380,15 +399,16 @@ final class RemoteLink {
           more[live.length] = connection;
           live = more;
           state = State.UP;
-          pauseNanos = 0;
         } else {
           state = State.DEAD;
           trouble = uri + ": the server came back with " + difference + "; not used any more";
+          dropped = live;
+          live = new RemoteConnection[0];
         }
       }
       now = state;
       resumed = takeWaiting();
-      connectLater();
+      connectAfter(0);
     }
     switch (now) {
       case UP, WAITING, FAILING -> {
@@ -400,7 +420,7 @@ final class RemoteLink {
       }
       case DEAD -> {
         client.abort();
-        for (RemoteConnection other : live) {
+        for (RemoteConnection other : dropped) {
           other.client().abort();
         }
         LOG.log(Level.ERROR, "{0}: the server came back with {1}", uri, difference);
@@ -420,11 +440,14 @@ final class RemoteLink {
   void close() {
     List<RemoteRequest<?>> given;
     IOException refusal;
+    RemoteConnection[] connections;
     synchronized (lock) {
       if (state == State.CLOSED) {
         return;
       }
       state = State.CLOSED;
+      connections = live;
+      live = new RemoteConnection[0];
       given = takeWaiting();
       refusal = refusal();
       if (connector != null) {
@@ -435,7 +458,6 @@ final class RemoteLink {
       deadlineTicks.cancel(false);
     }
     failAll(given, refusal);
-    RemoteConnection[] connections = live;
     for (RemoteConnection connection : connections) {
       connection.client().disconnect();
     }

@@ -17,6 +17,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicInteger;
+import org.awaitility.Awaitility;
 
 /// A server that does what a test tells it, right or wrong, with bytes built by hand from the
 /// specification: none of the product's constants or codecs. Each connection runs the script once,
@@ -90,6 +91,11 @@ final class ScriptedServer implements AutoCloseable {
 
   NbdClient connectExtended(String... contexts) throws IOException {
     return NbdClient.connect(uri(), ClientOptions.defaults().withContexts(List.of(contexts)));
+  }
+
+  /// Waits until the first client has hung up.
+  void awaitHangUp() {
+    Awaitility.await().until(() -> hangUpCount.get() > 0);
   }
 
   /// Bytes sent over the last connection.
@@ -310,6 +316,8 @@ final class ScriptedServer implements AutoCloseable {
       for (; option != 7; option = option()) {
         if (option == 8) {
           send(optionReply(8, structuredAnswer, new byte[0]));
+        } else if (option == 11) {
+          send(optionReply(11, 0x80000001, new byte[0]));
         } else {
           for (int i = 0; i < contexts.size(); i++) {
             send(optionReply(option, 4, bytes().u32(i + 1L).text(contexts.get(i)).array()));
