@@ -127,6 +127,8 @@ final class SimulatedDisk implements BlockNode {
         delayNanosMax,
         () -> {
           List<BlockExtent> extents = new ArrayList<>();
+          BlockExtent.State zeroState =
+              world.chance(0.5) ? BlockExtent.State.HOLE : BlockExtent.State.ZERO;
           for (long at = offsetBytes; at < offsetBytes + lengthBytes; ) {
             long end = Math.min(offsetBytes + lengthBytes, (at / SECTOR_BYTES + 1) * SECTOR_BYTES);
             boolean zero = true;
@@ -134,7 +136,7 @@ final class SimulatedDisk implements BlockNode {
               zero &= content[(int) i] == 0;
             }
             BlockExtent.append(
-                extents, end - at, zero ? BlockExtent.State.HOLE : BlockExtent.State.DATA);
+                extents, end - at, zero ? zeroState : BlockExtent.State.DATA);
             at = end;
           }
           world.later(delayNanosMax, () -> done.succeeded(extents));
