@@ -13,9 +13,9 @@ import java.util.function.IntConsumer;
 /// whoever keeps the map. An entry always holds exactly [#clusterBytes] bytes; what a short last
 /// cluster lacks is filled up by the caller.
 ///
-/// Room that is left over may hold spare entries: copies that their owner can do without. They count
-/// in the RAM budget, never cost another entry its place, and are the first to go when a slot is
-/// needed, at no cost.
+/// Room that is left over may hold spare entries: copies that their owner can do without. They
+/// count in the RAM budget, never cost another entry its place, and are the first to go when a slot
+/// is needed, at no cost.
 ///
 /// **Threads.** Every method may be called by any thread, and none waits. [Completion] and
 /// [SlotCompletion] are called with no lock of the store held. The store calls no code of its

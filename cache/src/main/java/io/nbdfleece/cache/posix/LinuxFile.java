@@ -289,8 +289,7 @@ public final class LinuxFile implements AutoCloseable {
     for (long at = offsetBytes; at < end; at += READ_AHEAD_BYTES_PER_CALL) {
       enter();
       try {
-        long result =
-            LinuxCalls.readahead(fd, at, Math.min(end - at, READ_AHEAD_BYTES_PER_CALL));
+        long result = LinuxCalls.readahead(fd, at, Math.min(end - at, READ_AHEAD_BYTES_PER_CALL));
         if (result == -Errno.EINVAL || result == -Errno.EOPNOTSUPP) {
           return;
         }

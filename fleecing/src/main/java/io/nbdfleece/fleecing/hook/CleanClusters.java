@@ -8,10 +8,10 @@ import org.jspecify.annotations.Nullable;
 /// are spare entries of the store, which may drop them at any time, and the mark for zeroes.
 ///
 /// Every cluster in here is one that a snapshot would read from the disk
-/// ([EpochLedger#needsPreserve]). So a write to it must preserve it first (I1), and on that occasion
-/// it leaves: its copy is kept as the preserved one, or dropped for another one. Who ends a snapshot
-/// or releases clusters of one calls [#dropUnneeded]. So no copy here is ever older than the disk,
-/// and it is what every snapshot sees that would read the disk.
+/// ([EpochLedger#needsPreserve]). So a write to it must preserve it first (I1), and on that
+/// occasion it leaves: its copy is kept as the preserved one, or dropped for another one. Who ends
+/// a snapshot or releases clusters of one calls [#dropUnneeded]. So no copy here is ever older than
+/// the disk, and it is what every snapshot sees that would read the disk.
 ///
 /// **Threads.** Under the hook's lock, [#dropped] excepted.
 final class CleanClusters {

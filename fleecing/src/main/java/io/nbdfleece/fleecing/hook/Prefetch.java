@@ -41,8 +41,7 @@ final class Prefetch {
   private boolean noRoom;
   private final AtomicInteger remaining = new AtomicInteger();
 
-  Prefetch(
-      FleecingHook hook, Epoch epoch, long offsetBytes, long lengthBytes, Completion done) {
+  Prefetch(FleecingHook hook, Epoch epoch, long offsetBytes, long lengthBytes, Completion done) {
     this.hook = hook;
     this.epoch = epoch;
     this.done = done;
@@ -95,9 +94,7 @@ final class Prefetch {
         lookedAt++) {
       int cluster = nextCluster;
       int version =
-          epoch.released.contains(cluster)
-              ? ClusterMap.LOST
-              : hook.ledger.version(epoch, cluster);
+          epoch.released.contains(cluster) ? ClusterMap.LOST : hook.ledger.version(epoch, cluster);
       if (version == ClusterMap.ABSENT && !hook.clean.has(cluster)) {
         Optional<RamSlot> slot = hook.store().acquireSpare();
         if (slot.isEmpty()) {
@@ -191,8 +188,7 @@ final class Prefetch {
     @Override
     void start() {
       hook.child()
-          .read(
-              hook.geometry().offsetOf(cluster), ClusterCopy.toFill(slot, hook, cluster), this);
+          .read(hook.geometry().offsetOf(cluster), ClusterCopy.toFill(slot, hook, cluster), this);
     }
 
     @Override

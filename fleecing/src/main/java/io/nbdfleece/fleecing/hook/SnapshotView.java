@@ -69,9 +69,9 @@ public final class SnapshotView {
     }
   }
 
-  /// A hint that the range is going to be read (NBD_CMD_CACHE): as much of it as there is spare room
-  /// for is brought into RAM. It takes no room from what is preserved, and gives way to it. Succeeds
-  /// also when there is no room or the disk cannot be read; fails when the view has ended.
+  /// A hint that the range is going to be read (NBD_CMD_CACHE): as much of it as there is spare
+  /// room for is brought into RAM. It takes no room from what is preserved, and gives way to it.
+  /// Succeeds also when there is no room or the disk cannot be read; fails when the view has ended.
   public void prefetch(long offsetBytes, long lengthBytes, Completion done) {
     new Prefetch(hook, epoch, offsetBytes, lengthBytes, done).step();
   }
@@ -144,8 +144,7 @@ public final class SnapshotView {
     int cluster = geometry.clusterOf(position);
     int special = nextNotPlain(cluster, geometry.clusterOf(endBytes - 1) + 1);
     long end = Math.min(endBytes, geometry.endOf(special > cluster ? special - 1 : cluster));
-    BlockExtent.append(
-        extents, end - position, special > cluster ? ofDisk : stateOf(cluster));
+    BlockExtent.append(extents, end - position, special > cluster ? ofDisk : stateOf(cluster));
     return end;
   }
 

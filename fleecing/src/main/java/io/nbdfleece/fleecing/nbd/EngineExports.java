@@ -100,9 +100,7 @@ public final class EngineExports implements ExportCatalog {
     }
     if (name.isEmpty()) {
       List<ServedDisk> disks = engine.servedDisks();
-      return disks.size() == 1
-          ? Optional.of(disks.getFirst().config().name())
-          : Optional.empty();
+      return disks.size() == 1 ? Optional.of(disks.getFirst().config().name()) : Optional.empty();
     }
     return Optional.of(name);
   }

@@ -238,8 +238,7 @@ public final class NbdNode implements BlockNode {
       List<String> names,
       int extentsMax,
       ContextsCompletion done) {
-    List<String> known =
-        names.stream().filter(name -> info.metaContexts().contains(name)).toList();
+    List<String> known = names.stream().filter(name -> info.metaContexts().contains(name)).toList();
     UpstreamContexts answer = new UpstreamContexts(lengthBytes, blockBytes(), names, done);
     if (known.isEmpty()) {
       answer.succeeded(List.of());

@@ -22,8 +22,7 @@ final class UpstreamContexts implements StatusCompletion {
   private final List<String> asked;
   private final ContextsCompletion done;
 
-  UpstreamContexts(
-      long lengthBytes, int blockBytes, List<String> asked, ContextsCompletion done) {
+  UpstreamContexts(long lengthBytes, int blockBytes, List<String> asked, ContextsCompletion done) {
     this.lengthBytes = lengthBytes;
     this.blockBytes = blockBytes;
     this.asked = asked;

@@ -52,7 +52,8 @@ final class HookSimulationTest {
             + ", prefetches: "
             + prefetches);
     assertTrue(
-        replay != null || (reads > last && broken > 0 && refused > 0 && lost > 0 && prefetchedBytesMax > 0),
+        replay != null
+            || (reads > last && broken > 0 && refused > 0 && lost > 0 && prefetchedBytesMax > 0),
         "the simulation does not reach what it is for");
   }
 }

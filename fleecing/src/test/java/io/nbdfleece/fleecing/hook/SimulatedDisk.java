@@ -135,8 +135,7 @@ final class SimulatedDisk implements BlockNode {
             for (long i = at; i < end; i++) {
               zero &= content[(int) i] == 0;
             }
-            BlockExtent.append(
-                extents, end - at, zero ? zeroState : BlockExtent.State.DATA);
+            BlockExtent.append(extents, end - at, zero ? zeroState : BlockExtent.State.DATA);
             at = end;
           }
           world.later(delayNanosMax, () -> done.succeeded(extents));

@@ -157,9 +157,7 @@ final class NbdNodeTest {
   @Test
   void zeroesWrittenInlineDoNotNest() {
     UpstreamDisk upstream = new UpstreamDisk(256 << 20, without(Ability.WRITE_ZEROES));
-    apply(
-            node(upstream),
-            new Mutation.Zero(0, 256 << 20, Provisioning.KEEP, Durability.DURABLE))
+    apply(node(upstream), new Mutation.Zero(0, 256 << 20, Provisioning.KEEP, Durability.DURABLE))
         .join();
     assertEquals(256, upstream.asked.size());
     assertTrue(upstream.asked.getFirst().endsWith(" DURABLE"));
@@ -238,8 +236,7 @@ final class NbdNodeTest {
     Outcome read = new Outcome();
     node.read(0, ByteBuffer.allocateDirect(10), read);
     assertEquals(
-        NbdError.EIO,
-        NbdError.from(assertInstanceOf(IOException.class, failure(read.future()))));
+        NbdError.EIO, NbdError.from(assertInstanceOf(IOException.class, failure(read.future()))));
   }
 
   @Test
@@ -321,8 +318,7 @@ final class NbdNodeTest {
   @Test
   void withoutBaseAllocationAllIsData() {
     UpstreamDisk upstream = new UpstreamDisk(8192, ALL, 1, "qemu:dirty-bitmap:b");
-    assertEquals(
-        List.of(new BlockExtent(4096, State.DATA)), status(node(upstream), 4096, 4096));
+    assertEquals(List.of(new BlockExtent(4096, State.DATA)), status(node(upstream), 4096, 4096));
     assertEquals(List.of(), upstream.asked);
   }
 
@@ -358,8 +354,7 @@ final class NbdNodeTest {
             new ContextStatus("qemu:dirty-bitmap:b", List.of(new ContextStatus.Stretch(2048, 1))),
             new ContextStatus(
                 "qemu:allocation-depth",
-                List.of(
-                    new ContextStatus.Stretch(1024, 7), new ContextStatus.Stretch(3072, 2)))),
+                List.of(new ContextStatus.Stretch(1024, 7), new ContextStatus.Stretch(3072, 2)))),
         found.join());
   }
 
