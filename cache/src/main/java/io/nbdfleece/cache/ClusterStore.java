@@ -3,6 +3,8 @@ package io.nbdfleece.cache;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.util.Optional;
+import java.util.function.IntConsumer;
 
 /// Holds preserved clusters: a RAM tier with one byte budget for the process and a disk tier. It
 /// never loses one silently (I6): an entry leaves only by [#release].
@@ -11,10 +13,14 @@ import java.nio.ByteBuffer;
 /// whoever keeps the map. An entry always holds exactly [#clusterBytes] bytes; what a short last
 /// cluster lacks is filled up by the caller.
 ///
+/// Room that is left over may hold spare entries: copies that their owner can do without. They
+/// count in the RAM budget, never cost another entry its place, and are the first to go when a slot
+/// is needed, at no cost.
+///
 /// **Threads.** Every method may be called by any thread, and none waits. [Completion] and
 /// [SlotCompletion] are called with no lock of the store held. The store calls no code of its
-/// caller under a lock, so a caller may call [#pin], [#unpin] and [#tierOf] under a lock of its
-/// own.
+/// caller under a lock, so a caller may call [#pin], [#unpin], [#tierOf], [#acquireSpare],
+/// [#commitSpare], [#pinSpare] and [#keep] under a lock of its own.
 public interface ClusterStore extends AutoCloseable {
 
   /// The size of every entry, in bytes.
@@ -51,6 +57,39 @@ public interface ClusterStore extends AutoCloseable {
   /// @param entries the first `count` elements are entries; each is released exactly once in its
   ///   life
   void release(int[] entries, int count);
+
+  /// Brings a pinned entry of the disk tier back into RAM too, as a spare copy, if there is room.
+  ///
+  /// @param done fails when the entry cannot be read; not called when there is no room
+  /// @return whether there is room
+  boolean prefetch(int entry, Completion done);
+
+  /// A slot that nothing else needs now, if there is one. It MUST go to [#commitSpare] or
+  /// [#abandon].
+  Optional<RamSlot> acquireSpare();
+
+  /// The slot's content is complete: it becomes a spare entry, which the store may drop at any time
+  /// until [#keep]. Its number stays taken until [#release].
+  ///
+  /// @param whenDropped is called at most once, with the entry, some time after it was dropped
+  /// @return the entry, not negative
+  int commitSpare(RamSlot slot, IntConsumer whenDropped);
+
+  /// Like [#pin] for a spare entry, which is not dropped then before it is unpinned.
+  ///
+  /// @return whether it is pinned: false when it has been dropped already
+  boolean pinSpare(int entry);
+
+  /// Makes a spare entry like any other: from the return on the store holds it. The caller MUST
+  /// call [#kept] soon, under no lock, so that it takes its part in the RAM tier.
+  ///
+  /// @return false when it has been dropped already
+  boolean keep(int entry);
+
+  /// Completes [#keep]; entries that have been released meanwhile do not matter.
+  ///
+  /// @param entries the first `count` elements are entries
+  void kept(int[] entries, int count);
 
   /// Where the entry is now. A snapshot of a moving thing: for people and hints.
   Tier tierOf(int entry);

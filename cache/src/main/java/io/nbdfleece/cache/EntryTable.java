@@ -8,7 +8,12 @@ import java.io.IOException;
 import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.HashMap;
+import java.util.HashSet;
+import java.util.LinkedHashSet;
 import java.util.Map;
+import java.util.SequencedSet;
+import java.util.Set;
+import java.util.function.IntConsumer;
 import org.jspecify.annotations.Nullable;
 
 /// Where every entry is, who has it pinned, and who waits for a slot. It does no I/O and calls
@@ -31,7 +36,14 @@ final class EntryTable {
   private final Map<Integer, Pin> pins = new HashMap<>();
   private final Deque<SlotCompletion> waiters = new ArrayDeque<>();
 
-  /// Copies whose slot goes free with their last pin.
+  /// Spare copies, in the order in which they go.
+  private final SequencedSet<RamCopy> spares = new LinkedHashSet<>();
+
+  /// Spare entries that were dropped and that their owner has not released yet.
+  private final Set<Integer> droppedEntries = new HashSet<>();
+
+  /// Copies whose slot goes free with their last pin, and slots being filled for spare copies,
+  /// which whoever waits for a slot gets.
   private int owedCount;
 
   private int spillingCount;
@@ -54,7 +66,36 @@ final class EntryTable {
 
   /// A slot for a new caller, who must not overtake those that wait, or null.
   @Nullable Slot takeSlot() {
-    return waiters.isEmpty() ? slots.take() : null;
+    if (!waiters.isEmpty()) {
+      return null;
+    }
+    Slot slot = slots.take();
+    while (slot == null && !spares.isEmpty()) {
+      dropSpare(spares.getFirst());
+      slot = slots.take();
+    }
+    return slot;
+  }
+
+  /// A slot for a spare copy, or null: a free one, or that of a spare copy that has been read.
+  @Nullable Slot takeSpareSlot() {
+    if (!waiters.isEmpty()) {
+      return null;
+    }
+    Slot slot = slots.take();
+    if (slot == null && !spares.isEmpty() && spares.getFirst().used) {
+      dropSpare(spares.getFirst());
+      slot = slots.take();
+    }
+    if (slot != null) {
+      slot.forSpare = true;
+      owedCount++;
+    }
+    return slot;
+  }
+
+  int spareCount() {
+    return spares.size();
   }
 
   void addWaiter(SlotCompletion waiter) {
@@ -94,8 +135,102 @@ final class EntryTable {
     return copy;
   }
 
-  void abandon(RamSlot slot) {
-    freeSlot((Slot) slot, Slot.Use.FILLING);
+  void abandon(RamSlot given) {
+    Slot slot = (Slot) given;
+    boolean forSpare = endFilling(slot);
+    freeSlot(slot, Slot.Use.FILLING);
+    if (forSpare) {
+      failStuckWaiters();
+    }
+  }
+
+  int commitSpare(RamSlot given, IntConsumer whenDropped) {
+    int entry = numbers.take();
+    RamCopy copy = spareCopy(entry, (Slot) given, RamCopy.State.SPARE);
+    copy.whenDropped = whenDropped;
+    if (!waiters.isEmpty()) {
+      dropSpare(copy);
+    }
+    return entry;
+  }
+
+  /// The slot has been filled with the bytes of a pinned entry of the disk tier.
+  void restored(int entry, RamSlot given) {
+    Pin pin = pins.get(entry);
+    if (copies.containsKey(entry) || pin == null || pin.released || !waiters.isEmpty()) {
+      abandon(given);
+    } else {
+      spareCopy(entry, (Slot) given, RamCopy.State.CACHED).hasDiskSlot = true;
+    }
+  }
+
+  private RamCopy spareCopy(int entry, Slot slot, RamCopy.State state) {
+    endFilling(slot);
+    slot.move(Slot.Use.FILLING, Slot.Use.HELD);
+    RamCopy copy = new RamCopy(entry, slot);
+    copy.state = state;
+    copies.put(entry, copy);
+    spares.addLast(copy);
+    return copy;
+  }
+
+  private boolean endFilling(Slot slot) {
+    boolean forSpare = slot.forSpare;
+    if (forSpare) {
+      slot.forSpare = false;
+      owedCount--;
+    }
+    return forSpare;
+  }
+
+  /// @return whether the spare entry is there still and pinned now
+  boolean pinSpare(int entry) {
+    RamCopy copy = copies.get(entry);
+    if (copy == null || copy.dropped) {
+      return false;
+    }
+    pin(entry);
+    return true;
+  }
+
+  /// @return whether the spare entry is there still and kept now
+  boolean keep(int entry) {
+    RamCopy copy = copies.get(entry);
+    if (copy == null || copy.dropped) {
+      return false;
+    }
+    if (copy.state != RamCopy.State.SPARE) {
+      throw new IllegalStateException("entry: " + entry + " (expected: spare)");
+    }
+    spares.remove(copy);
+    copy.state = RamCopy.State.RESIDENT;
+    entryCount++;
+    committedTotal++;
+    return true;
+  }
+
+  /// The entry's copy if the policy is to know it, or null.
+  @Nullable RamCopy resident(int entry) {
+    RamCopy copy = copies.get(entry);
+    return copy == null || copy.released || copy.state != RamCopy.State.RESIDENT ? null : copy;
+  }
+
+  private void dropSpare(RamCopy copy) {
+    spares.remove(copy);
+    if (pins.containsKey(copy.entry)) {
+      copy.dropped = true;
+      owe(copy);
+    } else {
+      forgetSpare(copy);
+    }
+  }
+
+  private void forgetSpare(RamCopy copy) {
+    if (copy.state == RamCopy.State.SPARE) {
+      droppedEntries.add(copy.entry);
+      deliveries.add(() -> copy.whenDropped.accept(copy.entry));
+    }
+    forget(copy);
   }
 
   void pin(int entry) {
@@ -117,6 +252,8 @@ final class EntryTable {
       drop(entry, copy);
     } else if (copy != null && copy.state == RamCopy.State.WRITTEN) {
       forget(copy);
+    } else if (copy != null && copy.dropped) {
+      forgetSpare(copy);
     }
     failStuckWaiters();
   }
@@ -128,7 +265,12 @@ final class EntryTable {
     if (!pins.containsKey(entry)) {
       throw new IllegalStateException("entry: " + entry + " (expected: pinned)");
     }
-    return copies.get(entry);
+    RamCopy copy = copies.get(entry);
+    if (copy != null && copy.isSpare() && !copy.dropped) {
+      copy.used = true;
+      spares.addFirst(copy); // who has read it hardly reads it again
+    }
+    return copy;
   }
 
   int checksum(int entry) {
@@ -140,15 +282,19 @@ final class EntryTable {
     if (copy == null) {
       return Tier.DISK;
     }
-    return copy.state == RamCopy.State.RESIDENT ? Tier.RAM : Tier.SPILLING;
+    return copy.isSpilling() ? Tier.SPILLING : Tier.RAM;
   }
 
   /// @return the copy that the policy need not know any more
   @Nullable RamCopy release(int entry) {
     assert !numbers.isFree(entry) : entry;
-    entryCount--;
-    releasedTotal++;
     RamCopy copy = copies.get(entry);
+    boolean spareEntry =
+        copy == null ? droppedEntries.contains(entry) : copy.state == RamCopy.State.SPARE;
+    if (!spareEntry) {
+      entryCount--;
+      releasedTotal++;
+    }
     Pin pin = pins.get(entry);
     if (pin == null) {
       drop(entry, copy);
@@ -156,6 +302,7 @@ final class EntryTable {
       pin.released = true;
       if (copy != null) {
         copy.released = true;
+        spares.remove(copy);
         ledger.dequeue(copy);
         owe(copy);
       }
@@ -202,6 +349,7 @@ final class EntryTable {
         slots.usedCount() * unit,
         config.ramSlotCount() * unit,
         spillingCount * unit,
+        spares.size() * unit,
         ledger.slotCount() * unit,
         config.scratchSlotCount() * unit,
         entryCount,
@@ -219,10 +367,15 @@ final class EntryTable {
   /// The entry is released and nobody has it pinned.
   private void drop(int entry, @Nullable RamCopy copy) {
     if (copy == null) {
-      ledger.giveUp(entry);
+      if (droppedEntries.remove(entry)) {
+        numbers.giveBack(entry, 1);
+      } else {
+        ledger.giveUp(entry);
+      }
       return;
     }
     copy.released = true;
+    spares.remove(copy);
     if (copy.state == RamCopy.State.WRITING) {
       return; // The end of the write drops it.
     }
@@ -241,7 +394,7 @@ final class EntryTable {
     if (copy.owed) {
       owedCount--;
     }
-    if (copy.state != RamCopy.State.RESIDENT) {
+    if (copy.isSpilling()) {
       spillingCount--;
     }
     freeSlot(copy.slot, Slot.Use.HELD);

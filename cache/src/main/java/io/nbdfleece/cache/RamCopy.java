@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.cache;
 
+import java.util.function.IntConsumer;
+
 /// An entry that is in RAM. A new object for each commit, so that whoever still has an old one can
 /// be told from the entry that has the same number now. Changes under the store's lock only.
 ///
 /// ```
 ///   RESIDENT ──evicted──▶ QUEUED ──▶ WRITING ──▶ WRITTEN ──last unpin──▶ (on disk only)
-///                            ▲          │
-///                            └─ failed ─┘
+///      ▲                     ▲          │
+///    kept                    └─ failed ─┘
+///      │
+///    SPARE ──dropped──▶ (nowhere)       CACHED ──dropped──▶ (on disk only)
 /// ```
 final class RamCopy {
   final int entry;
@@ -23,6 +27,15 @@ final class RamCopy {
   /// Its slot becomes free without further I/O, when a pin goes.
   boolean owed;
 
+  /// A spare copy that is to go with its last pin.
+  boolean dropped;
+
+  /// A spare copy that has been read.
+  boolean used;
+
+  /// Of a spare entry: who wants to know that it was dropped.
+  IntConsumer whenDropped = entry -> {};
+
   RamCopy(int entry, Slot slot) {
     this.entry = entry;
     this.slot = slot;
@@ -33,6 +46,19 @@ final class RamCopy {
     QUEUED,
     WRITING,
     /// The disk has it too, but readers still use the slot.
-    WRITTEN
+    WRITTEN,
+    /// Its owner can do without it. The policy does not know it.
+    SPARE,
+    /// The disk has it too. The policy does not know it.
+    CACHED
+  }
+
+  boolean isSpare() {
+    return state == State.SPARE || state == State.CACHED;
+  }
+
+  /// On its way to disk.
+  boolean isSpilling() {
+    return state != State.RESIDENT && !isSpare();
   }
 }

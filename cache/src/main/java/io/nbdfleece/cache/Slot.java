@@ -8,6 +8,9 @@ final class Slot implements ClusterStore.RamSlot {
   private final ByteBuffer buffer;
   private Use use = Use.FREE;
 
+  /// Being filled for a spare copy. Under the store's lock only.
+  boolean forSpare;
+
   Slot(ByteBuffer buffer) {
     this.buffer = buffer;
   }

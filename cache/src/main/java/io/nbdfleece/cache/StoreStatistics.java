@@ -6,6 +6,7 @@ package io.nbdfleece.cache;
 /// @param ramBytes bytes of RAM slots in use, entries and slots being filled
 /// @param ramBytesMax the RAM budget
 /// @param spillingBytes of `ramBytes`, on their way to disk
+/// @param spareBytes of `ramBytes`, copies that can be dropped at no cost
 /// @param diskBytes bytes in the disk tier
 /// @param diskBytesMax the cap of the disk tier
 /// @param entries entries held
@@ -18,6 +19,7 @@ public record StoreStatistics(
     long ramBytes,
     long ramBytesMax,
     long spillingBytes,
+    long spareBytes,
     long diskBytes,
     long diskBytesMax,
     long entries,
@@ -25,4 +27,33 @@ public record StoreStatistics(
     long spilledBytesTotal,
     long releasedBytesTotal,
     long slotWaitsTotal,
-    String problem) {}
+    String problem) {
+
+  /// Of a store without spare copies.
+  public StoreStatistics(
+      long ramBytes,
+      long ramBytesMax,
+      long spillingBytes,
+      long diskBytes,
+      long diskBytesMax,
+      long entries,
+      long preservedBytesTotal,
+      long spilledBytesTotal,
+      long releasedBytesTotal,
+      long slotWaitsTotal,
+      String problem) {
+    this(
+        ramBytes,
+        ramBytesMax,
+        spillingBytes,
+        0,
+        diskBytes,
+        diskBytesMax,
+        entries,
+        preservedBytesTotal,
+        spilledBytesTotal,
+        releasedBytesTotal,
+        slotWaitsTotal,
+        problem);
+  }
+}

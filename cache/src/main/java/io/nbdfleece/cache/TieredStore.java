@@ -8,7 +8,9 @@ import com.google.errorprone.annotations.concurrent.GuardedBy;
 import io.nbdfleece.cache.posix.IoWorkers;
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.util.Optional;
 import java.util.concurrent.Executor;
+import java.util.function.IntConsumer;
 import org.jspecify.annotations.Nullable;
 
 /// The cluster store: RAM slots under Caffeine's policy, and a file that takes what RAM cannot
@@ -112,12 +114,15 @@ public final class TieredStore implements ClusterStore {
   @Override
   public void acquire(SlotCompletion done) {
     Slot slot = null;
+    boolean dropped = false;
     IOException refusal = null;
     synchronized (lock) {
       if (closed) {
         refusal = new IOException("the store is closed");
       } else {
+        int spareCount = table.spareCount();
         slot = table.takeSlot();
+        dropped = table.spareCount() != spareCount;
         if (slot == null && table.isStuck()) {
           refusal = new StoreFullException(table.ledger().stuckText());
         } else if (slot == null) {
@@ -132,6 +137,9 @@ public final class TieredStore implements ClusterStore {
       done.failed(refusal);
     } else {
       evictWhatIsDue();
+    }
+    if (dropped) {
+      deliveries.deliver();
     }
   }
 
@@ -167,6 +175,100 @@ public final class TieredStore implements ClusterStore {
   }
 
   @Override
+  public Optional<RamSlot> acquireSpare() {
+    Slot slot;
+    synchronized (lock) {
+      slot = closed ? null : table.takeSpareSlot();
+    }
+    tellLater();
+    return Optional.ofNullable(slot);
+  }
+
+  /// For those whose caller may hold a lock.
+  private void tellLater() {
+    if (deliveries.isDue()) {
+      spiller.want();
+    }
+    spiller.kick();
+  }
+
+  @Override
+  public int commitSpare(RamSlot slot, IntConsumer whenDropped) {
+    int entry;
+    synchronized (lock) {
+      entry = table.commitSpare(slot, whenDropped);
+      afterChange();
+    }
+    tellLater();
+    return entry;
+  }
+
+  @Override
+  public boolean pinSpare(int entry) {
+    synchronized (lock) {
+      return table.pinSpare(entry);
+    }
+  }
+
+  @Override
+  public boolean keep(int entry) {
+    synchronized (lock) {
+      return table.keep(entry);
+    }
+  }
+
+  @Override
+  public void kept(int[] entries, int count) {
+    for (int i = 0; i < count; i++) {
+      RamCopy copy;
+      synchronized (lock) {
+        copy = table.resident(entries[i]);
+      }
+      if (copy != null) {
+        policy.put(copy.entry, copy);
+        forgetIfReleased(copy);
+      }
+    }
+    spiller.kick();
+  }
+
+  private void forgetIfReleased(RamCopy copy) {
+    boolean released;
+    synchronized (lock) {
+      released = copy.released;
+    }
+    if (released) {
+      policy.asMap().remove(copy.entry, copy);
+    }
+  }
+
+  @Override
+  public boolean prefetch(int entry, Completion done) {
+    Slot slot;
+    int checksum = 0;
+    synchronized (lock) {
+      boolean inRam = table.pinnedCopy(entry) != null;
+      slot = inRam || closed ? null : table.takeSpareSlot();
+      if (slot == null && !inRam) {
+        return false;
+      }
+      table.pin(entry);
+      if (slot != null) {
+        checksum = table.checksum(entry);
+      }
+    }
+    tellLater();
+    if (slot == null) {
+      unpin(entry);
+      done.succeeded();
+    } else {
+      reader.read(
+          entry, checksum, 0, slot.buffer().duplicate().clear(), new Restoring(entry, slot, done));
+    }
+    return true;
+  }
+
+  @Override
   public void pin(int entry) {
     synchronized (lock) {
       table.pin(entry);
@@ -179,10 +281,7 @@ public final class TieredStore implements ClusterStore {
       table.unpin(entry);
       afterChange();
     }
-    if (deliveries.isDue()) {
-      spiller.want();
-    }
-    spiller.kick();
+    tellLater();
   }
 
   @Override
@@ -313,6 +412,37 @@ public final class TieredStore implements ClusterStore {
     waiting = table.hasWaiters();
     if (table.ledger().hasWork()) {
       spiller.want();
+    }
+  }
+
+  /// The end of reading an entry back into RAM.
+  private final class Restoring implements Completion {
+    private final int entry;
+    private final Slot slot;
+    private final Completion done;
+
+    Restoring(int entry, Slot slot, Completion done) {
+      this.entry = entry;
+      this.slot = slot;
+      this.done = done;
+    }
+
+    @Override
+    public void succeeded() {
+      synchronized (lock) {
+        table.restored(entry, slot);
+        waiting = table.hasWaiters();
+      }
+      deliveries.deliver();
+      unpin(entry);
+      done.succeeded();
+    }
+
+    @Override
+    public void failed(IOException error) {
+      abandon(slot);
+      unpin(entry);
+      done.failed(error);
     }
   }
 

@@ -60,6 +60,17 @@ class LinuxFileTest {
   }
 
   @Test
+  void readingAheadPassesTheEndAndLeavesTheContent() throws IOException {
+    Path path = directory.resolve("ahead");
+    try (LinuxFile file = UncachedFile.create(path, 300_000)) {
+      file.readAhead(0, 1 << 20);
+      ByteBuffer target = ByteBuffer.allocateDirect(300_000);
+      assertEquals(300_000, file.read(target, 0));
+      assertEquals(7, target.get(299_999));
+    }
+  }
+
+  @Test
   void onlyTheRemainingBytesOfABufferMove() throws IOException {
     try (LinuxFile file = LinuxFile.open(file("a", 0), Access.READ_WRITE)) {
       file.writeDurable(filled(100, 7).position(10).limit(20), 0);

@@ -47,8 +47,10 @@ final class ClusterCopies {
   }
 
   /// Lets the write wait for a copy of each of its next clusters that needs one, and gives back the
-  /// new ones.
-  List<ClusterCopy> join(GuestWrite write) {
+  /// new ones. Of a cluster that has been prefetched that copy is kept, and nothing is waited for.
+  ///
+  /// @param kept gets the entries of those, for [io.nbdfleece.cache.ClusterStore#kept]
+  List<ClusterCopy> join(GuestWrite write, EntryList kept) {
     assert hook.lock.isHeldByCurrentThread();
     List<ClusterCopy> toStart = List.of();
     int lookedAt = 0;
@@ -57,6 +59,9 @@ final class ClusterCopies {
         lookedAt++) {
       int cluster = write.nextCluster();
       if (!hook.ledger().needsPreserve(cluster)) {
+        continue;
+      }
+      if (!table.containsKey(cluster) && preserveClean(cluster, kept)) {
         continue;
       }
       room--;
@@ -78,6 +83,19 @@ final class ClusterCopies {
     return toStart;
   }
 
+  private boolean preserveClean(int cluster, EntryList kept) {
+    int version = hook.clean().keep(cluster);
+    if (version == ClusterMap.ABSENT) {
+      return false;
+    }
+    hook.ledger().preserve(cluster, version); // I2: the store holds it
+    preserved++;
+    if (ClusterMap.isEntry(version)) {
+      kept.add(ClusterMap.entryOf(version));
+    }
+    return true;
+  }
+
   boolean knows(ClusterCopy copy) {
     hook.lock.lock();
     try {
@@ -93,6 +111,7 @@ final class ClusterCopies {
     try {
       if (table.remove(copy.cluster, copy)) {
         hook.ledger().preserve(copy.cluster, version);
+        hook.clean().drop(copy.cluster, after);
         preserved++;
         letGo(copy, after);
       } else if (ClusterMap.isEntry(version)) {
@@ -150,6 +169,7 @@ final class ClusterCopies {
           refuse(copy, reason, error);
         } else {
           hook.ledger().preserve(copy.cluster, ClusterMap.LOST);
+          hook.clean().drop(copy.cluster, after);
           long offsetBytes = hook.geometry().offsetOf(copy.cluster);
           int lengthBytes = hook.geometry().lengthOf(copy.cluster);
           after.tell(

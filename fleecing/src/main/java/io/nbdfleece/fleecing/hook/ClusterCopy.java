@@ -69,13 +69,17 @@ final class ClusterCopy implements ClusterStore.SlotCompletion, Completion {
       hook.store().abandon(free);
       return;
     }
-    ByteBuffer bytes = free.buffer().clear();
+    hook.child().read(hook.geometry().offsetOf(cluster), toFill(free, hook, cluster), this);
+  }
+
+  /// The part of a slot that the disk has to fill; the rest is zeroes.
+  static ByteBuffer toFill(ClusterStore.RamSlot slot, FleecingHook hook, int cluster) {
+    ByteBuffer bytes = slot.buffer().clear();
     int lengthBytes = hook.geometry().lengthOf(cluster);
     for (int i = lengthBytes; i < bytes.capacity(); i++) {
       bytes.put(i, (byte) 0); // the last cluster may be short
     }
-    bytes.limit(lengthBytes);
-    hook.child().read(hook.geometry().offsetOf(cluster), bytes, this);
+    return bytes.limit(lengthBytes);
   }
 
   /// The old content has been read.

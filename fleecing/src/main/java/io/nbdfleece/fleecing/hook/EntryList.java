@@ -5,12 +5,14 @@ import java.util.Arrays;
 
 /// A growing list of store entries without boxing. Not thread-safe.
 final class EntryList {
-  private int[] entries = new int[16];
+  private static final int[] NONE = {};
+
+  private int[] entries = NONE;
   private int count;
 
   void add(int entry) {
     if (count == entries.length) {
-      entries = Arrays.copyOf(entries, count * 2);
+      entries = Arrays.copyOf(entries, Math.max(16, count * 2));
     }
     entries[count++] = entry;
   }

@@ -67,6 +67,10 @@ public final class FleecingHook implements BlockNode {
   @GuardedBy("lock")
   final ActiveReads reads = new ActiveReads();
 
+  /// Copies of clusters that have not changed.
+  @GuardedBy("lock")
+  final CleanClusters clean;
+
   private final ClusterCopies copies;
 
   @GuardedBy("lock")
@@ -114,6 +118,7 @@ public final class FleecingHook implements BlockNode {
     this.listener = listener;
     this.geometry = new ClusterGeometry(child.sizeBytes(), store.clusterBytes());
     this.ledger = new EpochLedger(geometry);
+    this.clean = new CleanClusters(this);
     this.copies = new ClusterCopies(this);
   }
 
@@ -148,6 +153,13 @@ public final class FleecingHook implements BlockNode {
   EpochLedger ledger() {
     assert lock.isHeldByCurrentThread();
     return ledger;
+  }
+
+  /// Under the lock: copies of clusters that have not changed.
+  @SuppressWarnings("GuardedBy") // asserted
+  CleanClusters clean() {
+    assert lock.isHeldByCurrentThread();
+    return clean;
   }
 
   /// The copies under way.
@@ -270,11 +282,12 @@ public final class FleecingHook implements BlockNode {
 
   private void advance(GuestWrite write) {
     List<ClusterCopy> toStart;
+    EntryList kept = new EntryList();
     boolean ready = false;
     boolean more = false;
     lock.lock();
     try {
-      toStart = copies.join(write);
+      toStart = copies.join(write, kept);
       if (!write.isWaiting()) {
         countPreserving(write);
         more = write.hasMoreClusters();
@@ -282,6 +295,9 @@ public final class FleecingHook implements BlockNode {
       }
     } finally {
       lock.unlock();
+    }
+    if (kept.count() > 0) {
+      store.kept(kept.array(), kept.count());
     }
     if (ready) {
       write.finish();
@@ -400,6 +416,7 @@ public final class FleecingHook implements BlockNode {
     epoch.broken = broken;
     ledger.end(epoch, after.freed);
     after.free(epoch.preserved);
+    clean.dropUnneeded(0, geometry.clusterCount(), after);
     copies.forgetThoseNobodyNeeds(after);
     if (broken) {
       after.tell(() -> listener.snapshotBroken(disk, epoch.terms.name(), reason));
@@ -420,6 +437,7 @@ public final class FleecingHook implements BlockNode {
     }
     epoch.releasedPartly.cut(geometry.offsetOf(first), geometry.endOf(end - 1));
     ledger.release(epoch, first, end, after.freed);
+    clean.dropUnneeded(first, end, after);
     copies.forgetThoseNobodyNeeds(after);
   }
 

@@ -82,9 +82,15 @@ final class FrozenRead {
     while (position < endBytes) {
       int cluster = geometry.clusterOf(position);
       int version = hook.ledger.version(epoch, cluster);
+      if (ClusterMap.isEntry(version)) {
+        hook.store().pin(ClusterMap.entryOf(version));
+      } else if (version == ClusterMap.ABSENT) {
+        version = hook.clean.pinned(cluster);
+      }
       long end = Math.min(endBytes, geometry.endOf(cluster));
       if (version == ClusterMap.ABSENT) {
         int next = hook.ledger.nextVersion(epoch, cluster, lastCluster + 1);
+        next = hook.clean.nextPresent(cluster + 1, next);
         end =
             Math.min(
                 Math.min(endBytes, geometry.endOf(next - 1)),
@@ -98,7 +104,6 @@ final class FrozenRead {
         pieces.add(new ZeroPiece(slice(position, end)));
       } else {
         int entry = ClusterMap.entryOf(version);
-        hook.store().pin(entry);
         pieces.add(
             new StorePiece(
                 entry, (int) (position - geometry.offsetOf(cluster)), slice(position, end)));

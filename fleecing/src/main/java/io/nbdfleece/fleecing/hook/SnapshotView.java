@@ -72,6 +72,13 @@ public final class SnapshotView {
     }
   }
 
+  /// A hint that the range is going to be read (NBD_CMD_CACHE): as much of it as there is spare
+  /// room for is brought into RAM. It takes no room from what is preserved, and gives way to it.
+  /// Succeeds also when there is no room or the disk cannot be read; fails when the view has ended.
+  public void prefetch(long offsetBytes, long lengthBytes, Completion done) {
+    new Prefetch(hook, epoch, offsetBytes, lengthBytes, done).step();
+  }
+
   /// Holes of the frozen view: where the disk has a hole and nothing was preserved, and where a
   /// zero cluster was preserved. Released and lost clusters count as data.
   public void status(long offsetBytes, long lengthBytes, int extentsMax, ExtentsCompletion done) {
@@ -98,42 +105,50 @@ public final class SnapshotView {
    * overlaid. */
   private void overlay(
       long offsetBytes, List<BlockExtent> ofDisk, int extentsMax, ExtentsCompletion done) {
-    ClusterGeometry geometry = hook.geometry();
     List<BlockExtent> extents = new ArrayList<>();
-    IOException refused = null;
-    hook.lock.lock();
-    try {
-      if (epoch.endedBecause != null) {
-        refused = ended(epoch);
-      }
-      long position = offsetBytes;
-      int lookedAt = 0;
-      for (BlockExtent part : refused == null ? ofDisk : List.<BlockExtent>of()) {
-        long partEnd = position + part.lengthBytes();
-        while (position < partEnd && extents.size() <= extentsMax && lookedAt < LOOKED_AT_MAX) {
-          lookedAt++;
-          int cluster = geometry.clusterOf(position);
-          int endCluster = geometry.clusterOf(partEnd - 1) + 1;
-          int special = nextNotPlain(cluster, endCluster);
-          if (special > cluster) {
-            long plainEnd = Math.min(partEnd, geometry.offsetOf(special));
-            BlockExtent.append(extents, plainEnd - position, part.state());
-            position = plainEnd;
-          } else {
-            long end = Math.min(partEnd, geometry.endOf(cluster));
-            BlockExtent.append(extents, end - position, stateOf(cluster));
-            position = end;
+    long position = offsetBytes;
+    int room = LOOKED_AT_MAX;
+    for (BlockExtent part : ofDisk) {
+      long partEnd = position + part.lengthBytes();
+      while (position < partEnd && extents.size() <= extentsMax && room > 0) {
+        // In slices, so that no guest write waits long.
+        long sliceBytes = (long) SLICE_CLUSTERS * hook.geometry().clusterBytes();
+        long sliceEnd = Math.min(partEnd, position / sliceBytes * sliceBytes + sliceBytes);
+        hook.lock.lock();
+        try {
+          if (epoch.endedBecause != null) {
+            room = -1;
+            break;
           }
+          while (position < sliceEnd && extents.size() <= extentsMax && room > 0) {
+            room--;
+            position = overlayNext(position, sliceEnd, part.state(), extents);
+          }
+        } finally {
+          hook.lock.unlock();
         }
       }
-    } finally {
-      hook.lock.unlock();
+      if (position < partEnd) {
+        break;
+      }
     }
-    if (refused == null) {
-      done.succeeded(extents.size() > extentsMax ? extents.subList(0, extentsMax) : extents);
+    if (room < 0) {
+      done.failed(ended(epoch));
     } else {
-      done.failed(refused);
+      done.succeeded(extents.size() > extentsMax ? extents.subList(0, extentsMax) : extents);
     }
+  }
+
+  /// Adds the extent at `position`, at most to `endBytes`, and returns its end.
+  @GuardedBy("hook.lock")
+  private long overlayNext(
+      long position, long endBytes, BlockExtent.State ofDisk, List<BlockExtent> extents) {
+    ClusterGeometry geometry = hook.geometry();
+    int cluster = geometry.clusterOf(position);
+    int special = nextNotPlain(cluster, geometry.clusterOf(endBytes - 1) + 1);
+    long end = Math.min(endBytes, geometry.endOf(special > cluster ? special - 1 : cluster));
+    BlockExtent.append(extents, end - position, special > cluster ? ofDisk : stateOf(cluster));
+    return end;
   }
 
   /// The first cluster from `cluster` on of which the disk says nothing: preserved or released.

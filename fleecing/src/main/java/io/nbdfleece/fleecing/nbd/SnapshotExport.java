@@ -30,8 +30,8 @@ final class SnapshotExport implements Export {
     // TRIM needs an export that is not read-only; WRITE and WRITE_ZEROES stay refused.
     Set<Ability> abilities =
         view.terms().access() == Access.DISCARD
-            ? EnumSet.of(Ability.TRIM, Ability.FLUSH, Ability.MULTI_CONN)
-            : EnumSet.of(Ability.FLUSH, Ability.MULTI_CONN);
+            ? EnumSet.of(Ability.TRIM, Ability.FLUSH, Ability.CACHE, Ability.MULTI_CONN)
+            : EnumSet.of(Ability.FLUSH, Ability.CACHE, Ability.MULTI_CONN);
     this.info =
         new ExportInfo(
             view.sizeBytes(),
@@ -95,7 +95,7 @@ final class SnapshotExport implements Export {
 
   @Override
   public void cache(long offsetBytes, long lengthBytes, Completion done) {
-    done.succeeded(); // not advertised; a hint that changes nothing
+    view.prefetch(offsetBytes, lengthBytes, BlockCompletions.to(done));
   }
 
   @Override

@@ -158,6 +158,48 @@ final class FileNodeTest {
   }
 
   @Test
+  void fastZeroingPunchesAndZeroesInOneCallOrChangesNothing() throws Exception {
+    Path image = image(4 << 20);
+    try (FileNode node = open(image)) {
+      write(node, 0, 4 << 20, 9);
+      for (Mutation.Provisioning provisioning : Mutation.Provisioning.values()) {
+        long offsetBytes = 100 + provisioning.ordinal() * (2L << 20);
+        int expected = 0;
+        try {
+          await(
+              done ->
+                  node.apply(
+                      new Mutation.Zero(
+                          offsetBytes,
+                          1 << 20,
+                          provisioning,
+                          Mutation.Speed.FAST_ONLY,
+                          Mutation.Durability.CACHED),
+                      done));
+        } catch (java.util.concurrent.ExecutionException e) {
+          assertTrue(e.getCause() instanceof NotFastException, () -> "not fast: " + e);
+          expected = 9;
+        }
+        ByteBuffer read = ByteBuffer.allocateDirect((1 << 20) + 200);
+        await(done -> node.read(offsetBytes - 100, read, done));
+        assertEquals(9, read.get(99));
+        assertEquals(expected, read.get(100));
+        assertEquals(expected, read.get(100 + (1 << 20) - 1));
+        assertEquals(9, read.get(100 + (1 << 20)));
+      }
+      assertTrue(node.abilities().contains(NodeAbility.FAST_ZERO));
+    }
+  }
+
+  @Test
+  void hintIsTakenForAnyRange() throws Exception {
+    try (FileNode node = open(image(1L << 40))) {
+      await(done -> node.cache(0, 1L << 40, done));
+      await(done -> node.cache((1L << 40) - 1, 1, done));
+    }
+  }
+
+  @Test
   void secondOpenIsRefused() throws Exception {
     Path image = image(1 << 20);
     try (FileNode node = open(image)) {

@@ -13,6 +13,7 @@ import io.nbdfleece.fleecing.SnapshotRequest.OnCbwError;
 import io.nbdfleece.fleecing.block.BlockExtent;
 import io.nbdfleece.fleecing.block.ExtentsCompletion;
 import io.nbdfleece.fleecing.block.Mutation;
+import io.nbdfleece.fleecing.block.NotFastException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
@@ -48,6 +49,9 @@ final class HookSimulation {
   int snapshotsTaken;
   int readsVerified;
   int snapshotsBroken;
+  int prefetches;
+  long prefetchedBytesMax;
+  private int prefetchesOpen;
 
   HookSimulation(long seed, BufferArena buffers) {
     this.world = new SimulatedWorld(seed);
@@ -108,6 +112,7 @@ final class HookSimulation {
     settle();
     assertEquals(0, guestWritesOpen, "guest writes never answered");
     assertEquals(0, readsOpen, "snapshot reads never answered");
+    assertEquals(0, prefetchesOpen, "prefetches never answered");
     for (FleecingHook hook : hooks) {
       assertEquals(0, hook.copiesInFlight(), "copies left over");
     }
@@ -146,10 +151,12 @@ final class HookSimulation {
       releaseSome();
     } else if (what < 82) {
       someSnapshot(this::readSome);
-    } else if (what < 88) {
+    } else if (what < 86) {
       someSnapshot(this::statusSome);
-    } else if (what < 93) {
+    } else if (what < 90) {
       someSnapshot(this::discardSome);
+    } else if (what < 94) {
+      someSnapshot(this::prefetchSome);
     } else if (what < 97) {
       hooks.forEach(FleecingHook::expireCopies);
     } else {
@@ -167,7 +174,11 @@ final class HookSimulation {
         switch (world.random.nextInt(5)) {
           case 0 ->
               new Mutation.Zero(
-                  from, lengthBytes, Mutation.Provisioning.MAY_PUNCH, Mutation.Durability.CACHED);
+                  from,
+                  lengthBytes,
+                  Mutation.Provisioning.MAY_PUNCH,
+                  world.chance(0.7) ? Mutation.Speed.ANY : Mutation.Speed.FAST_ONLY,
+                  Mutation.Durability.CACHED);
           case 1 -> new Mutation.Discard(from, lengthBytes, Mutation.Durability.CACHED);
           default -> {
             ByteBuffer data = buffers.allocate(lengthBytes);
@@ -187,7 +198,9 @@ final class HookSimulation {
               @Override
               void end(@Nullable IOException error) {
                 guestWritesOpen--;
-                if (error != null) {
+                if (error instanceof NotFastException) {
+                  assertTrue(freezing || !live.isEmpty(), "not fast without a snapshot");
+                } else if (error != null) {
                   refusedWrites++;
                   assertTrue(
                       String.valueOf(error.getMessage()).contains("break-guest-write"),
@@ -322,7 +335,7 @@ final class HookSimulation {
             long at = from;
             for (BlockExtent extent : extents) {
               for (long i = at;
-                  extent.state() == BlockExtent.State.HOLE && i < at + extent.lengthBytes();
+                  extent.state() != BlockExtent.State.DATA && i < at + extent.lengthBytes();
                   i++) {
                 assertEquals(0, snapshot.truth[(int) i], "a hole is reported where data is");
               }
@@ -358,6 +371,28 @@ final class HookSimulation {
             }
           }
         });
+  }
+
+  private void prefetchSome(Frozen snapshot) {
+    int from = world.random.nextInt(snapshot.truth.length);
+    int lengthBytes = 1 + world.random.nextInt(snapshot.truth.length - from);
+    long waitsBefore = store.statistics().slotWaitsTotal();
+    prefetchesOpen++;
+    snapshot.view.prefetch(
+        from,
+        lengthBytes,
+        new Once() {
+          @Override
+          void end(@Nullable IOException error) {
+            prefetchesOpen--;
+            assertTrue(
+                error == null || error instanceof SnapshotEndedException,
+                "a prefetch failed: " + error);
+            prefetches++;
+          }
+        });
+    assertEquals(waitsBefore, store.statistics().slotWaitsTotal(), "a prefetch waits for room");
+    prefetchedBytesMax = Math.max(prefetchedBytesMax, store.statistics().spareBytes());
   }
 
   private void verifyWhole(Frozen snapshot) {

@@ -18,6 +18,8 @@ final class HookSimulationTest {
     long broken = 0;
     long refused = 0;
     long lost = 0;
+    long prefetches = 0;
+    long prefetchedBytesMax = 0;
     for (long seed = first; seed <= last; seed++) {
       try {
         HookSimulation simulation = new HookSimulation(seed, buffers);
@@ -27,6 +29,8 @@ final class HookSimulationTest {
         broken += simulation.snapshotsBroken;
         refused += simulation.refusedWrites;
         lost += simulation.lostClusters;
+        prefetches += simulation.prefetches;
+        prefetchedBytesMax = Math.max(prefetchedBytesMax, simulation.prefetchedBytesMax);
       } catch (AssertionError | RuntimeException e) {
         throw new AssertionError(
             "seed " + seed + " failed; replay: -Dtest=HookSimulationTest -Dtest.seed=" + seed, e);
@@ -44,9 +48,12 @@ final class HookSimulationTest {
             + ", guest writes refused: "
             + refused
             + ", clusters lost: "
-            + lost);
+            + lost
+            + ", prefetches: "
+            + prefetches);
     assertTrue(
-        replay != null || (reads > last && broken > 0 && refused > 0 && lost > 0),
+        replay != null
+            || (reads > last && broken > 0 && refused > 0 && lost > 0 && prefetchedBytesMax > 0),
         "the simulation does not reach what it is for");
   }
 }

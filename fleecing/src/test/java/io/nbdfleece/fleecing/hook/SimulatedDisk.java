@@ -127,14 +127,15 @@ final class SimulatedDisk implements BlockNode {
         delayNanosMax,
         () -> {
           List<BlockExtent> extents = new ArrayList<>();
+          BlockExtent.State zeroState =
+              world.chance(0.5) ? BlockExtent.State.HOLE : BlockExtent.State.ZERO;
           for (long at = offsetBytes; at < offsetBytes + lengthBytes; ) {
             long end = Math.min(offsetBytes + lengthBytes, (at / SECTOR_BYTES + 1) * SECTOR_BYTES);
             boolean zero = true;
             for (long i = at; i < end; i++) {
               zero &= content[(int) i] == 0;
             }
-            BlockExtent.append(
-                extents, end - at, zero ? BlockExtent.State.HOLE : BlockExtent.State.DATA);
+            BlockExtent.append(extents, end - at, zero ? zeroState : BlockExtent.State.DATA);
             at = end;
           }
           world.later(delayNanosMax, () -> done.succeeded(extents));
