@@ -31,6 +31,7 @@ final class HandshakeLimitsTest {
   }
 
   @Test
+  @Rule({"CVE-2024-7409", "O12"})
   void cve20247409ClientAmongAThousandSilentOnesOpensItsExport() throws Exception {
     List<SocketChannel> silent = new ArrayList<>();
     try (TestServer server = server(TestServer.LIMITS.withHandshakesMax(128))) {
@@ -129,6 +130,7 @@ final class HandshakeLimitsTest {
   }
 
   @Test
+  @Rule({"CVE-2017-15119", "O4"})
   void cve201715119BytesOfOneHandshakeAreBounded() throws IOException {
     try (TestServer server = server(TestServer.LIMITS);
         RawPeer peer = server.connect()) {

@@ -107,6 +107,7 @@ final class InheritedSocketTest {
   }
 
   @Test
+  @Rule("CVE-2025-40080")
   void cve202540080AnythingButAListeningStreamSocketIsRefusedAndLeftOpen() throws IOException {
     Socket bound = unix();
     assertRefused("does not listen", bound.intValue());

@@ -84,6 +84,7 @@ final class StartTlsTest {
 
   @ParameterizedTest
   @ValueSource(strings = {"TLSv1.2", "TLSv1.3"})
+  @Rule({"TL3", "TL9"})
   void requestsAreServedOverTls(String protocol) throws IOException {
     try (TestServer server = server(Mode.REQUIRE, false);
         SecurePeer peer = SecurePeer.greeted(server.port())) {
@@ -100,6 +101,7 @@ final class StartTlsTest {
 
   @ParameterizedTest
   @ValueSource(strings = {"TLSv1.2", "TLSv1.3"})
+  @Rule({"D1", "TL3"})
   void disconnectBehindRequestsLosesNoReply(String protocol) throws IOException {
     try (TestServer server = server(Mode.REQUIRE, false);
         SecurePeer peer = SecurePeer.greeted(server.port())) {
@@ -120,6 +122,7 @@ final class StartTlsTest {
   }
 
   @Test
+  @Rule({"L4", "TL12"})
   void namesOfTheClientDecideWhatItMayOpenAndSee() throws IOException {
     Path alice = authority.clientDirectory(directory.resolve("alice"), "alice");
     Path bob = authority.clientDirectory(directory.resolve("bob"), "bob");
@@ -139,6 +142,7 @@ final class StartTlsTest {
   }
 
   @Test
+  @Rule({"TL7", "TL12"})
   void clientWithoutCertificateIsRefusedWhenClientsAreVerified() throws IOException {
     try (TestServer server = server(Mode.REQUIRE, true);
         SecurePeer peer = SecurePeer.greeted(server.port())) {
@@ -153,6 +157,7 @@ final class StartTlsTest {
   }
 
   @Test
+  @Rule({"TL4", "E2", "O10"})
   void withoutTlsEveryOptionIsRefusedWhenItIsRequired() throws IOException {
     try (TestServer server = server(Mode.REQUIRE, false);
         SecurePeer peer = SecurePeer.greeted(server.port())) {
@@ -166,6 +171,7 @@ final class StartTlsTest {
   }
 
   @Test
+  @Rule("AB3")
   void abortIsAllowedWithoutTls() throws IOException {
     try (TestServer server = server(Mode.REQUIRE, false);
         SecurePeer peer = SecurePeer.greeted(server.port())) {
@@ -175,6 +181,7 @@ final class StartTlsTest {
   }
 
   @Test
+  @Rule({"TL6", "L3", "E2"})
   void exportThatNeedsTlsSaysSoAndOthersAreServed() throws IOException {
     try (TestServer server = server(Mode.ON, false);
         SecurePeer peer = SecurePeer.greeted(server.port());
@@ -196,6 +203,7 @@ final class StartTlsTest {
   }
 
   @Test
+  @Rule("TL1")
   void exportThatNeedsTlsIsUnknownToAServerWithoutTls() throws IOException {
     try (TestServer server = server(Mode.OFF, false);
         SecurePeer peer = SecurePeer.greeted(server.port())) {
@@ -205,6 +213,7 @@ final class StartTlsTest {
   }
 
   @Test
+  @Rule({"TL2", "TL3", "TL5", "TL10"})
   void tlsIsNeverRequiredOnceItIsUpAndBeginsOnce() throws IOException {
     try (TestServer server = server(Mode.REQUIRE, false);
         SecurePeer peer = SecurePeer.greeted(server.port())) {
@@ -217,6 +226,7 @@ final class StartTlsTest {
   }
 
   @Test
+  @Rule({"TL8", "M8", "CVE-2021-3716"})
   void cve20213716WhatWasAgreedInPlainTextIsForgotten() throws IOException {
     try (TestServer server = server(Mode.ON, false);
         SecurePeer peer = SecurePeer.greeted(server.port())) {
@@ -236,6 +246,7 @@ final class StartTlsTest {
   }
 
   @Test
+  @Rule({"TL11", "CVE-2021-3716"})
   void plainTextBehindStartTlsEndsTheConnection() throws IOException {
     for (byte[] injected :
         List.of(
@@ -250,6 +261,7 @@ final class StartTlsTest {
   }
 
   @Test
+  @Rule("TL7")
   void plainTextInsteadOfTheTlsHandshakeEndsTheConnection() throws IOException {
     try (TestServer server = server(Mode.ON, false);
         SecurePeer peer = SecurePeer.greeted(server.port())) {
@@ -262,6 +274,7 @@ final class StartTlsTest {
   }
 
   @Test
+  @Rule("O12")
   void deadlineOfTheHandshakeCoversTls() throws IOException {
     ServerLimits limits = TestServer.LIMITS.withHandshakeDeadline(java.time.Duration.ofMillis(300));
     try (TestServer server =
