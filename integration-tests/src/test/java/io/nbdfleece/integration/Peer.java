@@ -55,6 +55,11 @@ enum Peer {
     Assumptions.abort(message);
   }
 
+  /// For the report at the end.
+  static void remember(String message) {
+    MISSING.add(message);
+  }
+
   /// Tests that mount things need root.
   static void requireRoot() {
     if (!"root".equals(System.getProperty("user.name"))) {
