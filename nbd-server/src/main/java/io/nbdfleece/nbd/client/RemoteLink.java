@@ -43,8 +43,8 @@ final class RemoteLink {
    * waits. Whoever sees that connections are missing asks for the next attempt; it starts at once
    * when the connection lost was of use, else after a pause that doubles.
    *
-   * A connection is taken out of `live` before its requests are sent again, so a request never meets
-   * the same broken connection twice.
+   * A connection is taken out of `live` before its requests are sent again, so a request never
+   * meets the same broken connection twice.
    */
   private static final System.Logger LOG = System.getLogger("io.nbdfleece.nbd.client");
 

@@ -448,7 +448,11 @@ final class RemoteExportTest {
   void sizeThatIsNoMultipleOfTheMinimumBlockIsRefused() throws Exception {
     try (ScriptedServer server =
         new ScriptedServer(
-            directory, peer -> handshake(peer, 1000, ALL_FLAGS, blockSizes(512, 4096, 1 << 20)))) {
+            directory,
+            peer -> {
+              handshake(peer, 1000, ALL_FLAGS, blockSizes(512, 4096, 1 << 20));
+              peer.awaitClose();
+            })) {
       IOException error = assertThrows(IOException.class, () -> open(server).close());
       assertTrue(text(error).contains("size 1000 is no multiple"), error.toString());
     }
