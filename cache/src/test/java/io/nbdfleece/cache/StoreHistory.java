@@ -17,21 +17,22 @@ import java.util.Set;
 
 /// One random history of a [TieredStore], with the oracle beside it.
 final class StoreHistory {
-  private static final int CLUSTER = 4096;
+  static final int CLUSTER = 4096;
 
-  private final Random random;
+  final Random random;
   private final int slotCount;
   private final long capCount;
   private final SimulatedSlotFile file;
   private final ManualExecutor executor = new ManualExecutor();
-  private final TieredStore store;
+  final TieredStore store;
 
   private final List<RamSlot> filling = new ArrayList<>();
-  private final Map<Integer, byte[]> live = new HashMap<>();
+  final Map<Integer, byte[]> live = new HashMap<>();
   private final Map<Integer, Pinned> pinned = new HashMap<>();
-  private final Set<Integer> damaged = new HashSet<>();
+  final Set<Integer> damaged = new HashSet<>();
+  private final SpareHistory spares;
   private int waiting;
-  private int reading;
+  int reading;
   private int damagedReads;
   private int refused;
 
@@ -48,6 +49,7 @@ final class StoreHistory {
                 CLUSTER, (long) slotCount * CLUSTER, Path.of("/scratch"), capCount * CLUSTER),
             file,
             executor);
+    spares = new SpareHistory(this, store);
   }
 
   long spilledBytes() {
@@ -66,7 +68,11 @@ final class StoreHistory {
     int steps = 100 + random.nextInt(300);
     int releaseWeight = random.nextInt(12);
     for (int i = 0; i < steps; i++) {
-      step(random.nextInt(60 + releaseWeight));
+      if (random.nextInt(4) == 0) {
+        spares.step();
+      } else {
+        step(random.nextInt(60 + releaseWeight));
+      }
       checkInvariants();
     }
     wind();
@@ -157,7 +163,7 @@ final class StoreHistory {
     pinLive(entry);
   }
 
-  private Pinned pinLive(int entry) {
+  Pinned pinLive(int entry) {
     store.pin(entry);
     Pinned pin = pinned.get(entry);
     if (pin == null) {
@@ -179,7 +185,7 @@ final class StoreHistory {
     }
   }
 
-  private void unpin(int entry) {
+  void unpin(int entry) {
     Pinned pin = pinned.get(entry);
     if (pin != null && --pin.count == 0) {
       pinned.remove(entry);
@@ -278,12 +284,14 @@ final class StoreHistory {
                 .filter(entry -> store.tierOf(entry) != ClusterStore.Tier.DISK)
                 .count();
     // Released entries may hold slots a little longer.
+    check(figures.spareBytes() <= figures.ramBytes(), "spares: " + figures);
     check(figures.ramBytes() >= inRam * CLUSTER, "slots: " + inRam + " " + figures);
     check(waiting == 0 || !filling.isEmpty() || figures.ramBytes() > 0, "waits for nothing");
   }
 
   /// Lets everything end, and looks whether all came back.
   private void wind() throws IOException {
+    spares.giveAllBack();
     settle();
     while (!filling.isEmpty()) {
       abandon();
@@ -340,17 +348,17 @@ final class StoreHistory {
     check(reading == 0, "reads left");
   }
 
-  private int anyOf(Set<Integer> entries) {
+  int anyOf(Set<Integer> entries) {
     return List.copyOf(entries).get(random.nextInt(entries.size()));
   }
 
-  private static void check(boolean holds, String text) {
+  static void check(boolean holds, String text) {
     if (!holds) {
       throw new AssertionError(text);
     }
   }
 
-  private static final class Pinned {
+  static final class Pinned {
     final byte[] bytes;
     int count;
     int reads;

@@ -35,7 +35,7 @@ final class UpstreamDisk implements Export {
     disk = new byte[sizeBytes];
     info =
         new ExportInfo(
-            sizeBytes, "upstream", abilities, minimumBlockBytes, 4096, List.of(contexts));
+            sizeBytes, "upstream", abilities, minimumBlockBytes, 65_536, List.of(contexts));
   }
 
   UpstreamDisk(int sizeBytes, Set<Ability> abilities) {

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.nbdfleece.fleecing.hook;
+
+import io.nbdfleece.cache.ClusterStore;
+import io.nbdfleece.cache.Completion;
+import io.nbdfleece.fleecing.SnapshotRequest.Access;
+import io.nbdfleece.fleecing.SnapshotRequest.OnCbwError;
+import io.nbdfleece.fleecing.block.BlockExtent;
+import io.nbdfleece.fleecing.block.BlockNode;
+import io.nbdfleece.fleecing.block.ExtentsCompletion;
+import io.nbdfleece.fleecing.block.Mutation;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import org.jspecify.annotations.Nullable;
+
+/// A hook over a disk in an array, which counts its reads and holds them back when told to, and
+/// over a store of a few clusters in RAM.
+final class HookedDisk implements BlockNode, HookListener, AutoCloseable {
+  static final int CLUSTER = 4096;
+
+  final byte[] content;
+  final ClusterStore store;
+  final FleecingHook hook;
+  final List<String> broken = new ArrayList<>();
+  int reads;
+  long nowNanos;
+
+  /// When set, reads wait here to be run.
+  @Nullable List<Runnable> heldReads;
+
+  HookedDisk(int clusters, int ramSlots) {
+    content = new byte[clusters * CLUSTER];
+    for (int i = 0; i < content.length; i++) {
+      content[i] = (byte) (1 + i / CLUSTER);
+    }
+    // What the store does in the background waits for ever: nothing here depends on it.
+    SimulatedStores.Plan inRam = new SimulatedStores.Plan(CLUSTER, ramSlots, 0, false);
+    store = SimulatedStores.build(new SimulatedWorld(0), inRam).store();
+    hook = new FleecingHook("d", this, store, Runnable::run, () -> nowNanos, this);
+  }
+
+  SnapshotView freeze(Access access, long timeoutNanos) {
+    return Freeze.start(
+            List.of(hook),
+            new SnapshotTerms("s", access, OnCbwError.BREAK_SNAPSHOT, timeoutNanos),
+            () -> nowNanos)
+        .frozen()
+        .join()
+        .views()
+        .getFirst();
+  }
+
+  CompletableFuture<Void> write(int cluster) {
+    Outcome outcome = new Outcome();
+    hook.apply(
+        new Mutation.Write(
+            (long) cluster * CLUSTER,
+            ByteBuffer.allocateDirect(CLUSTER),
+            Mutation.Durability.CACHED),
+        outcome);
+    return outcome.future();
+  }
+
+  static CompletableFuture<Void> prefetch(SnapshotView view, int cluster, int count) {
+    Outcome outcome = new Outcome();
+    view.prefetch((long) cluster * CLUSTER, (long) count * CLUSTER, outcome);
+    return outcome.future();
+  }
+
+  /// The first byte of a cluster as the view shows it.
+  static int byteOf(SnapshotView view, int cluster) {
+    ByteBuffer target = ByteBuffer.allocateDirect(CLUSTER);
+    view.read((long) cluster * CLUSTER, target, Outcome.mustSucceed());
+    return target.get(0);
+  }
+
+  @Override
+  public long sizeBytes() {
+    return content.length;
+  }
+
+  @Override
+  public void read(long offsetBytes, ByteBuffer target, Completion done) {
+    reads++;
+    Runnable whole =
+        () -> {
+          target.put(content, (int) offsetBytes, target.remaining());
+          done.succeeded();
+        };
+    if (heldReads == null) {
+      whole.run();
+    } else {
+      heldReads.add(whole);
+    }
+  }
+
+  @Override
+  public void apply(Mutation mutation, Completion done) {
+    int from = (int) mutation.offsetBytes();
+    java.util.Arrays.fill(content, from, from + (int) mutation.lengthBytes(), (byte) 0);
+    done.succeeded();
+  }
+
+  @Override
+  public void flush(Completion done) {
+    done.succeeded();
+  }
+
+  @Override
+  public void status(long offsetBytes, long lengthBytes, int extentsMax, ExtentsCompletion done) {
+    done.succeeded(List.of(new BlockExtent(lengthBytes, BlockExtent.State.DATA)));
+  }
+
+  @Override
+  public void snapshotBroken(String disk, String snapshot, String reason) {
+    broken.add(reason);
+  }
+
+  @Override
+  public void clusterLost(String disk, long offsetBytes, long lengthBytes, String reason) {
+    throw new AssertionError(reason);
+  }
+
+  @Override
+  public void close() throws IOException {
+    store.close();
+  }
+}
