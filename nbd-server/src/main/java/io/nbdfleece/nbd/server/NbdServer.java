@@ -8,7 +8,6 @@ import io.netty.buffer.PooledByteBufAllocator;
 import io.netty.channel.EventLoopGroup;
 import io.netty.channel.MultiThreadIoEventLoopGroup;
 import io.netty.channel.epoll.Epoll;
-import io.netty.channel.epoll.EpollIoHandler;
 import io.netty.util.concurrent.DefaultThreadFactory;
 import io.netty.util.concurrent.EventExecutor;
 import java.io.IOException;
@@ -72,7 +71,7 @@ public final class NbdServer {
         ServerState.create(catalog, config.limits(), config.tls(), allocator(loopCount));
     EventLoopGroup loops =
         new MultiThreadIoEventLoopGroup(
-            loopCount, new DefaultThreadFactory("nbd-loop"), EpollIoHandler.newFactory());
+            loopCount, new DefaultThreadFactory("nbd-loop"), RejoiningEpoll.factory());
     List<Listener> listeners = new ArrayList<>();
     try {
       for (ServerConfig.Listen listen : config.listen()) {
@@ -115,6 +114,11 @@ public final class NbdServer {
   /// For tests, which look at their sockets.
   Set<Connection> connections() {
     return state.connections();
+  }
+
+  /// For tests: what connections have taken of [ServerLimits#bytesInFlightTotalMax].
+  long flightBytes() {
+    return state.flightBudget().takenBytes();
   }
 
   /// Stops accepting, answers new requests with ESHUTDOWN, waits at most `drain` for what is in

@@ -24,6 +24,7 @@ final class ServerState {
   private final Handshakes handshakes;
   private final ServerTls tls;
   private volatile Optional<TlsEndpoint> endpoint;
+  private final FlightBudget flightBudget;
   private volatile boolean closing;
 
   /// Without encryption.
@@ -42,6 +43,7 @@ final class ServerState {
     this.tls = tls;
     this.endpoint = endpoint;
     this.allocator = allocator;
+    this.flightBudget = new FlightBudget(limits.bytesInFlightTotalMax());
     handshakes = new Handshakes(limits.handshakesMax(), System::nanoTime);
   }
 
@@ -105,6 +107,10 @@ final class ServerState {
 
   ByteBufAllocator allocator() {
     return allocator;
+  }
+
+  FlightBudget flightBudget() {
+    return flightBudget;
   }
 
   /// Those that have begun and not ended.

@@ -42,7 +42,7 @@ class ConnectionEndTest {
         disc());
   }
 
-  private static void completeElsewhere(MemoryExport disk) {
+  static void completeElsewhere(MemoryExport disk) {
     disk.hold = true;
     Thread.ofVirtual()
         .start(
@@ -57,7 +57,7 @@ class ConnectionEndTest {
             });
   }
 
-  private static byte[] reads(int count, int length) {
+  static byte[] reads(int count, int length) {
     byte[][] requests = new byte[count][];
     for (int index = 0; index < count; index++) {
       requests[index] = request(Nbd.CMD_READ, index, 0, length);
@@ -65,7 +65,7 @@ class ConnectionEndTest {
     return RawPeer.concat(requests);
   }
 
-  private static void assertAllReplies(RawPeer peer, int count, int length) throws IOException {
+  static void assertAllReplies(RawPeer peer, int count, int length) throws IOException {
     Set<Long> cookies = new HashSet<>();
     for (int index = 0; index < count; index++) {
       cookies.add(peer.reply(length).cookie());
@@ -111,6 +111,27 @@ class ConnectionEndTest {
       peer.send(reads(100, 1 << 20));
       peer.socket.shutdownOutput();
       assertAllReplies(peer, 100, 1 << 20);
+    }
+  }
+
+  /// Between the end of the input and its reply the connection waits for nothing at all.
+  @Test
+  void halfClosedClientGetsALargeReplyThatTakesItsTime() throws IOException {
+    MemoryExport disk = new MemoryExport(16 << 20, MemoryExport.WRITABLE);
+    try (TestServer server = new TestServer(disk, TestServer.LIMITS.withEventLoopCount(1));
+        RawPeer other = server.open();
+        RawPeer peer = server.open()) {
+      disk.hold = true;
+      peer.send(reads(1, 16 << 20));
+      peer.socket.shutdownOutput();
+      Awaitility.await().until(() -> disk.held.size() == 1);
+      for (int round = 0; round < 20; round++) {
+        // The one event loop goes round, so it has seen the end of the input.
+        other.send(request(Nbd.CMD_READ, round, 0, 0));
+        other.reply();
+      }
+      disk.held.remove().run();
+      assertAllReplies(peer, 1, 16 << 20);
     }
   }
 
