@@ -221,7 +221,7 @@ class ContextConformanceTest {
 
   @ParameterizedTest
   @EnumSource(mode = EnumSource.Mode.EXCLUDE, names = "SIMPLE")
-  @Rule({"B1", "B2", "B3", "B4", "B5", "H4"})
+  @Rule({"B1", "B2", "B3", "B4", "B5", "H4", "H5", "X1", "X6"})
   void statusOfRandomRangesAgreesWithTheMap(Mode mode) throws IOException {
     long seed = 11;
     Random random = new Random(seed);

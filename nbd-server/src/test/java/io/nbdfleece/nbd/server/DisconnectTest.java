@@ -33,6 +33,7 @@ class DisconnectTest {
 
   @ParameterizedTest
   @CsvSource({"UNIX,INLINE", "UNIX,ELSEWHERE", "TCP,INLINE", "TCP,ELSEWHERE"})
+  @Rule("D1")
   void repliesComeBeforeTheEnd(Transport transport, Completed completed) throws IOException {
     MemoryExport disk = new MemoryExport(1 << 20, MemoryExport.WRITABLE);
     if (completed == Completed.ELSEWHERE) {

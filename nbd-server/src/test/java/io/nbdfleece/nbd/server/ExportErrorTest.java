@@ -59,6 +59,7 @@ class ExportErrorTest {
   }
 
   @Test
+  @Rule({"C7", "Z2"})
   void notSupportedIsForFastZeroingOnly() throws IOException {
     NbdError error = NbdError.ENOTSUP;
     assertEquals(95, seen(error, Nbd.CMD_WRITE_ZEROES, Nbd.CMD_FLAG_FAST_ZERO, BLOCK));
@@ -70,6 +71,7 @@ class ExportErrorTest {
   }
 
   @Test
+  @Rule("C7")
   void overflowIsForLongRequestsWithoutPayloadAndForUnfragmentedReads() throws IOException {
     NbdError error = NbdError.EOVERFLOW;
     for (int command : new int[] {Nbd.CMD_TRIM, Nbd.CMD_CACHE, Nbd.CMD_WRITE_ZEROES}) {
@@ -82,6 +84,7 @@ class ExportErrorTest {
   }
 
   @Test
+  @Rule("C7")
   void shortageOfMemoryIsAnInputOutputError() throws IOException {
     assertEquals(5, seen(NbdError.ENOMEM, Nbd.CMD_READ, 0, BLOCK));
     assertEquals(5, seen(NbdError.ENOMEM, Nbd.CMD_WRITE, 0, BLOCK));
@@ -94,6 +97,7 @@ class ExportErrorTest {
   }
 
   @Test
+  @Rule({"C4", "N4"})
   void requestsThatAreNotAlignedNeverReachTheExport() throws IOException {
     for (int command : new int[] {0, 4, 5, 6, 7}) {
       for (long[] range : new long[][] {{512, BLOCK}, {0, 512}, {BLOCK + 1, BLOCK - 1}}) {
@@ -117,6 +121,7 @@ class ExportErrorTest {
   }
 
   @Test
+  @Rule("N4")
   void minimumBlockSizeIsAdvertised() throws IOException {
     try (RawPeer other = server.connect()) {
       other.greet(3);

@@ -136,6 +136,7 @@ class ExtendedHeadersTest {
   }
 
   @Test
+  @Rule("X2")
   void optionTakesNoData() throws IOException {
     try (RawPeer other = server.connect()) {
       other.greet(3);
@@ -145,6 +146,7 @@ class ExtendedHeadersTest {
   }
 
   @Test
+  @Rule({"R3", "O10"})
   void structuredRepliesAreNoLongerToBeHadAfterwards() throws IOException {
     try (RawPeer other = agreed()) {
       other.send(option(Nbd.OPT_STRUCTURED_REPLY));
@@ -153,6 +155,7 @@ class ExtendedHeadersTest {
   }
 
   @Test
+  @Rule("E4")
   void exportNameAfterwardsEndsTheConnection() throws IOException {
     try (RawPeer other = agreed()) {
       other.send(option(Nbd.OPT_EXPORT_NAME, new byte[0]));
@@ -161,6 +164,7 @@ class ExtendedHeadersTest {
   }
 
   @Test
+  @Rule({"X3", "I9"})
   void theyCompriseStructuredRepliesInTheHandshake() throws IOException {
     try (RawPeer other = agreed()) {
       other.send(option(Nbd.OPT_SET_META_CONTEXT, queries("disk", BASE)));
@@ -169,6 +173,7 @@ class ExtendedHeadersTest {
   }
 
   @Test
+  @Rule("F12")
   void statusPayloadIsAdvertisedOnlyWithContextsSelected() throws IOException {
     try (RawPeer other = agreed()) {
       assertEquals(Nbd.FLAG_SEND_DF, flags(other) & mask());
@@ -200,6 +205,7 @@ class ExtendedHeadersTest {
   }
 
   @Test
+  @Rule("X2")
   void readIsAnsweredWithTheOffsetOfTheRequest() throws IOException {
     peer.send(extended(Nbd.CMD_READ, 0, -5, 100, 5000));
     Chunk chunk = peer.chunk();
@@ -213,6 +219,7 @@ class ExtendedHeadersTest {
   }
 
   @Test
+  @Rule("X4")
   void writesOfEverySizeReachTheDisk() throws IOException {
     byte[] oracle = server.disk.disk.clone();
     for (int length : new int[] {1, 511, 65536, 300_000, SIZE}) {
@@ -225,12 +232,14 @@ class ExtendedHeadersTest {
   }
 
   @Test
+  @Rule("X4")
   void writeWithoutThePayloadFlagIsInvalidAndHasNoPayload() throws IOException {
     assertEquals(22, error(extended(Nbd.CMD_WRITE, 0, 3, 0, 512)));
     assertEquals(0, error(extended(Nbd.CMD_FLUSH, 0, 4, 0, 0)));
   }
 
   @Test
+  @Rule("X4")
   void payloadOfACommandWithoutOneIsConsumed() throws IOException {
     for (int command : new int[] {0, 3, 4, 5, 6, 8, 77}) {
       assertEquals(22, error(extended(command, PAYLOAD, 3, 0, 3, new byte[3])));
@@ -240,24 +249,28 @@ class ExtendedHeadersTest {
   }
 
   @Test
+  @Rule("X5")
   void payloadOverTheMaximumEndsTheConnection() throws IOException {
     peer.send(extended(Nbd.CMD_WRITE, PAYLOAD, 3, 0, (32 << 20) + 1));
     assertTrue(peer.atEnd());
   }
 
   @Test
+  @Rule("X5")
   void payloadLengthOf64BitsEndsTheConnection() throws IOException {
     peer.send(extended(Nbd.CMD_TRIM, PAYLOAD, 3, 0, -1));
     assertTrue(peer.atEnd());
   }
 
   @Test
+  @Rule({"X2", "C1"})
   void compactRequestEndsTheConnection() throws IOException {
     peer.send(RawPeer.concat(RawPeer.request(Nbd.CMD_READ, 1, 0, 512), new byte[4]));
     assertTrue(peer.atEnd());
   }
 
   @Test
+  @Rule("C1")
   void extendedRequestIsUnknownWithoutTheOption() throws IOException {
     try (RawPeer compact = server.openStructured()) {
       compact.send(extended(Nbd.CMD_READ, 0, 1, 0, 512));
@@ -266,6 +279,7 @@ class ExtendedHeadersTest {
   }
 
   @Test
+  @Rule("X8")
   void effectLengthsOf64BitsReachTheExport() throws IOException {
     long length = HUGE - 512;
     assertEquals(0, error(extended(Nbd.CMD_TRIM, 0, 1, 512, length)));
@@ -277,6 +291,7 @@ class ExtendedHeadersTest {
   }
 
   @Test
+  @Rule({"X8", "C5"})
   void lengthsBeyondTheExportAreRefused() throws IOException {
     for (long length : new long[] {HUGE + 1, Long.MAX_VALUE, Long.MIN_VALUE, -1, -512}) {
       for (long offset : new long[] {0, 512, -1}) {
@@ -292,6 +307,7 @@ class ExtendedHeadersTest {
   }
 
   @Test
+  @Rule({"X8", "X6"})
   void statusOfALongRangeIsOneAnswer() throws IOException {
     server.disk.statuses =
         List.of(
@@ -305,6 +321,7 @@ class ExtendedHeadersTest {
   }
 
   @Test
+  @Rule({"X6", "H5"})
   void shortStatusHasExtendedDescriptorsToo() throws IOException {
     assertEquals(
         List.of("1: 512/0", "2: 512/0"),
@@ -312,6 +329,7 @@ class ExtendedHeadersTest {
   }
 
   @Test
+  @Rule("X7")
   void statusPayloadChoosesContexts() throws IOException {
     assertEquals(List.of("2: 70000/0"), statuses(filtered(0, 512, 70000, 2)));
     assertEquals("status [" + BITMAP + "] 131072", server.disk.lastCall);
@@ -321,6 +339,7 @@ class ExtendedHeadersTest {
   }
 
   @Test
+  @Rule("X7")
   void badStatusPayloadIsConsumedAndInvalid() throws IOException {
     assertEquals(22, error(filtered(0, 0, 512, 1, 1)), "twice");
     assertEquals(22, error(filtered(0, 0, 512, 3)), "unknown");
@@ -335,6 +354,7 @@ class ExtendedHeadersTest {
   }
 
   @Test
+  @Rule("X7")
   void statusPayloadMayComeInPieces() throws IOException {
     byte[] request = filtered(0, 0, 4096, 1);
     for (int cut = 1; cut < request.length; cut++) {
@@ -353,6 +373,7 @@ class ExtendedHeadersTest {
   }
 
   @Test
+  @Rule("C9")
   void lengthZeroSucceedsWithoutTheExport() throws IOException {
     for (int command : new int[] {0, 4, 5, 6, 7}) {
       assertEquals(0, error(extended(command, 0, 1, 4096, 0)));

@@ -199,9 +199,7 @@ class GoConformanceTest {
         Set<Ability> can = entry.getValue().info.abilities();
         try (RawPeer client = many.connect()) {
           client.greet(3);
-          if (mode.hasChunks()) {
-            client.ask(Nbd.OPT_STRUCTURED_REPLY);
-          }
+          Session.agree(client, mode);
           short flags = client.ask(Nbd.OPT_INFO, go(name)).getFirst().buffer().getShort(10);
           assertEquals(expectedFlags(can, mode.hasChunks()), flags & 0xfff, () -> name + can);
         }

@@ -90,6 +90,7 @@ class HoleChunksTest {
   }
 
   @Test
+  @Rule({"K6", "H3"})
   void readOfZeroesIsOneHole() throws IOException {
     zero(0, SIZE);
     assertEquals("hole 4096", read(0, 4096));
@@ -106,6 +107,7 @@ class HoleChunksTest {
   }
 
   @Test
+  @Rule("K6")
   void longRunBetweenDataIsAHole() throws IOException {
     zero(64 * KIB, 128 * KIB);
     assertEquals("data 65536 hole 65536 data 131072", read(0, 256 * KIB));
@@ -159,6 +161,7 @@ class HoleChunksTest {
   }
 
   @Test
+  @Rule("K4")
   void doNotFragmentIsOneChunkOfData() throws IOException {
     zero(0, SIZE);
     peer.send(request(Nbd.CMD_READ, Nbd.CMD_FLAG_DF, 5, 0, SIZE));
@@ -169,6 +172,7 @@ class HoleChunksTest {
   }
 
   @Test
+  @Rule("R2")
   void simpleReplyHasTheZeroes() throws IOException {
     zero(0, SIZE);
     try (RawPeer simple = server.open()) {
@@ -189,6 +193,7 @@ class HoleChunksTest {
   }
 
   @Test
+  @Rule({"K1", "K6"})
   void everyMixtureReadsBackAsItIs() throws IOException {
     long seed = Long.getLong("test.seed", System.nanoTime());
     System.out.println("test.seed=" + seed);

@@ -181,8 +181,12 @@ class RequestConformanceTest {
     try (Session session = Session.open(server, mode)) {
       for (NbdError error : NbdError.values()) {
         server.disk.fault = done -> done.failed(new NbdException(error, "on purpose"));
-        assertEquals(error.number(), session.error(Nbd.CMD_WRITE, 0, 0, 512, new byte[512]));
-        assertEquals(error.number(), session.error(Nbd.CMD_READ, 0, 0, 512));
+        // Those have a meaning of their own with other requests only.
+        boolean foreign =
+            Set.of(NbdError.ENOMEM, NbdError.ENOTSUP, NbdError.EOVERFLOW).contains(error);
+        int expected = foreign ? 5 : error.number();
+        assertEquals(expected, session.error(Nbd.CMD_WRITE, 0, 0, 512, new byte[512]));
+        assertEquals(expected, session.error(Nbd.CMD_READ, 0, 0, 512));
       }
       List<IOException> others =
           List.of(
@@ -249,7 +253,10 @@ class RequestConformanceTest {
     try (TestServer big = new TestServer(new MemoryExport(40 << 20, MemoryExport.WRITABLE));
         Session session = Session.open(big, mode)) {
       assertEquals(0, session.error(Nbd.CMD_WRITE, 0, 0, most, new byte[most]));
-      assertEquals(22, session.error(Nbd.CMD_WRITE, 0, 0, most + 1, new byte[most + 1]));
+      if (mode != Mode.EXTENDED) {
+        // There it is the length that is wrong, so there is nothing to consume.
+        assertEquals(22, session.error(Nbd.CMD_WRITE, 0, 0, most + 1, new byte[most + 1]));
+      }
       assertEquals(0, session.ask(Nbd.CMD_READ, 0, 0, most).error());
       assertEquals(22, session.error(Nbd.CMD_READ, 0, 0, most + 1));
       assertEquals(22, session.error(Nbd.CMD_READ, 0, 0, 0xffffffffL));

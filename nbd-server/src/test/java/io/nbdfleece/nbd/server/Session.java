@@ -21,7 +21,8 @@ final class Session implements AutoCloseable {
   /// What was agreed for replies.
   enum Mode {
     SIMPLE,
-    STRUCTURED;
+    STRUCTURED,
+    EXTENDED;
 
     boolean hasChunks() {
       return this != SIMPLE;
@@ -91,9 +92,7 @@ final class Session implements AutoCloseable {
       throws IOException {
     Session session = new Session(raw, mode);
     raw.greet(3);
-    if (mode.hasChunks()) {
-      assertEquals(Nbd.REP_ACK, raw.ask(Nbd.OPT_STRUCTURED_REPLY).getLast().type());
-    }
+    agree(raw, mode);
     if (contexts.length > 0) {
       List<OptionAnswer> answers =
           raw.ask(Nbd.OPT_SET_META_CONTEXT, RawPeer.queries(export, contexts));
@@ -103,7 +102,19 @@ final class Session implements AutoCloseable {
     return session;
   }
 
+  /// Asks for what the mode needs.
+  static void agree(RawPeer raw, Mode mode) throws IOException {
+    int option = mode == Mode.EXTENDED ? Nbd.OPT_EXTENDED_HEADERS : Nbd.OPT_STRUCTURED_REPLY;
+    if (mode.hasChunks()) {
+      assertEquals(Nbd.REP_ACK, raw.ask(option).getLast().type());
+    }
+  }
+
   byte[] bytes(int command, int flags, long cookie, long offset, long length, byte... payload) {
+    if (mode == Mode.EXTENDED) {
+      int all = flags | (command == Nbd.CMD_WRITE ? Nbd.CMD_FLAG_PAYLOAD_LEN : 0);
+      return RawPeer.extended(command, all, cookie, offset, length, payload);
+    }
     return RawPeer.request(command, flags, cookie, offset, length, payload);
   }
 
@@ -141,7 +152,7 @@ final class Session implements AutoCloseable {
   /// The next whole reply, whichever request it belongs to.
   Reply reply(int dataBytes) throws IOException {
     while (true) {
-      Answer answer = raw.reply(dataBytes);
+      Answer answer = answer(dataBytes);
       if (answer.type() == -1) {
         return new Reply(answer.cookie(), answer.error(), List.of(answer));
       }
@@ -153,6 +164,14 @@ final class Session implements AutoCloseable {
         return new Reply(answer.cookie(), errorNumber(chunks), whole == null ? chunks : whole);
       }
     }
+  }
+
+  private Answer answer(int dataBytes) throws IOException {
+    if (mode != Mode.EXTENDED) {
+      return raw.reply(dataBytes);
+    }
+    RawPeer.Chunk chunk = raw.chunk();
+    return new Answer(chunk.cookie(), 0, chunk.flags(), chunk.type(), chunk.data());
   }
 
   private static int errorNumber(List<Answer> chunks) {
@@ -181,6 +200,8 @@ final class Session implements AutoCloseable {
       }
       case Nbd.REPLY_BLOCK_STATUS ->
           assertTrue(data.remaining() >= 12 && data.remaining() % 8 == 4);
+      case Nbd.REPLY_BLOCK_STATUS_EXT ->
+          assertEquals(8 + 16L * Integer.toUnsignedLong(data.getInt(4)), data.remaining());
       case Nbd.REPLY_ERROR -> checkError(data, 6);
       case Nbd.REPLY_ERROR_OFFSET -> checkError(data, 14);
       default -> throw new AssertionError("type of chunk: " + chunk.type());
@@ -197,12 +218,15 @@ final class Session implements AutoCloseable {
 
   /// Length and flags of each descriptor of a status chunk.
   static List<long[]> descriptors(Answer chunk, Mode mode) {
-    assertEquals(Nbd.REPLY_BLOCK_STATUS, chunk.type(), "type of chunk in mode " + mode);
-    ByteBuffer data = chunk.buffer();
-    data.getInt();
+    boolean extended = mode == Mode.EXTENDED;
+    assertEquals(extended ? Nbd.REPLY_BLOCK_STATUS_EXT : Nbd.REPLY_BLOCK_STATUS, chunk.type());
+    ByteBuffer data = chunk.buffer().position(extended ? 8 : 4);
     List<long[]> descriptors = new ArrayList<>();
     while (data.hasRemaining()) {
-      descriptors.add(new long[] {Integer.toUnsignedLong(data.getInt()), data.getInt()});
+      descriptors.add(
+          extended
+              ? new long[] {data.getLong(), data.getLong()}
+              : new long[] {Integer.toUnsignedLong(data.getInt()), data.getInt()});
     }
     return descriptors;
   }
