@@ -8,7 +8,6 @@ import io.netty.buffer.PooledByteBufAllocator;
 import io.netty.channel.EventLoopGroup;
 import io.netty.channel.MultiThreadIoEventLoopGroup;
 import io.netty.channel.epoll.Epoll;
-import io.netty.channel.epoll.EpollIoHandler;
 import io.netty.util.concurrent.DefaultThreadFactory;
 import io.netty.util.concurrent.EventExecutor;
 import java.io.IOException;
@@ -70,7 +69,7 @@ public final class NbdServer {
     ServerState state = new ServerState(catalog, config.limits(), allocator(loopCount));
     EventLoopGroup loops =
         new MultiThreadIoEventLoopGroup(
-            loopCount, new DefaultThreadFactory("nbd-loop"), EpollIoHandler.newFactory());
+            loopCount, new DefaultThreadFactory("nbd-loop"), RejoiningEpoll.factory());
     List<Listener> listeners = new ArrayList<>();
     try {
       for (ServerConfig.Listen listen : config.listen()) {

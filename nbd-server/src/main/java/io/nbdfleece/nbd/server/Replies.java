@@ -161,7 +161,9 @@ final class Replies {
           .addListener(
               left -> {
                 sent(count, bytes);
-                connection.goOn();
+                if (left.isSuccess()) {
+                  connection.goOn();
+                }
               });
       stallWatch.start();
     }

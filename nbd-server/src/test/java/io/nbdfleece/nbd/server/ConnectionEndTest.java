@@ -111,6 +111,27 @@ class ConnectionEndTest {
     }
   }
 
+  /// Between the end of the input and its reply the connection waits for nothing at all.
+  @Test
+  void halfClosedClientGetsALargeReplyThatTakesItsTime() throws IOException {
+    MemoryExport disk = new MemoryExport(16 << 20, MemoryExport.WRITABLE);
+    try (TestServer server = new TestServer(disk, TestServer.LIMITS.withEventLoopCount(1));
+        RawPeer other = server.open();
+        RawPeer peer = server.open()) {
+      disk.hold = true;
+      peer.send(reads(1, 16 << 20));
+      peer.socket.shutdownOutput();
+      Awaitility.await().until(() -> disk.held.size() == 1);
+      for (int round = 0; round < 20; round++) {
+        // The one event loop goes round, so it has seen the end of the input.
+        other.send(request(Nbd.CMD_READ, round, 0, 0));
+        other.reply();
+      }
+      disk.held.remove().run();
+      assertAllReplies(peer, 1, 16 << 20);
+    }
+  }
+
   @Test
   void heldRequestsOfOneConnectionCompleteInAnyOrder() throws IOException {
     try (TestServer server = TestServer.writable();

@@ -113,7 +113,7 @@ final class RawPeer implements AutoCloseable {
     }
     int option = in.readInt();
     int type = in.readInt();
-    return new OptionAnswer(option, type, in.readNBytes(in.readInt()));
+    return new OptionAnswer(option, type, exactly(in, in.readInt()));
   }
 
   /// A simple reply has `type` -1, and the data that the caller said it has.
@@ -145,7 +145,7 @@ final class RawPeer implements AutoCloseable {
     if (magic == Nbd.SIMPLE_REPLY_MAGIC) {
       int error = in.readInt();
       long cookie = in.readLong();
-      return new Answer(cookie, error, 0, -1, in.readNBytes(error == 0 ? dataBytes : 0));
+      return new Answer(cookie, error, 0, -1, exactly(in, error == 0 ? dataBytes : 0));
     }
     if (magic != Nbd.STRUCTURED_REPLY_MAGIC) {
       throw new IOException("reply magic: " + Integer.toHexString(magic));
@@ -153,7 +153,14 @@ final class RawPeer implements AutoCloseable {
     int flags = in.readUnsignedShort();
     int type = in.readUnsignedShort();
     long cookie = in.readLong();
-    return new Answer(cookie, 0, flags, type, in.readNBytes(in.readInt()));
+    return new Answer(cookie, 0, flags, type, exactly(in, in.readInt()));
+  }
+
+  /// All of them, or an exception: a stream that ends within a reply has lost it.
+  private static byte[] exactly(DataInputStream in, int lengthBytes) throws IOException {
+    byte[] data = new byte[lengthBytes];
+    in.readFully(data);
+    return data;
   }
 
   interface Writer {
