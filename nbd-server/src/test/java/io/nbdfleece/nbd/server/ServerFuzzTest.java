@@ -6,10 +6,17 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.netty.buffer.PoolArenaMetric;
 import io.netty.buffer.PooledByteBufAllocator;
+import io.netty.util.ResourceLeakDetector;
 import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
 import java.util.SplittableRandom;
+import java.util.concurrent.CompletableFuture;
 import java.util.stream.LongStream;
+import java.util.stream.Stream;
+import org.awaitility.Awaitility;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
@@ -18,6 +25,12 @@ import org.junit.jupiter.api.Timeout;
 @Timeout(900)
 final class ServerFuzzTest {
   private static final int CONNECTIONS = Integer.getInteger("test.connections", 200_000);
+
+  /// One in that many goes over real sockets.
+  private static final int SOCKET_SHARE = 10;
+
+  /// One in that many is watched by the leak detector at its paranoid level.
+  private static final int PARANOID_SHARE = 20;
 
   private static final List<ServerLimits> LIMITS =
       List.of(
@@ -45,28 +58,104 @@ final class ServerFuzzTest {
   }
 
   @Test
-  void noSessionBreaksAConnectionWithoutASocket() throws IOException {
-    PooledByteBufAllocator allocator = new PooledByteBufAllocator(true, 0, 1, 8192, 5, 0, 0, false);
+  void noSessionBreaksAConnectionWithoutASocket() {
     long first = Long.getLong("test.firstSeed", 1);
-    long[] seeds = seeds(first, CONNECTIONS - CONNECTIONS / 10);
-    int damaged = 0;
+    long[] seeds = seeds(first, CONNECTIONS - CONNECTIONS / SOCKET_SHARE);
+    ResourceLeakDetector.Level level = ResourceLeakDetector.getLevel();
+    long damaged;
     try (LoudLog log = new LoudLog()) {
-      for (long seed : seeds) {
-        try {
-          SplittableRandom random = new SplittableRandom(seed);
-          FuzzScript script = new FuzzScript(random);
-          damaged += script.damaged ? 1 : 0;
-          new EmbeddedSession(random, LIMITS.get(random.nextInt(LIMITS.size())), allocator)
-              .play(script);
-          assertEquals(0, activeAllocations(allocator), "buffers not released");
-          log.assertSilent("logged");
-        } catch (AssertionError | RuntimeException e) {
-          throw failed(seed, e);
-        }
-      }
+      // At its paranoid level the detector notes every access to every buffer, which costs ten
+      // times the session; what the allocator counts after each session is as sharp.
+      int paranoid = Math.max(1, seeds.length / PARANOID_SHARE);
+      damaged = playInTwoThreads(Arrays.copyOf(seeds, paranoid));
+      ResourceLeakDetector.setLevel(ResourceLeakDetector.Level.SIMPLE);
+      damaged += playInTwoThreads(Arrays.copyOfRange(seeds, paranoid, seeds.length));
+      System.gc();
+      log.assertSilent("logged");
+    } finally {
+      ResourceLeakDetector.setLevel(level);
     }
     System.out.println(
         "ServerFuzzTest: " + seeds.length + " sessions without a socket, damaged: " + damaged);
     assertTrue(seeds.length == 1 || damaged > seeds.length / 2);
+  }
+
+  private static long playInTwoThreads(long[] seeds) {
+    int middle = seeds.length / 2;
+    CompletableFuture<Long> other =
+        CompletableFuture.supplyAsync(
+            () -> playEmbedded(Arrays.copyOf(seeds, middle)),
+            task -> Thread.ofPlatform().name("fuzz").start(task));
+    return playEmbedded(Arrays.copyOfRange(seeds, middle, seeds.length)) + other.join();
+  }
+
+  /// How many of the sessions were damaged.
+  private static long playEmbedded(long[] seeds) {
+    PooledByteBufAllocator allocator = new PooledByteBufAllocator(true, 0, 1, 8192, 5, 0, 0, false);
+    long damaged = 0;
+    for (long seed : seeds) {
+      try {
+        SplittableRandom random = new SplittableRandom(seed);
+        FuzzScript script = new FuzzScript(random);
+        damaged += script.damaged ? 1 : 0;
+        ServerLimits limits = LIMITS.get(random.nextInt(LIMITS.size()));
+        new EmbeddedSession(random, limits, allocator).play(script);
+        assertEquals(0, activeAllocations(allocator), "buffers not released");
+      } catch (AssertionError | RuntimeException | IOException e) {
+        throw failed(seed, e);
+      }
+    }
+    return damaged;
+  }
+
+  @Test
+  void noSessionBreaksAServerBehindSockets() throws Exception {
+    long[] seeds = seeds(1_000_000_000, CONNECTIONS / SOCKET_SHARE);
+    ResourceLeakDetector.Level level = ResourceLeakDetector.getLevel();
+    try (LoudLog log = new LoudLog()) {
+      // Everything that is loaded or started once.
+      playBehindSockets(LIMITS.getFirst(), Arrays.copyOf(seeds, 1));
+      long descriptorsBefore = descriptors();
+      int middle = seeds.length / 2;
+      CompletableFuture<Void> other =
+          CompletableFuture.runAsync(
+              () -> playBehindSockets(LIMITS.getFirst(), Arrays.copyOf(seeds, middle)),
+              task -> Thread.ofPlatform().name("fuzz").start(task));
+      ResourceLeakDetector.setLevel(ResourceLeakDetector.Level.ADVANCED);
+      playBehindSockets(LIMITS.getLast(), Arrays.copyOfRange(seeds, middle, seeds.length));
+      other.get();
+      System.gc();
+      Awaitility.await().until(() -> descriptors() <= descriptorsBefore);
+      Awaitility.await()
+          .until(
+              () ->
+                  Thread.getAllStackTraces().keySet().stream()
+                      .noneMatch(thread -> thread.getName().startsWith("nbd-loop")));
+      log.assertSilent("logged");
+    } finally {
+      ResourceLeakDetector.setLevel(level);
+    }
+    System.out.println("ServerFuzzTest: " + seeds.length + " sessions over sockets");
+  }
+
+  private static long descriptors() throws IOException {
+    try (Stream<Path> entries = Files.list(Path.of("/proc/self/fd"))) {
+      return entries.count();
+    }
+  }
+
+  private static void playBehindSockets(ServerLimits limits, long[] seeds) {
+    try (SocketFuzz fuzz = new SocketFuzz(limits)) {
+      for (long seed : seeds) {
+        try {
+          SplittableRandom random = new SplittableRandom(seed);
+          fuzz.play(random, new FuzzScript(random));
+        } catch (AssertionError | RuntimeException | IOException e) {
+          throw failed(seed, e);
+        }
+      }
+    } catch (IOException | InterruptedException e) {
+      throw new AssertionError(e);
+    }
   }
 }
