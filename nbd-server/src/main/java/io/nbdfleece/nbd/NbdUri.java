@@ -4,9 +4,10 @@ package io.nbdfleece.nbd;
 import java.nio.file.Path;
 import java.util.Optional;
 
-/// An NBD URI (NBD URI specification): `nbd://host[:port]/name`, `nbd+unix:///name?socket=/path`.
-/// `toString` prints exactly the form that libnbd and qemu accept, and [#parse] reads back what it
-/// printed. TLS (`nbds`, `nbds+unix`) and `nbd+vsock` are not supported by this version.
+/// An NBD URI (NBD URI specification): `nbd://host[:port]/name`, `nbd+unix:///name?socket=/path`,
+/// and `nbds:` and `nbds+unix:` for the same over TLS. `toString` prints exactly the form that
+/// libnbd accepts (qemu too, without TLS, whose credentials it wants as an object), and [#parse]
+/// reads back what it printed. `nbd+vsock` is not supported.
 ///
 /// An export name is at most 4096 bytes of UTF-8 without NUL (NBD specification, "String values").
 /// It may contain any other character; `@`, `/` and `:` are printed as they are, because they are
@@ -18,7 +19,8 @@ public sealed interface NbdUri {
   /// The export name, not escaped; empty for the default export.
   String exportName();
 
-  /// How to encrypt; empty for `nbd:` and `nbd+unix:`.
+  /// How to encrypt; empty for `nbd:` and `nbd+unix:`, which are never encrypted. With it nothing
+  /// is ever sent in plain text but the request for TLS.
   Optional<Tls> tls();
 
   /// The same server, another export.
@@ -80,20 +82,37 @@ public sealed interface NbdUri {
     }
   }
 
-  /// The TLS part of an `nbds:` or `nbds+unix:` URI: `nbds://user@host/?tls-certificates=DIR`.
+  /// The TLS part of an `nbds:` or `nbds+unix:` URI: `nbds://user@host/?tls-certificates=DIR`, or
+  /// `tls-psk-file=FILE`, and `tls-verify-peer=false`, `tls-hostname=NAME`.
   ///
-  /// @param user the key to use of a `tls-psk-file`; empty if not said
-  /// @param certificates directory of X.509 files; the places that libnbd looks at when neither
-  ///   this nor `pskFile` is there
-  /// @param pskFile a file of pre-shared keys, `user:hex` per line
+  /// @param user the key to use of a `tls-psk-file`; empty if not said, which is the name of the
+  ///   user who runs the program
+  /// @param certificates directory of X.509 files; when neither this nor `pskFile` is there, what
+  ///   libnbd takes: `/etc/pki/libnbd` for root, `~/.pki/libnbd` or `~/.config/pki/libnbd` for
+  ///   others
+  /// @param pskFile a file of pre-shared keys, `user:hex` per line; not together with
+  ///   `certificates`
   /// @param verifyPeer whether the server's certificate is checked, the default
-  /// @param hostname the name it is checked against, if not that of the host
+  /// @param hostname the name it is checked against, if not that of the host; a Unix socket has no
+  ///   host, so there a certificate of the authority is enough if this is empty
   record Tls(
       String user,
       Optional<Path> certificates,
       Optional<Path> pskFile,
       boolean verifyPeer,
-      Optional<String> hostname) {}
+      Optional<String> hostname) {
+
+    /// What `nbds:` alone asks for.
+    public static final Tls DEFAULTS =
+        new Tls("", Optional.empty(), Optional.empty(), true, Optional.empty());
+
+    public Tls {
+      if (certificates.isPresent() && pskFile.isPresent()) {
+        throw new IllegalArgumentException(
+            "both tls-certificates and tls-psk-file (expected: one of them)");
+      }
+    }
+  }
 
   /// Parses. Throws IllegalArgumentException with a message that says what is wrong and what is
   /// right.

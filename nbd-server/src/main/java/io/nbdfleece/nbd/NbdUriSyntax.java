@@ -9,13 +9,17 @@ import java.nio.ByteBuffer;
 import java.nio.charset.CharacterCodingException;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
+import java.util.LinkedHashMap;
 import java.util.Locale;
+import java.util.Map;
 import java.util.Optional;
 
 /// Reads and prints the text of an [NbdUri]. One object reads one text, on one thread.
 final class NbdUriSyntax {
   private static final String TCP_EXAMPLE = "nbd://localhost:10809/vda";
   private static final String UNIX_EXAMPLE = "nbd+unix:///vda?socket=/run/nbd.sock";
+  private static final String TLS_EXAMPLE =
+      "nbds://localhost:10809/vda?tls-certificates=/etc/pki/nbd";
   private static final String PLAIN =
       "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~@/:";
 
@@ -34,18 +38,16 @@ final class NbdUriSyntax {
     String scheme = text.substring(0, schemeEnd).toLowerCase(Locale.ROOT);
     String rest = text.substring(schemeEnd + 3);
     int queryStart = rest.indexOf('?');
-    String query = queryStart < 0 ? "" : rest.substring(queryStart + 1);
+    Map<String, String> query = parameters(queryStart < 0 ? "" : rest.substring(queryStart + 1));
     String beforeQuery = queryStart < 0 ? rest : rest.substring(0, queryStart);
     int pathStart = beforeQuery.indexOf('/');
     String authority = pathStart < 0 ? beforeQuery : beforeQuery.substring(0, pathStart);
     String name = pathStart < 0 ? "" : unescape(beforeQuery.substring(pathStart + 1));
     return switch (scheme) {
-      case "nbd" -> tcp(authority, name, query);
-      case "nbd+unix" -> unix(authority, name, query);
-      case "nbds", "nbds+unix" ->
-          throw wrong(
-              "TLS (" + scheme + ") is not supported by this version",
-              "nbd: or nbd+unix:, for example " + TCP_EXAMPLE);
+      case "nbd" -> tcp(noUser(authority), name, query, plain(query));
+      case "nbd+unix" -> unix(noUser(authority), name, query, plain(query));
+      case "nbds" -> tcp(afterUser(authority), name, query, tls(authority, query));
+      case "nbds+unix" -> unix(afterUser(authority), name, query, tls(authority, query));
       case "nbd+vsock", "nbds+vsock" ->
           throw wrong(
               "vsock (" + scheme + ") is not supported by this version",
@@ -53,17 +55,17 @@ final class NbdUriSyntax {
       default ->
           throw wrong(
               "unknown scheme " + scheme,
-              "nbd or nbd+unix, for example " + TCP_EXAMPLE + " or " + UNIX_EXAMPLE);
+              "nbd, nbds, nbd+unix or nbds+unix, for example "
+                  + TCP_EXAMPLE
+                  + " or "
+                  + UNIX_EXAMPLE);
     };
   }
 
-  private NbdUri.Tcp tcp(String authority, String name, String query) {
-    if (socketParameter(query).isPresent()) {
-      throw wrong("socket= does not go with nbd:", UNIX_EXAMPLE);
-    }
-    if (authority.indexOf('@') >= 0) {
-      throw wrong(
-          "a user before the host is for TLS, which is not supported by this version", TCP_EXAMPLE);
+  private NbdUri.Tcp tcp(
+      String authority, String name, Map<String, String> query, Optional<NbdUri.Tls> tls) {
+    if (query.containsKey("socket")) {
+      throw wrong("socket= does not go with nbd: and nbds:", UNIX_EXAMPLE);
     }
     int hostEnd;
     String host;
@@ -79,7 +81,7 @@ final class NbdUriSyntax {
       hostEnd = colon < 0 ? authority.length() : colon;
       host = hostEnd == 0 ? "localhost" : unescape(authority.substring(0, hostEnd));
     }
-    return checked(() -> new NbdUri.Tcp(host, port(authority.substring(hostEnd)), name));
+    return checked(() -> new NbdUri.Tcp(host, port(authority.substring(hostEnd)), name, tls));
   }
 
   private int port(String afterHost) {
@@ -96,47 +98,114 @@ final class NbdUriSyntax {
     return Integer.parseInt(digits);
   }
 
-  private NbdUri.Unix unix(String authority, String name, String query) {
+  private NbdUri.Unix unix(
+      String authority, String name, Map<String, String> query, Optional<NbdUri.Tls> tls) {
     if (!authority.isEmpty()) {
       throw wrong(
           "a host (" + authority + ") does not go with nbd+unix:, mind the third slash",
           UNIX_EXAMPLE);
     }
-    String socket = socketParameter(query).orElseThrow(() -> wrong("no socket=", UNIX_EXAMPLE));
-    if (socket.startsWith("\0")) {
-      throw wrong("abstract sockets are not supported", UNIX_EXAMPLE);
+    if (!query.containsKey("socket")) {
+      throw wrong("no socket=", UNIX_EXAMPLE);
     }
-    Path path;
-    try {
-      path = Path.of(socket);
-    } catch (InvalidPathException e) {
-      throw wrong("socket: not a path, " + e.getReason(), UNIX_EXAMPLE);
-    }
-    return checked(() -> new NbdUri.Unix(path, name));
+    return checked(() -> new NbdUri.Unix(path("socket", query), name, tls));
   }
 
-  /// The value of `socket=`. Whatever else the query says is refused, as the specification asks.
-  private Optional<String> socketParameter(String query) {
-    Optional<String> socket = Optional.empty();
+  private Path path(String key, Map<String, String> query) {
+    String value = query.getOrDefault(key, "");
+    if (key.equals("socket") && value.startsWith("\0")) {
+      throw wrong("abstract sockets are not supported", UNIX_EXAMPLE);
+    }
+    if (value.isEmpty()) {
+      throw wrong(
+          key + ": empty",
+          key.equals("socket")
+              ? "path of a socket file, for example " + UNIX_EXAMPLE
+              : "a path, for example " + TLS_EXAMPLE);
+    }
+    try {
+      return Path.of(value);
+    } catch (InvalidPathException e) {
+      throw wrong(key + ": not a path, " + e.getReason(), UNIX_EXAMPLE);
+    }
+  }
+
+  private String noUser(String authority) {
+    if (authority.indexOf('@') >= 0) {
+      throw wrong("a user before the host is for TLS and goes with nbds:", TLS_EXAMPLE);
+    }
+    return authority;
+  }
+
+  private static String afterUser(String authority) {
+    return authority.substring(authority.lastIndexOf('@') + 1);
+  }
+
+  /// Of a URI without TLS. What is meant for TLS is refused rather than ignored: whoever wrote it
+  /// thinks that the connection is encrypted.
+  private Optional<NbdUri.Tls> plain(Map<String, String> query) {
+    for (String key : query.keySet()) {
+      if (key.startsWith("tls-")) {
+        throw wrong(key + ": only goes with nbds: and nbds+unix:", TLS_EXAMPLE);
+      }
+    }
+    return Optional.empty();
+  }
+
+  private Optional<NbdUri.Tls> tls(String authority, Map<String, String> query) {
+    int userEnd = Math.max(authority.lastIndexOf('@'), 0);
+    String user = unescape(authority.substring(0, userEnd));
+    if (user.indexOf(':') >= 0) {
+      throw wrong("a password behind the user", "the key in a tls-psk-file");
+    }
+    Optional<Path> certificates = optionalPath("tls-certificates", query);
+    Optional<Path> pskFile = optionalPath("tls-psk-file", query);
+    Optional<String> hostname = Optional.ofNullable(query.get("tls-hostname"));
+    if (hostname.isPresent() && hostname.get().isEmpty()) {
+      throw wrong("tls-hostname: empty", "the name in the server's certificate");
+    }
+    boolean verifyPeer = flag("tls-verify-peer", query.getOrDefault("tls-verify-peer", "true"));
+    return Optional.of(
+        checked(() -> new NbdUri.Tls(user, certificates, pskFile, verifyPeer, hostname)));
+  }
+
+  private Optional<Path> optionalPath(String key, Map<String, String> query) {
+    return query.containsKey(key) ? Optional.of(path(key, query)) : Optional.empty();
+  }
+
+  private boolean flag(String key, String value) {
+    return switch (value.toLowerCase(Locale.ROOT)) {
+      case "true", "t", "1", "yes", "y", "on" -> true;
+      case "false", "f", "0", "no", "n", "off" -> false;
+      default -> throw wrong(key + ": " + value, "true or false");
+    };
+  }
+
+  /// The parameters behind the question mark. Unknown ones are refused, as the specification asks.
+  private Map<String, String> parameters(String query) {
+    Map<String, String> valueByKey = new LinkedHashMap<>();
     for (String parameter : query.split("&", -1)) {
       if (parameter.isEmpty()) {
         continue;
       }
       int equals = parameter.indexOf('=');
       String key = equals < 0 ? parameter : parameter.substring(0, equals);
-      if (key.startsWith("tls-")) {
-        throw wrong(key + ": TLS is not supported by this version", TCP_EXAMPLE);
+      switch (key) {
+        case "socket", "tls-certificates", "tls-psk-file", "tls-verify-peer", "tls-hostname" -> {
+          if (equals < 0) {
+            throw wrong(key + " without a value", key + "=");
+          }
+          if (valueByKey.putIfAbsent(key, unescape(parameter.substring(equals + 1))) != null) {
+            throw wrong("two " + key + "=", "one");
+          }
+        }
+        default ->
+            throw wrong(
+                "unknown parameter " + key + " (a '?' in an export name is written %3F)",
+                UNIX_EXAMPLE);
       }
-      if (!key.equals("socket") || equals < 0) {
-        throw wrong(
-            "unknown parameter " + key + " (a '?' in an export name is written %3F)", UNIX_EXAMPLE);
-      }
-      if (socket.isPresent()) {
-        throw wrong("two socket=", UNIX_EXAMPLE);
-      }
-      socket = Optional.of(unescape(parameter.substring(equals + 1)));
     }
-    return socket;
+    return valueByKey;
   }
 
   private void checkCharacters() {
@@ -194,21 +263,47 @@ final class NbdUriSyntax {
   }
 
   static String print(NbdUri uri) {
-    return switch (uri) {
-      case NbdUri.Tcp tcp ->
-          "nbd://"
-              + (tcp.host().indexOf(':') < 0
-                  ? escape(tcp.host())
-                  : "[" + tcp.host().replace("%", "%25") + "]")
-              + (tcp.port() == NbdUri.DEFAULT_PORT ? "" : ":" + tcp.port())
-              + "/"
-              + escape(tcp.exportName());
-      case NbdUri.Unix unix ->
-          "nbd+unix:///"
-              + escape(unix.exportName())
-              + "?socket="
-              + escape(unix.socket().toString());
-    };
+    String s = uri.tls().isPresent() ? "s" : "";
+    StringBuilder text =
+        switch (uri) {
+          case NbdUri.Tcp tcp ->
+              new StringBuilder("nbd" + s + "://")
+                  .append(user(tcp))
+                  .append(
+                      tcp.host().indexOf(':') < 0
+                          ? escape(tcp.host())
+                          : "[" + tcp.host().replace("%", "%25") + "]")
+                  .append(tcp.port() == NbdUri.DEFAULT_PORT ? "" : ":" + tcp.port())
+                  .append("/")
+                  .append(escape(tcp.exportName()));
+          case NbdUri.Unix unix ->
+              new StringBuilder("nbd" + s + "+unix://")
+                  .append(user(unix))
+                  .append("/")
+                  .append(escape(unix.exportName()))
+                  .append("?socket=")
+                  .append(escape(unix.socket().toString()));
+        };
+    uri.tls().ifPresent(tls -> printTls(text, tls));
+    return text.toString();
+  }
+
+  private static String user(NbdUri uri) {
+    String user = uri.tls().map(NbdUri.Tls::user).orElse("");
+    return user.isEmpty() ? "" : escape(user).replace("@", "%40").replace("/", "%2F") + "@";
+  }
+
+  private static void printTls(StringBuilder text, NbdUri.Tls tls) {
+    tls.certificates().ifPresent(path -> parameter(text, "tls-certificates", path.toString()));
+    tls.pskFile().ifPresent(path -> parameter(text, "tls-psk-file", path.toString()));
+    if (!tls.verifyPeer()) {
+      parameter(text, "tls-verify-peer", "false");
+    }
+    tls.hostname().ifPresent(name -> parameter(text, "tls-hostname", name));
+  }
+
+  private static void parameter(StringBuilder text, String key, String value) {
+    text.append(text.indexOf("?") < 0 ? '?' : '&').append(key).append('=').append(escape(value));
   }
 
   private static String escape(String raw) {

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.nio.file.Path;
+import java.util.Optional;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -50,12 +51,19 @@ final class NbdUriTest {
     "localhost:10809, no scheme, nbd://localhost:10809/vda",
     "nbd:localhost:10809, no scheme, nbd+unix:///vda?socket=/run/nbd.sock",
     "http://host/, unknown scheme http, nbd://localhost",
-    "nbds://host/vda, TLS (nbds) is not supported, nbd:",
-    "nbds+unix:///vda?socket=/x, TLS (nbds+unix) is not supported, nbd:",
+    "nbds://a:b@host/vda, password, tls-psk-file",
+    "nbds://host/vda?tls-psk-file=/k&tls-certificates=/c, both tls-certificates and, one of them",
+    "nbds://host/vda?tls-psk-file=, tls-psk-file: empty, a path",
+    "nbds://host/vda?tls-verify-peer=maybe, tls-verify-peer: maybe, true or false",
+    "nbds://host/vda?tls-hostname=, tls-hostname: empty, certificate",
+    "nbds://host/vda?tls-hostname, tls-hostname without a value, tls-hostname=",
+    "nbds://host/vda?tls-cipher=x, unknown parameter tls-cipher, %3F",
+    "nbds+unix:///vda, no socket=, nbd+unix:///vda?socket=",
     "nbd+vsock://2/vda, vsock (nbd+vsock) is not supported, nbd+unix:",
     "nbds+vsock://2/vda, vsock (nbds+vsock) is not supported, nbd+unix:",
-    "nbd://user@host/vda, TLS, nbd://localhost",
-    "nbd://host/?tls-certificates=/x, tls-certificates: TLS is not, nbd://localhost",
+    "nbd://user@host/vda, TLS, nbds://localhost",
+    "nbd://host/?tls-certificates=/x, tls-certificates: only goes with nbds:, nbds://localhost",
+    "nbd+unix:///?socket=/x&tls-psk-file=/k, tls-psk-file: only goes with nbds:, nbds://localhost",
     "nbd://host/?socket=/x, socket= does not go with nbd:, nbd+unix:///vda?socket=",
     "nbd+unix:///vda, no socket=, nbd+unix:///vda?socket=",
     "nbd+unix:///vda?socket=, socket: empty, path of a socket file",
@@ -103,6 +111,35 @@ final class NbdUriTest {
     NbdUri uri = new NbdUri.Unix(Path.of("/run/a b&c+d.sock"), "vda@1");
     assertEquals("nbd+unix:///vda@1?socket=/run/a%20b%26c%2Bd.sock", uri.toString());
     assertEquals(uri, NbdUri.parse(uri.toString()));
+  }
+
+  @Test
+  void tlsFormsAreReadAndPrinted() {
+    NbdUri.Tls psk =
+        new NbdUri.Tls(
+            "alice@x", Optional.empty(), Optional.of(Path.of("/k e.psk")), true, Optional.empty());
+    NbdUri.Tls x509 =
+        new NbdUri.Tls(
+            "", Optional.of(Path.of("/pki")), Optional.empty(), false, Optional.of("db.example"));
+    assertBothWays(
+        new NbdUri.Tcp("host", 10809, "vda", Optional.of(NbdUri.Tls.DEFAULTS)), "nbds://host/vda");
+    assertBothWays(
+        new NbdUri.Tcp("::1", 10810, "vda", Optional.of(psk)),
+        "nbds://alice%40x@[::1]:10810/vda?tls-psk-file=/k%20e.psk");
+    assertBothWays(
+        new NbdUri.Tcp("host", 10809, "", Optional.of(x509)),
+        "nbds://host/?tls-certificates=/pki&tls-verify-peer=false&tls-hostname=db.example");
+    assertBothWays(
+        new NbdUri.Unix(Path.of("/s"), "vda", Optional.of(psk)),
+        "nbds+unix://alice%40x@/vda?socket=/s&tls-psk-file=/k%20e.psk");
+    assertEquals(
+        new NbdUri.Tcp("h", 10809, "", Optional.of(NbdUri.Tls.DEFAULTS)),
+        NbdUri.parse("nbds://h?tls-verify-peer=1"));
+  }
+
+  private static void assertBothWays(NbdUri uri, String text) {
+    assertEquals(text, uri.toString());
+    assertEquals(uri, NbdUri.parse(text));
   }
 
   @Test

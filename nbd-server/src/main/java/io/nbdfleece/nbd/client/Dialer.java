@@ -4,6 +4,7 @@ package io.nbdfleece.nbd.client;
 import static java.nio.charset.StandardCharsets.UTF_8;
 
 import io.nbdfleece.nbd.NbdUri;
+import io.nbdfleece.nbd.tls.TlsEndpoint;
 import io.netty.bootstrap.Bootstrap;
 import io.netty.channel.AdaptiveRecvByteBufAllocator;
 import io.netty.channel.Channel;
@@ -22,20 +23,18 @@ import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.net.SocketAddress;
 import java.net.UnknownHostException;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
+import java.util.Optional;
 import java.util.concurrent.RejectedExecutionException;
-import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicReference;
 import org.jspecify.annotations.Nullable;
 
 /// Opens the socket, runs the handshake, and turns what goes wrong into messages that say what,
 /// where, and what to do next. Blocks; called by application threads.
 final class Dialer {
-  /// For connecting and the handshake, each.
-  private static final int DEADLINE_SECONDS = 10;
-
   /// Longest path in a `sockaddr_un`, without the NUL.
   private static final int SOCKET_PATH_BYTES_MAX = 107;
 
@@ -43,9 +42,12 @@ final class Dialer {
 
   private final NbdUri uri;
   private final EventLoop eventLoop;
+  private final Duration deadline;
 
-  Dialer(NbdUri uri, NbdClientLoop loop) throws IOException {
+  Dialer(NbdUri uri, ClientOptions options) throws IOException {
     this.uri = uri;
+    this.deadline = options.connectDeadline();
+    NbdClientLoop loop = options.loop().orElseGet(NbdClientLoop::shared);
     if (!Epoll.isAvailable()) {
       throw new IOException(
           "the native epoll transport does not load (expected: Linux on x86_64 or aarch64)",
@@ -69,15 +71,33 @@ final class Dialer {
   /// Connects and runs the exchange, whose exceptions get the URI put in front. The exchange hands
   /// the stream over or leaves it to be closed.
   <T> T exchange(Exchange<T> exchange) throws IOException {
+    Optional<TlsEndpoint> endpoint = tlsEndpoint();
     HandshakeStream stream = dial();
     try {
-      return exchange.run(stream, new Negotiation(stream, uri));
+      return exchange.run(stream, new Negotiation(stream, uri, endpoint));
     } catch (ProtocolViolationException e) {
       stream.close();
       throw new IOException(
           uri + ": the server violated the protocol, it sent " + e.getMessage(), e);
     } catch (IOException e) {
       stream.close();
+      throw failure(e.getMessage(), e);
+    }
+  }
+
+  private Optional<TlsEndpoint> tlsEndpoint() throws IOException {
+    Optional<NbdUri.Tls> tls = uri.tls();
+    if (tls.isEmpty()) {
+      return Optional.empty();
+    }
+    String host =
+        switch (uri) {
+          case NbdUri.Tcp tcp -> tcp.host();
+          case NbdUri.Unix unix -> "";
+        };
+    try {
+      return Optional.of(ClientCredentials.endpoint(tls.get(), host));
+    } catch (IOException e) {
       throw failure(e.getMessage(), e);
     }
   }
@@ -154,7 +174,9 @@ final class Dialer {
             .group(eventLoop)
             .channel(type)
             .option(ChannelOption.AUTO_READ, false)
-            .option(ChannelOption.CONNECT_TIMEOUT_MILLIS, DEADLINE_SECONDS * 1000)
+            .option(
+                ChannelOption.CONNECT_TIMEOUT_MILLIS,
+                Math.clamp(deadline.toMillis(), 1, Integer.MAX_VALUE))
             .option(
                 ChannelOption.RECVBUF_ALLOCATOR,
                 new AdaptiveRecvByteBufAllocator(4096, 64 << 10, RECEIVE_BUFFER_BYTES_MAX))
@@ -162,7 +184,7 @@ final class Dialer {
                 new ChannelInitializer<Channel>() {
                   @Override
                   protected void initChannel(Channel channel) {
-                    HandshakeStream stream = new HandshakeStream(channel, DEADLINE_SECONDS);
+                    HandshakeStream stream = new HandshakeStream(channel, deadline);
                     opened.set(stream);
                     channel.pipeline().addLast(stream);
                   }
@@ -172,9 +194,10 @@ final class Dialer {
     }
     try {
       var connecting = bootstrap.connect(address);
-      if (!connecting.await(DEADLINE_SECONDS + 1, TimeUnit.SECONDS)) {
+      // Netty looks at the deadline itself; a second more in case that its loop has ended.
+      if (!connecting.await(deadline.toMillis() + 1000)) {
         var _ = connecting.channel().close();
-        throw new IOException("no connection within " + DEADLINE_SECONDS + " s");
+        throw new IOException("no connection within " + deadline.toMillis() + " ms");
       }
       if (!connecting.isSuccess()) {
         throw connecting.cause() instanceof IOException e ? e : new IOException(connecting.cause());

@@ -8,6 +8,8 @@ import java.nio.ByteBuffer;
 import java.util.EnumSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
+import java.util.OptionalLong;
 import java.util.Set;
 
 /// Gathers what the server says of an export while it opens it (NBD specification, "NBD_OPT_GO",
@@ -28,13 +30,16 @@ final class ExportAnswer {
   private boolean opened;
   private long sizeBytes;
   private int flags;
+  private String canonicalName;
   private String description = "";
+  private boolean blockSizesSent;
   private int minimumBytes = 1;
   private int preferredBytes = DEFAULT_PREFERRED_BYTES;
   private long maximumBytes = DEFAULT_MAXIMUM_BYTES;
 
   ExportAnswer(String asked) {
     this.asked = asked;
+    this.canonicalName = asked;
   }
 
   /// One NBD_REP_INFO. Unknown information is skipped, as the specification asks.
@@ -49,10 +54,7 @@ final class ExportAnswer {
         requireLength(type, payload, 10);
         takeExport(payload);
       }
-      case Nbd.INFO_NAME -> {
-        // The canonical name changes nothing for this connection; still it must be a name.
-        String _ = ServerText.name("an export name", reply.takeRest());
-      }
+      case Nbd.INFO_NAME -> canonicalName = ServerText.name("an export name", reply.takeRest());
       case Nbd.INFO_DESCRIPTION -> {
         if (payload.remaining() > Nbd.STRING_BYTES_MAX) {
           throw new ProtocolViolationException(
@@ -76,7 +78,7 @@ final class ExportAnswer {
       throw new ProtocolViolationException(
           "an export of " + Long.toUnsignedString(sizeBytes) + " bytes (expected: < 2^63)");
     }
-    if ((flags & Nbd.FLAG_HAS_FLAGS) == 0) {
+    if (!has(Nbd.FLAG_HAS_FLAGS)) {
       throw new ProtocolViolationException(
           "transmission flags 0x" + Integer.toHexString(flags) + " (expected: bit 0 set)");
     }
@@ -100,6 +102,7 @@ final class ExportAnswer {
               + max
               + " (expected: powers of two, minimum <= 65536, preferred >= 512, maximum not less)");
     }
+    blockSizesSent = true;
     minimumBytes = minimum;
     preferredBytes = preferred;
     maximumBytes = max;
@@ -124,7 +127,8 @@ final class ExportAnswer {
   }
 
   /// The result. Throws if the server acknowledged without saying size and flags.
-  Negotiated negotiated(Negotiated.Replies replies, Map<Integer, String> contextById)
+  Negotiated negotiated(
+      Negotiated.Replies replies, Map<Integer, String> contextById, Optional<String> tlsProtocol)
       throws ProtocolViolationException {
     if (!opened) {
       throw new ProtocolViolationException(
@@ -135,11 +139,36 @@ final class ExportAnswer {
             sizeBytes,
             description,
             abilities(),
+            sizeBytes % minimumBytes == 0 ? minimumBytes : 1,
             Math.min(preferredBytes, PREFERRED_BYTES_MAX),
             List.copyOf(contextById.values()));
     int maximumRequestBytes =
         Math.toIntExact(Math.min(maximumBytes, REQUEST_BYTES_MAX) / minimumBytes * minimumBytes);
-    return new Negotiated(info, replies, contextById, minimumBytes, maximumRequestBytes);
+    NegotiatedExport export =
+        new NegotiatedExport(
+            canonicalName,
+            description,
+            sizeBytes,
+            info.abilities(),
+            has(Nbd.FLAG_READ_ONLY),
+            has(Nbd.FLAG_SEND_DF),
+            replies == Negotiated.Replies.EXTENDED && has(Nbd.FLAG_BLOCK_STAT_PAYLOAD),
+            sent(minimumBytes),
+            sent(preferredBytes),
+            sent(maximumBytes),
+            replies != Negotiated.Replies.SIMPLE,
+            replies == Negotiated.Replies.EXTENDED,
+            tlsProtocol,
+            info.metaContexts());
+    return new Negotiated(export, info, replies, contextById, minimumBytes, maximumRequestBytes);
+  }
+
+  private OptionalLong sent(long bytes) {
+    return blockSizesSent ? OptionalLong.of(bytes) : OptionalLong.empty();
+  }
+
+  private boolean has(int flag) {
+    return (flags & flag) != 0;
   }
 
   private Set<Ability> abilities() {
@@ -149,7 +178,7 @@ final class ExportAnswer {
     add(abilities, Nbd.FLAG_ROTATIONAL, Ability.ROTATIONAL);
     add(abilities, Nbd.FLAG_CAN_MULTI_CONN, Ability.MULTI_CONN);
     add(abilities, Nbd.FLAG_SEND_CACHE, Ability.CACHE);
-    if ((flags & Nbd.FLAG_READ_ONLY) == 0) {
+    if (!has(Nbd.FLAG_READ_ONLY)) {
       abilities.add(Ability.WRITE);
       add(abilities, Nbd.FLAG_SEND_TRIM, Ability.TRIM);
       add(abilities, Nbd.FLAG_SEND_WRITE_ZEROES, Ability.WRITE_ZEROES);
@@ -161,7 +190,7 @@ final class ExportAnswer {
   }
 
   private void add(Set<Ability> abilities, int flag, Ability ability) {
-    if ((flags & flag) != 0) {
+    if (has(flag)) {
       abilities.add(ability);
     }
   }

@@ -1,18 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.nbd.client;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
+
+import io.nbdfleece.nbd.ClientIdentity;
+import io.nbdfleece.nbd.tls.TlsEndpoint;
 import io.netty.buffer.ByteBuf;
 import io.netty.buffer.Unpooled;
 import io.netty.channel.Channel;
-import io.netty.channel.ChannelHandler;
 import io.netty.channel.ChannelHandlerContext;
+import io.netty.channel.ChannelInboundHandler;
 import io.netty.channel.ChannelInboundHandlerAdapter;
 import io.netty.util.ReferenceCountUtil;
+import io.netty.util.concurrent.Future;
 import java.io.IOException;
 import java.io.InterruptedIOException;
 import java.nio.ByteBuffer;
+import java.time.Duration;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 import org.jspecify.annotations.Nullable;
 
 /// A connection as blocking input and output, for the handshake, whose steps follow one another.
@@ -24,7 +34,7 @@ final class HandshakeStream extends ChannelInboundHandlerAdapter {
   private final LinkedBlockingQueue<Arrival> arrivals = new LinkedBlockingQueue<>();
   private final Channel channel;
   private final long deadlineNanos;
-  private final long deadlineSeconds;
+  private final Duration deadline;
   private ByteBuf current = Unpooled.EMPTY_BUFFER;
   private long receivedBytes;
   private volatile boolean closed;
@@ -35,10 +45,10 @@ final class HandshakeStream extends ChannelInboundHandlerAdapter {
     record End(@Nullable Throwable cause) implements Arrival {}
   }
 
-  HandshakeStream(Channel channel, long deadlineSeconds) {
+  HandshakeStream(Channel channel, Duration deadline) {
     this.channel = channel;
-    this.deadlineSeconds = deadlineSeconds;
-    this.deadlineNanos = System.nanoTime() + TimeUnit.SECONDS.toNanos(deadlineSeconds);
+    this.deadline = deadline;
+    this.deadlineNanos = System.nanoTime() + deadline.toNanos();
   }
 
   /// Takes exactly that many bytes. Throws when the server closes or the deadline passes first.
@@ -75,14 +85,11 @@ final class HandshakeStream extends ChannelInboundHandlerAdapter {
       try {
         arrival = arrivals.poll(deadlineNanos - System.nanoTime(), TimeUnit.NANOSECONDS);
       } catch (InterruptedException e) {
-        Thread.currentThread().interrupt();
-        InterruptedIOException interrupted = new InterruptedIOException("interrupted");
-        interrupted.initCause(e);
-        throw interrupted;
+        throw interrupted(e);
       }
     }
     return switch (arrival) {
-      case null -> throw new HandshakeTimeoutException(deadlineSeconds);
+      case null -> throw new HandshakeTimeoutException(deadline);
       case Arrival.Bytes(ByteBuf bytes) -> bytes;
       case Arrival.End end -> {
         arrivals.add(end);
@@ -96,8 +103,80 @@ final class HandshakeStream extends ChannelInboundHandlerAdapter {
     var _ = channel.writeAndFlush(Unpooled.wrappedBuffer(bytes), channel.voidPromise());
   }
 
+  /// Goes on over TLS, after NBD_OPT_STARTTLS was acknowledged. What the server sent behind the
+  /// acknowledgement, while it had to wait for the client to speak, was put there by somebody who
+  /// wants it to pass for encrypted: it ends the connection (CVE-2011-0411 and its kin).
+  ClientIdentity.Tls encrypt(TlsEndpoint endpoint) throws IOException {
+    CompletableFuture<ClientIdentity.Tls> proved = new CompletableFuture<>();
+    try {
+      channel.eventLoop().execute(() -> encrypt(endpoint, proved));
+      return proved.get(deadlineNanos - System.nanoTime(), TimeUnit.NANOSECONDS);
+    } catch (RejectedExecutionException e) {
+      throw new IOException("the client's event loop was closed", e);
+    } catch (TimeoutException e) {
+      throw new IOException("TLS: no end of its handshake within " + text(deadline), e);
+    } catch (ExecutionException e) {
+      throw e.getCause() instanceof ProtocolViolationException violation
+          ? violation
+          : new IOException(tlsText(e.getCause()), e.getCause());
+    } catch (InterruptedException e) {
+      throw interrupted(e);
+    }
+  }
+
+  private void encrypt(TlsEndpoint endpoint, CompletableFuture<ClientIdentity.Tls> proved) {
+    if (current.isReadable() || arrivals.stream().anyMatch(Arrival.Bytes.class::isInstance)) {
+      proved.completeExceptionally(
+          new ProtocolViolationException("plain bytes behind its acknowledgement of STARTTLS"));
+      return;
+    }
+    var _ =
+        endpoint
+            .encrypt(channel)
+            .addListener(
+                (Future<ClientIdentity.Tls> ended) -> {
+                  channel.config().setAutoRead(false);
+                  if (ended.isSuccess()) {
+                    proved.complete(ended.getNow());
+                  } else {
+                    proved.completeExceptionally(ended.cause());
+                  }
+                });
+    // The handshake has no reader that asks for more; it ends within the deadline.
+    channel.config().setAutoRead(!proved.isDone());
+  }
+
+  private static String tlsText(@Nullable Throwable cause) {
+    StringBuilder text = new StringBuilder("TLS: the handshake failed");
+    // The reason is at the bottom, e.g. the certificate's, below an exception of the handshake.
+    Throwable reason = cause;
+    String said = "";
+    while (reason != null) {
+      String message = reason.getMessage();
+      if (message != null && !said.contains(message)) {
+        said = message;
+        text.append(": ").append(ServerText.forPeople(message.getBytes(UTF_8)));
+      }
+      reason = reason.getCause();
+    }
+    return text.toString();
+  }
+
+  private static InterruptedIOException interrupted(InterruptedException cause) {
+    Thread.currentThread().interrupt();
+    InterruptedIOException interrupted = new InterruptedIOException("interrupted");
+    interrupted.initCause(cause);
+    return interrupted;
+  }
+
+  private static String text(Duration deadline) {
+    return deadline.toMillis() % 1000 == 0
+        ? deadline.toSeconds() + " s"
+        : deadline.toMillis() + " ms";
+  }
+
   /// Ends the handshake: from now on `successor` gets what arrives, and what has arrived already.
-  void handOver(ChannelHandler successor) throws IOException {
+  void handOver(ChannelInboundHandler successor) throws IOException {
     var replaced =
         channel
             .eventLoop()
@@ -107,12 +186,14 @@ final class HandshakeStream extends ChannelInboundHandlerAdapter {
                     throw new HandshakeEndedException(null);
                   }
                   channel.pipeline().replace(this, null, successor);
+                  // Not through the pipeline: what is here has passed its TLS already.
+                  ChannelHandlerContext ctx = channel.pipeline().context(successor);
                   if (current.isReadable()) {
-                    channel.pipeline().fireChannelRead(current.retain());
+                    successor.channelRead(ctx, current.retain());
                   }
                   for (Arrival a = arrivals.poll(); a != null; a = arrivals.poll()) {
                     if (a instanceof Arrival.Bytes(ByteBuf bytes)) {
-                      channel.pipeline().fireChannelRead(bytes);
+                      successor.channelRead(ctx, bytes);
                     }
                   }
                   channel.config().setAutoRead(true);
@@ -184,8 +265,8 @@ final class HandshakeStream extends ChannelInboundHandlerAdapter {
   static final class HandshakeTimeoutException extends IOException {
     private static final long serialVersionUID = 1;
 
-    private HandshakeTimeoutException(long deadlineSeconds) {
-      super("no answer within " + deadlineSeconds + " s");
+    private HandshakeTimeoutException(Duration deadline) {
+      super("no answer within " + text(deadline));
     }
   }
 }

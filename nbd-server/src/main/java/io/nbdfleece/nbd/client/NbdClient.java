@@ -11,11 +11,17 @@ import io.nbdfleece.nbd.NbdUri;
 import io.nbdfleece.nbd.wire.Nbd;
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.CompletableFuture;
+import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
-/// One connection to one export of an NBD server, over TCP or a Unix socket.
+/// One connection to one export of an NBD server, over TCP or a Unix socket, encrypted if the URI
+/// says so. Structured replies and extended headers are used where the server has them.
 ///
 /// **Requests** may be issued by any thread, many at once; their number in flight is the caller's
 /// choice. The server may execute them in any order: await one that another depends on. A request
@@ -32,7 +38,7 @@ import org.jspecify.annotations.Nullable;
 /// limit are left alone. Direct buffers save a copy.
 ///
 /// **Limits**: a range must lie inside the export; a read or write carries at most
-/// [#maximumRequestBytes], other requests at most 2^32 - 1 bytes. Requests beyond them, and
+/// [#maximumRequestBytes], other requests at most [#effectBytesMax]. Requests beyond them, and
 /// read-only targets, are the caller's mistake: IllegalArgumentException. A request for which the
 /// server did not advertise the ability is not sent; its future fails with an `NbdException`, EPERM
 /// if the export is read-only, else ENOTSUP.
@@ -54,39 +60,62 @@ public final class NbdClient implements AutoCloseable {
   /// most about 10 s for the connection and 10 s for the handshake; an interrupt ends it with an
   /// InterruptedIOException.
   public static NbdClient connect(NbdUri uri, List<String> contexts) throws IOException {
-    return connect(uri, contexts, NbdClientLoop.shared());
+    return connect(uri, ClientOptions.defaults().withContexts(contexts));
   }
 
   /// The same with more to choose from.
   public static NbdClient connect(NbdUri uri, ClientOptions options) throws IOException {
-    return connect(uri, options.contexts(), options.loop().orElseGet(NbdClientLoop::shared));
+    return new Dialer(uri, options)
+        .exchange(
+            (stream, negotiation) -> {
+              Negotiated negotiated =
+                  negotiation.open(options.contexts(), options.extendedHeaders());
+              Transmission transmission =
+                  new Transmission(stream.channel(), uri.toString(), negotiated);
+              stream.handOver(transmission);
+              options.loop().orElseGet(NbdClientLoop::shared).adopt(transmission);
+              return new NbdClient(uri, negotiated, transmission);
+            });
   }
 
   /// The same on a loop of the caller's, which must stay open as long as the client.
   public static NbdClient connect(NbdUri uri, List<String> contexts, NbdClientLoop loop)
       throws IOException {
-    List<String> distinct = contexts.stream().distinct().toList();
-    return new Dialer(uri, loop)
-        .exchange(
-            (stream, negotiation) -> {
-              Negotiated negotiated = negotiation.open(distinct);
-              Transmission transmission =
-                  new Transmission(stream.channel(), uri.toString(), negotiated);
-              stream.handOver(transmission);
-              loop.adopt(transmission);
-              return new NbdClient(uri, negotiated, transmission);
-            });
+    return connect(uri, ClientOptions.defaults().withContexts(contexts).withLoop(loop));
   }
 
   /// The names and descriptions that the server lists. The export name of the URI does not matter.
   public static List<ListedExport> list(NbdUri uri) throws IOException {
-    return new Dialer(uri, NbdClientLoop.shared())
+    return list(uri, ClientOptions.defaults());
+  }
+
+  /// The same with more to choose from; the contexts do not matter.
+  public static List<ListedExport> list(NbdUri uri, ClientOptions options) throws IOException {
+    return new Dialer(uri, options)
         .exchange(
             (stream, negotiation) -> {
               List<ListedExport> exports = negotiation.list();
               stream.close();
               return List.copyOf(exports);
             });
+  }
+
+  /// The metadata contexts that the server lists for the export of the URI, without opening it
+  /// (NBD_OPT_LIST_META_CONTEXT), at most 64; none if it does not know of contexts, or of the
+  /// export. The contexts of the options do not matter.
+  public static List<String> listContexts(NbdUri uri, ClientOptions options) throws IOException {
+    return new Dialer(uri, options)
+        .exchange(
+            (stream, negotiation) -> {
+              List<String> contexts = negotiation.listContexts();
+              stream.close();
+              return List.copyOf(contexts);
+            });
+  }
+
+  /// What the handshake settled.
+  public NegotiatedExport negotiated() {
+    return negotiated.export();
   }
 
   /// What this client is connected to.
@@ -103,6 +132,12 @@ public final class NbdClient implements AutoCloseable {
   /// if it did not say, and never more than 64 MiB.
   public int maximumRequestBytes() {
     return negotiated.maximumRequestBytes();
+  }
+
+  /// The most bytes that a request without data may cover: 2^32 - 1, or `Long.MAX_VALUE` with
+  /// extended headers.
+  public long effectBytesMax() {
+    return negotiated.isExtended() ? Long.MAX_VALUE : UNSIGNED_INT_MAX;
   }
 
   /// A power of two. The server may refuse requests that are not aligned to it; mostly 1.
@@ -125,49 +160,61 @@ public final class NbdClient implements AutoCloseable {
   }
 
   /// NBD_CMD_WRITE of `data` from position to limit. If it must be durable and the server has no
-  /// FUA, a flush follows it.
+  /// FUA, a flush follows it; so for the other requests that take a durability.
   public CompletableFuture<Void> write(
       long offsetBytes, ByteBuffer data, Export.Durability durability) {
     checkRange(offsetBytes, data.remaining(), maximumRequestBytes());
-    NbdException refusal = refusal(Ability.WRITE);
-    if (refusal != null) {
-      return CompletableFuture.failedFuture(refusal);
+    return changing(
+        Ability.WRITE, durability, fua -> write(new Request.Write(fua, offsetBytes, data.slice())));
+  }
+
+  private CompletableFuture<Void> write(Request.Write write) {
+    if (write.lengthBytes == 0) {
+      return CompletableFuture.completedFuture(null);
     }
-    boolean durable = durability == Export.Durability.DURABLE;
-    boolean fua = durable && info().can(Ability.FUA);
-    if (durable && !fua && !info().can(Ability.FLUSH)) {
-      return CompletableFuture.failedFuture(
-          new NbdException(
-              NbdError.ENOTSUP, uri + ": the server makes nothing durable, neither FUA nor flush"));
-    }
-    CompletableFuture<Void> written = CompletableFuture.completedFuture(null);
-    if (data.hasRemaining()) {
-      Request.Write write =
-          new Request.Write(fua ? Nbd.CMD_FLAG_FUA : 0, offsetBytes, data.slice());
-      transmission.submit(write);
-      written = write.future;
-    }
-    return durable && !fua ? written.thenCompose(nothing -> flush()) : written;
+    transmission.submit(write);
+    return write.future;
   }
 
   /// NBD_CMD_TRIM.
   public CompletableFuture<Void> trim(long offsetBytes, long lengthBytes) {
-    return plain(Ability.TRIM, Nbd.CMD_TRIM, 0, offsetBytes, lengthBytes);
+    return trim(offsetBytes, lengthBytes, Export.Durability.CACHED);
+  }
+
+  /// NBD_CMD_TRIM.
+  public CompletableFuture<Void> trim(
+      long offsetBytes, long lengthBytes, Export.Durability durability) {
+    checkRange(offsetBytes, lengthBytes, effectBytesMax());
+    return changing(
+        Ability.TRIM, durability, fua -> plain(Nbd.CMD_TRIM, fua, offsetBytes, lengthBytes));
   }
 
   /// NBD_CMD_WRITE_ZEROES.
   public CompletableFuture<Void> writeZeroes(
       long offsetBytes, long lengthBytes, Export.Zeroing zeroing) {
+    return writeZeroes(offsetBytes, lengthBytes, zeroing, Export.Durability.CACHED);
+  }
+
+  /// NBD_CMD_WRITE_ZEROES.
+  public CompletableFuture<Void> writeZeroes(
+      long offsetBytes, long lengthBytes, Export.Zeroing zeroing, Export.Durability durability) {
+    checkRange(offsetBytes, lengthBytes, effectBytesMax());
     int flags =
         (zeroing.mustStayProvisioned() ? Nbd.CMD_FLAG_NO_HOLE : 0)
             | (zeroing.mustBeFast() ? Nbd.CMD_FLAG_FAST_ZERO : 0);
-    Ability ability = zeroing.mustBeFast() ? Ability.FAST_ZERO : Ability.WRITE_ZEROES;
-    return plain(ability, Nbd.CMD_WRITE_ZEROES, flags, offsetBytes, lengthBytes);
+    return changing(
+        zeroing.mustBeFast() ? Ability.FAST_ZERO : Ability.WRITE_ZEROES,
+        durability,
+        fua -> plain(Nbd.CMD_WRITE_ZEROES, flags | fua, offsetBytes, lengthBytes));
   }
 
   /// NBD_CMD_CACHE: a hint that the range is going to be read.
   public CompletableFuture<Void> cache(long offsetBytes, long lengthBytes) {
-    return plain(Ability.CACHE, Nbd.CMD_CACHE, 0, offsetBytes, lengthBytes);
+    checkRange(offsetBytes, lengthBytes, effectBytesMax());
+    NbdException refusal = refusal(Ability.CACHE);
+    return refusal == null
+        ? plain(Nbd.CMD_CACHE, 0, offsetBytes, lengthBytes)
+        : CompletableFuture.failedFuture(refusal);
   }
 
   /// NBD_CMD_FLUSH: makes durable what was written by requests that had completed before this call.
@@ -183,39 +230,110 @@ public final class NbdClient implements AutoCloseable {
   /// the server gave: extents from `offsetBytes` on, which may cover less than asked, and the last
   /// one more; each context may cover another length.
   ///
-  /// @param lengthBytes 1 to 2^32 - 1
+  /// @param lengthBytes 1 to [#effectBytesMax]
   public CompletableFuture<List<ContextExtents>> blockStatus(long offsetBytes, long lengthBytes) {
+    return blockStatus(offsetBytes, lengthBytes, info().metaContexts());
+  }
+
+  /// The same for some of the negotiated contexts, in this order. The server is asked for these
+  /// only if it offers that (NBD_FLAG_BLOCK_STAT_PAYLOAD), else for all.
+  public CompletableFuture<List<ContextExtents>> blockStatus(
+      long offsetBytes, long lengthBytes, List<String> contexts) {
     if (lengthBytes == 0) {
       throw new IllegalArgumentException("lengthBytes: 0 (expected: >= 1)");
     }
-    checkRange(offsetBytes, lengthBytes, UNSIGNED_INT_MAX);
-    if (negotiated.contextById().isEmpty()) {
+    checkRange(offsetBytes, lengthBytes, effectBytesMax());
+    List<String> all = info().metaContexts();
+    if (contexts.isEmpty() || !all.containsAll(contexts)) {
       return CompletableFuture.failedFuture(
           new NbdException(
               NbdError.ENOTSUP,
-              uri + ": no metadata context was negotiated (expected: one, when connecting)"));
+              uri
+                  + ": no metadata context "
+                  + (contexts.isEmpty() ? "" : contexts + " ")
+                  + "was negotiated (expected: when connecting, one of those that it offers)"));
     }
-    Request.Status status = new Request.Status(offsetBytes, lengthBytes, negotiated);
+    boolean isAll = contexts.equals(all);
+    boolean asksForSome = !isAll && negotiated.export().statusPayload();
+    Map<Integer, String> asked = asksForSome ? idsOf(contexts) : negotiated.contextById();
+    long sizeBytes = info().sizeBytes();
+    Request.Status status =
+        asksForSome
+            ? Request.Status.ofSome(offsetBytes, lengthBytes, asked, sizeBytes)
+            : new Request.Status(offsetBytes, lengthBytes, asked, sizeBytes);
     transmission.submit(status);
-    return status.future;
+    return isAll ? status.future : status.future.thenApply(found -> pick(found, contexts));
   }
 
-  private CompletableFuture<Void> plain(
-      Ability ability, int command, int flags, long offsetBytes, long lengthBytes) {
-    checkRange(offsetBytes, lengthBytes, UNSIGNED_INT_MAX);
+  private Map<Integer, String> idsOf(List<String> contexts) {
+    Map<Integer, String> some = new LinkedHashMap<>(negotiated.contextById());
+    some.values().retainAll(Set.copyOf(contexts));
+    return some;
+  }
+
+  private static List<ContextExtents> pick(List<ContextExtents> found, List<String> contexts) {
+    List<ContextExtents> picked = new ArrayList<>(contexts.size());
+    for (String context : contexts) {
+      for (ContextExtents one : found) {
+        if (one.context().equals(context)) {
+          picked.add(one);
+        }
+      }
+    }
+    return picked;
+  }
+
+  /// A request that carries flags beyond its own.
+  private interface Flagged {
+    CompletableFuture<Void> submit(int flags);
+  }
+
+  private CompletableFuture<Void> changing(
+      Ability ability, Export.Durability durability, Flagged request) {
     NbdException refusal = refusal(ability);
     if (refusal != null) {
       return CompletableFuture.failedFuture(refusal);
     }
-    if (lengthBytes == 0) {
-      return CompletableFuture.completedFuture(null);
+    if (durability == Export.Durability.CACHED) {
+      return request.submit(0);
     }
-    return submit(new Request.Plain(command, flags, offsetBytes, lengthBytes));
+    if (info().can(Ability.FUA)) {
+      return request.submit(Nbd.CMD_FLAG_FUA);
+    }
+    if (!info().can(Ability.FLUSH)) {
+      return CompletableFuture.failedFuture(
+          new NbdException(
+              NbdError.ENOTSUP, uri + ": the server makes nothing durable, neither FUA nor flush"));
+    }
+    return request.submit(0).thenCompose(nothing -> flush());
+  }
+
+  private CompletableFuture<Void> plain(
+      int command, int flags, long offsetBytes, long lengthBytes) {
+    return lengthBytes == 0
+        ? CompletableFuture.completedFuture(null)
+        : submit(new Request.Plain(command, flags, offsetBytes, lengthBytes));
   }
 
   private CompletableFuture<Void> submit(Request.Plain request) {
     transmission.submit(request);
     return request.future;
+  }
+
+  /// Breaks the connection if a request has been without an answer for that long.
+  void breakIfUnanswered(long deadlineNanos) {
+    transmission.breakIfUnanswered(deadlineNanos);
+  }
+
+  /// The action gets to know why the connection ended, once it has, on its event loop, or here if
+  /// it has ended already.
+  void whenClosed(Consumer<IOException> action) {
+    transmission.whenClosed(() -> action.accept(transmission.whyEnded()));
+  }
+
+  /// Begins what [#close] does, without waiting.
+  void disconnect() {
+    transmission.disconnect();
   }
 
   private @Nullable NbdException refusal(Ability ability) {

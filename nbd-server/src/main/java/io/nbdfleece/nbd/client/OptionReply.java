@@ -27,6 +27,7 @@ record OptionReply(int type, ByteBuffer payload) {
           case Nbd.REP_ERR_SHUTDOWN -> "it is shutting down";
           case Nbd.REP_ERR_BLOCK_SIZE_REQD -> "it requires block sizes";
           case Nbd.REP_ERR_TOO_BIG -> "it calls the option too big";
+          case Nbd.REP_ERR_EXT_HEADER_REQD -> "it requires extended headers";
           default -> "error " + (type & ~Nbd.REP_ERR);
         };
     byte[] bytes = takeBytes(payload.remaining());

@@ -17,7 +17,7 @@ import org.jspecify.annotations.Nullable;
 ///
 /// ```
 ///              ┌─▶ SIMPLE ──────────────▶ DATA ─┐
-///   MAGIC ─────┤        ┌─▶ DATA_OFFSET ─▶ DATA ─┤
+///   MAGIC ─────┤        ┌─▶ DATA_OFFSET ─▶ DATA ─┤     CHUNK or EXTENDED_CHUNK
 ///     ▲        └▶ CHUNK ┼─▶ HOLE ───────────────┤
 ///     │                 ├─▶ STATUS_ID ─▶ STATUS_EXTENT (repeated)
 ///     │                 └─▶ ERROR_HEAD ─▶ ERROR_TEXT ─▶ ERROR_TAIL
@@ -33,6 +33,7 @@ final class ReplyDecoder {
     MAGIC,
     SIMPLE,
     CHUNK,
+    EXTENDED_CHUNK,
     DATA_OFFSET,
     DATA,
     HOLE,
@@ -84,7 +85,9 @@ final class ReplyDecoder {
           switch (state) {
             case MAGIC -> magic(in);
             case SIMPLE -> simple(in);
-            case CHUNK -> chunk(in);
+            case CHUNK -> gather(in, Nbd.STRUCTURED_REPLY_HEADER_BYTES - 4) && chunk();
+            case EXTENDED_CHUNK ->
+                gather(in, Nbd.EXTENDED_REPLY_HEADER_BYTES - 4) && extendedChunk();
             case DATA_OFFSET -> dataOffset(in);
             case DATA -> data(in);
             case HOLE -> hole(in);
@@ -114,11 +117,15 @@ final class ReplyDecoder {
       return false;
     }
     int magic = head.getInt(0);
-    if (magic == Nbd.SIMPLE_REPLY_MAGIC) {
+    boolean extended = replies == Negotiated.Replies.EXTENDED;
+    if (magic == Nbd.SIMPLE_REPLY_MAGIC && !extended) {
       return next(State.SIMPLE);
     }
     if (magic == Nbd.STRUCTURED_REPLY_MAGIC && replies == Negotiated.Replies.STRUCTURED) {
       return next(State.CHUNK);
+    }
+    if (magic == Nbd.EXTENDED_REPLY_MAGIC && extended) {
+      return next(State.EXTENDED_CHUNK);
     }
     throw new ProtocolViolationException(
         "0x" + Integer.toHexString(magic) + " (expected: magic of a reply)");
@@ -139,7 +146,7 @@ final class ReplyDecoder {
       return end();
     }
     if (answered instanceof Request.Status
-        || (answered instanceof Request.Read && replies == Negotiated.Replies.STRUCTURED)) {
+        || (answered instanceof Request.Read && replies != Negotiated.Replies.SIMPLE)) {
       throw new ProtocolViolationException(
           "a simple reply without error (expected: chunks), request: " + answered);
     }
@@ -149,16 +156,38 @@ final class ReplyDecoder {
     return end();
   }
 
-  private boolean chunk(ByteBuf in) throws ProtocolViolationException {
-    if (!gather(in, Nbd.STRUCTURED_REPLY_HEADER_BYTES - 4)) {
-      return false;
-    }
+  private boolean chunk() throws ProtocolViolationException {
     int flags = head.readUnsignedShort();
     chunkType = head.readUnsignedShort();
     cookie = head.readLong();
     long length = head.readUnsignedInt();
+    return chunk(requests.find(cookie), flags, length);
+  }
+
+  private boolean extendedChunk() throws ProtocolViolationException {
+    int flags = head.readUnsignedShort();
+    chunkType = head.readUnsignedShort();
+    cookie = head.readLong();
+    long offset = head.readLong();
+    long length = head.readLong();
     Request answered = requests.find(cookie);
+    if (offset != answered.offsetBytes || length < 0) {
+      throw new ProtocolViolationException(
+          "a chunk with offset="
+              + Long.toUnsignedString(offset)
+              + " length="
+              + Long.toUnsignedString(length)
+              + " (expected: the offset of the request, length < 2^63), request: "
+              + answered);
+    }
+    return chunk(answered, flags, length);
+  }
+
+  /// A header has come, of whichever kind; `length` is not negative.
+  private boolean chunk(Request answered, int flags, long length)
+      throws ProtocolViolationException {
     request = answered;
+    answered.countChunk();
     last = flags == Nbd.REPLY_FLAG_DONE ? Last.YES : Last.NO;
     if ((flags & ~Nbd.REPLY_FLAG_DONE) != 0) {
       throw badChunk("flags 0x" + Integer.toHexString(flags), length);
@@ -183,7 +212,16 @@ final class ReplyDecoder {
         require(answered instanceof Request.Status, "no block status", length);
         require(length >= 12 && (length - 4) % 8 == 0, "length 4 + 8 n", length);
         require((length - 4) / 8 <= EXTENT_COUNT_MAX, "at most 2^20 extents", length);
+        require(replies != Negotiated.Replies.EXTENDED, "extents of 64 bits", length);
         remainingBytes = (int) length - 4;
+        yield next(State.STATUS_ID);
+      }
+      case Nbd.REPLY_BLOCK_STATUS_EXT -> {
+        require(answered instanceof Request.Status, "no block status", length);
+        require(replies == Negotiated.Replies.EXTENDED, "extents of 32 bits", length);
+        require(length >= 24 && (length - 8) % 16 == 0, "length 8 + 16 n", length);
+        require((length - 8) / 16 <= EXTENT_COUNT_MAX, "at most 2^20 extents", length);
+        remainingBytes = (int) length - 8;
         yield next(State.STATUS_ID);
       }
       default -> {
@@ -231,19 +269,27 @@ final class ReplyDecoder {
   }
 
   private boolean statusId(ByteBuf in) throws ProtocolViolationException {
-    if (!gather(in, 4)) {
+    boolean extended = chunkType == Nbd.REPLY_BLOCK_STATUS_EXT;
+    if (!gather(in, extended ? 8 : 4)) {
       return false;
     }
     ((Request.Status) current()).startContext(head.readInt());
+    if (extended && head.readUnsignedInt() * 16 != remainingBytes) {
+      throw badChunk("(expected: the number of extents that it announces)", remainingBytes + 8L);
+    }
     return next(State.STATUS_EXTENT);
   }
 
   private boolean statusExtent(ByteBuf in) throws ProtocolViolationException {
-    if (!gather(in, 8)) {
+    boolean extended = chunkType == Nbd.REPLY_BLOCK_STATUS_EXT;
+    int extentBytes = extended ? 16 : 8;
+    if (!gather(in, extentBytes)) {
       return false;
     }
-    ((Request.Status) current()).addExtent(head.readUnsignedInt(), head.readInt());
-    remainingBytes -= 8;
+    long length = extended ? head.readLong() : head.readUnsignedInt();
+    long flags = extended ? head.readLong() : head.readUnsignedInt();
+    ((Request.Status) current()).addExtent(length, flags);
+    remainingBytes -= extentBytes;
     return remainingBytes == 0 ? end() : next(State.STATUS_EXTENT);
   }
 

@@ -22,6 +22,14 @@ abstract sealed class Request {
   final long offsetBytes;
   final long lengthBytes;
 
+  /// More chunks than any sane answer has: a read of 64 MiB in sectors has 2^17.
+  private static final int CHUNK_COUNT_MAX = 1 << 18;
+
+  /// When it was sent ([System#nanoTime]). Event loop only.
+  long sentNanos;
+
+  private int chunkCount;
+
   /// The first error of the server. It does not end the request: only its last chunk does.
   private @Nullable NbdException error;
 
@@ -30,6 +38,14 @@ abstract sealed class Request {
     this.flags = flags;
     this.offsetBytes = offsetBytes;
     this.lengthBytes = lengthBytes;
+  }
+
+  /// The next chunk of the reply begins. Bounds how long a server can go on with one reply.
+  final void countChunk() throws ProtocolViolationException {
+    if (++chunkCount > CHUNK_COUNT_MAX) {
+      throw new ProtocolViolationException(
+          "more than " + CHUNK_COUNT_MAX + " chunks, request: " + this);
+    }
   }
 
   /// The server reported an error; later ones add nothing.
@@ -179,19 +195,47 @@ abstract sealed class Request {
     }
   }
 
-  /// A block status request for all contexts of the connection.
+  /// A block status request for all contexts of the connection, or for some.
   static final class Status extends Request {
     final CompletableFuture<List<ContextExtents>> future = new CompletableFuture<>();
+
+    /// What the header announces: range and ids (NBD specification, "NBD_CMD_BLOCK_STATUS" with
+    /// NBD_CMD_FLAG_PAYLOAD_LEN). Empty when all contexts are asked for.
+    final byte[] payload;
+
     private final Map<Integer, String> contextById;
     private final long sizeBytes;
     private final Map<Integer, List<Extent>> extentsById = new HashMap<>();
     private List<Extent> current = List.of();
     private long currentBytes;
 
-    Status(long offsetBytes, long lengthBytes, Negotiated negotiated) {
-      super(Nbd.CMD_BLOCK_STATUS, 0, offsetBytes, lengthBytes);
-      this.contextById = negotiated.contextById();
-      this.sizeBytes = negotiated.info().sizeBytes();
+    /// Of all contexts of the connection.
+    Status(long offsetBytes, long lengthBytes, Map<Integer, String> contextById, long sizeBytes) {
+      this(offsetBytes, lengthBytes, contextById, sizeBytes, new byte[0]);
+    }
+
+    private Status(
+        long offsetBytes,
+        long lengthBytes,
+        Map<Integer, String> contextById,
+        long sizeBytes,
+        byte[] payload) {
+      super(
+          Nbd.CMD_BLOCK_STATUS,
+          payload.length == 0 ? 0 : Nbd.CMD_FLAG_PAYLOAD_LEN,
+          offsetBytes,
+          lengthBytes);
+      this.contextById = contextById;
+      this.sizeBytes = sizeBytes;
+      this.payload = payload;
+    }
+
+    /// Of these contexts only.
+    static Status ofSome(
+        long offsetBytes, long lengthBytes, Map<Integer, String> contextById, long sizeBytes) {
+      ByteBuffer payload = ByteBuffer.allocate(8 + 4 * contextById.size()).putLong(lengthBytes);
+      contextById.keySet().forEach(payload::putInt);
+      return new Status(offsetBytes, lengthBytes, contextById, sizeBytes, payload.array());
     }
 
     void startContext(int id) throws ProtocolViolationException {
@@ -208,23 +252,26 @@ abstract sealed class Request {
     }
 
     /// One descriptor. Only the last may reach past the request, none past the export.
-    void addExtent(long extentBytes, int extentFlags) throws ProtocolViolationException {
+    void addExtent(long extentBytes, long extentFlags) throws ProtocolViolationException {
       if (extentBytes == 0 || currentBytes >= lengthBytes) {
         throw new ProtocolViolationException(
             (extentBytes == 0 ? "an extent of length 0" : "an extent behind the request's end")
                 + ", request: "
                 + this);
       }
-      currentBytes += extentBytes;
-      if (currentBytes > sizeBytes - offsetBytes) {
+      long start = offsetBytes + currentBytes;
+      if (extentBytes < 0 || extentBytes > sizeBytes - start) {
         throw new ProtocolViolationException(
-            "an extent that ends at "
-                + (offsetBytes + currentBytes)
-                + ", behind the export's end at "
+            "an extent at "
+                + start
+                + " of "
+                + Long.toUnsignedString(extentBytes)
+                + " bytes, behind the export's end at "
                 + sizeBytes
                 + ", request: "
                 + this);
       }
+      currentBytes += extentBytes;
       current.add(new Extent(extentBytes, extentFlags));
     }
 

@@ -33,6 +33,16 @@ final class RequestTable {
     byCookie.remove(cookie);
   }
 
+  /// Whether a request was sent before that moment and has no answer yet.
+  boolean hasSentBefore(long momentNanos) {
+    for (Request request : byCookie.values()) {
+      if (request.sentNanos - momentNanos < 0) {
+        return true;
+      }
+    }
+    return false;
+  }
+
   int size() {
     return byCookie.size();
   }

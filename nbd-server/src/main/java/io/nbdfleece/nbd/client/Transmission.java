@@ -33,7 +33,8 @@ final class Transmission extends ChannelInboundHandlerAdapter {
    */
   static final long CLOSE_SECONDS_MAX = 10;
 
-  private static final int HEADERS_BYTES = 64 * Nbd.REQUEST_HEADER_BYTES;
+  private static final byte[] NO_PAYLOAD = {};
+  private static final int HEADERS_BYTES = 64 * Nbd.EXTENDED_REQUEST_HEADER_BYTES;
 
   private final Channel channel;
   private final String uri;
@@ -41,6 +42,7 @@ final class Transmission extends ChannelInboundHandlerAdapter {
   private final AtomicBoolean drainScheduled = new AtomicBoolean();
   private final RequestTable requests = new RequestTable();
   private final ReplyDecoder decoder;
+  private final boolean extended;
 
   /// Why the connection ended. Written by the event loop.
   private volatile @Nullable IOException failure;
@@ -51,6 +53,7 @@ final class Transmission extends ChannelInboundHandlerAdapter {
   Transmission(Channel channel, String uri, Negotiated negotiated) {
     this.channel = channel;
     this.uri = uri;
+    this.extended = negotiated.isExtended();
     this.decoder = new ReplyDecoder(requests, negotiated.replies(), () -> failure == null);
   }
 
@@ -78,12 +81,16 @@ final class Transmission extends ChannelInboundHandlerAdapter {
       return;
     }
     ByteBuf headers = Unpooled.EMPTY_BUFFER;
+    long nowNanos = System.nanoTime();
     for (Request request = submitted.poll(); request != null; request = submitted.poll()) {
-      if (headers.writableBytes() < Nbd.REQUEST_HEADER_BYTES) {
+      byte[] payload = request instanceof Request.Status status ? status.payload : NO_PAYLOAD;
+      if (headers.writableBytes() < Nbd.EXTENDED_REQUEST_HEADER_BYTES + payload.length) {
         write(headers);
         headers = channel.alloc().directBuffer(HEADERS_BYTES, HEADERS_BYTES);
       }
-      writeHeader(headers, request.command, request.flags, requests.add(request), request);
+      request.sentNanos = nowNanos;
+      writeHeader(headers, requests.add(request), request);
+      headers.writeBytes(payload);
       if (request instanceof Request.Write write) {
         write(headers);
         headers = Unpooled.EMPTY_BUFFER;
@@ -105,15 +112,26 @@ final class Transmission extends ChannelInboundHandlerAdapter {
     }
   }
 
-  private static void writeHeader(
-      ByteBuf headers, int command, int flags, long cookie, Request request) {
+  private void writeHeader(ByteBuf headers, long cookie, Request request) {
+    if (!extended) {
+      headers
+          .writeInt(Nbd.REQUEST_MAGIC)
+          .writeShort(request.flags)
+          .writeShort(request.command)
+          .writeLong(cookie)
+          .writeLong(request.offsetBytes)
+          .writeInt((int) request.lengthBytes);
+      return;
+    }
+    boolean hasData = request instanceof Request.Write;
+    boolean hasPayload = request instanceof Request.Status status && status.payload.length > 0;
     headers
-        .writeInt(Nbd.REQUEST_MAGIC)
-        .writeShort(flags)
-        .writeShort(command)
+        .writeInt(Nbd.EXTENDED_REQUEST_MAGIC)
+        .writeShort(request.flags | (hasData ? Nbd.CMD_FLAG_PAYLOAD_LEN : 0))
+        .writeShort(request.command)
         .writeLong(cookie)
         .writeLong(request.offsetBytes)
-        .writeInt((int) request.lengthBytes);
+        .writeLong(hasPayload ? ((Request.Status) request).payload.length : request.lengthBytes);
   }
 
   private void failSubmitted(IOException cause) {
@@ -152,8 +170,8 @@ final class Transmission extends ChannelInboundHandlerAdapter {
     if (closing && !disconnectSent && requests.size() == 0 && failure == null) {
       disconnectSent = true;
       Request disconnect = new Request.Plain(Nbd.CMD_DISC, 0, 0, 0);
-      ByteBuf header = channel.alloc().directBuffer(Nbd.REQUEST_HEADER_BYTES);
-      writeHeader(header, Nbd.CMD_DISC, 0, 0, disconnect);
+      ByteBuf header = channel.alloc().directBuffer(Nbd.EXTENDED_REQUEST_HEADER_BYTES);
+      writeHeader(header, 0, disconnect);
       var _ =
           channel
               .writeAndFlush(header)
@@ -166,6 +184,27 @@ final class Transmission extends ChannelInboundHandlerAdapter {
     onLoop(() -> fail(why, null));
   }
 
+  /// Breaks the connection if a request has been without an answer for that long. Any thread.
+  void breakIfUnanswered(long deadlineNanos) {
+    onLoop(
+        () -> {
+          if (requests.hasSentBefore(System.nanoTime() - deadlineNanos)) {
+            fail(
+                "no answer to a request within "
+                    + TimeUnit.NANOSECONDS.toMillis(deadlineNanos)
+                    + " ms",
+                null);
+          }
+        });
+  }
+
+  /// What its requests fail with once it has ended.
+  IOException whyEnded() {
+    IOException ended = failure;
+    return ended != null ? copyOf(ended) : new IOException(uri + ": the connection was closed");
+  }
+
+  /// The action runs on the event loop, or here if it is closed already.
   void whenClosed(Runnable action) {
     var _ = channel.closeFuture().addListener(closed -> action.run());
   }

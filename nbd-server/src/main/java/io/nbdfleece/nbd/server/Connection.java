@@ -1,17 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.nbd.server;
 
+import io.nbdfleece.nbd.ClientIdentity;
+import io.nbdfleece.nbd.tls.TlsEndpoint;
 import io.netty.buffer.ByteBuf;
 import io.netty.buffer.Unpooled;
 import io.netty.channel.Channel;
 import io.netty.channel.ChannelFutureListener;
 import io.netty.channel.ChannelHandlerContext;
 import io.netty.channel.ChannelInboundHandlerAdapter;
+import io.netty.channel.epoll.EpollDomainSocketChannel;
 import io.netty.channel.socket.ChannelInputShutdownEvent;
+import io.netty.channel.unix.PeerCredentials;
 import io.netty.util.AttributeKey;
+import io.netty.util.concurrent.Future;
 import java.io.IOException;
 import java.lang.System.Logger.Level;
 import java.net.InetSocketAddress;
+import java.util.Optional;
+import java.util.concurrent.RejectedExecutionException;
 import org.jspecify.annotations.Nullable;
 
 /// One client: hands what arrives to the current [Phase], stops reading when the phase asks for it,
@@ -26,6 +33,8 @@ final class Connection extends ChannelInboundHandlerAdapter {
   private final ServerState server;
   private final Channel channel;
   private final InputBuffer input;
+  private ClientIdentity identity = ClientIdentity.UNKNOWN;
+  private boolean admitted;
   private volatile @Nullable Phase phase;
   private boolean inTurn;
   private boolean consuming;
@@ -59,6 +68,11 @@ final class Connection extends ChannelInboundHandlerAdapter {
     return input;
   }
 
+  /// Who the client is, as far as it has been proved by now. Event loop only.
+  ClientIdentity identity() {
+    return identity;
+  }
+
   /// Whether a batch of input is being worked on, at whose end replies are flushed.
   boolean inTurn() {
     return inTurn || consuming;
@@ -75,9 +89,11 @@ final class Connection extends ChannelInboundHandlerAdapter {
 
   @Override
   public void channelActive(ChannelHandlerContext ctx) {
+    identity = new ClientIdentity(Optional.empty(), process(channel));
     server.connections().add(this);
     Haggling haggling = new Haggling(this, ctx);
     phase = haggling;
+    server.handshakes().begin(this);
     haggling.greet();
     if (server.isClosing()) {
       haggling.shutDown();
@@ -170,9 +186,50 @@ final class Connection extends ChannelInboundHandlerAdapter {
   /// The client broke the protocol or a limit: one line in the log, and the connection ends.
   void drop(String why) {
     if (!closing) {
-      LOG.log(Level.INFO, "client " + peer() + ": dropped: " + why);
+      server.drops().log(peerWithoutPort(), "client " + peer() + ": dropped: " + why);
     }
     close();
+  }
+
+  /// Others need the place of this handshake. Any thread.
+  void evict() {
+    try {
+      channel
+          .eventLoop()
+          .execute(
+              () -> {
+                if (phase instanceof Haggling) {
+                  drop("too many handshakes are pending, and this one waits longest");
+                }
+              });
+    } catch (RejectedExecutionException serverClosed) {
+      LOG.log(Level.DEBUG, "event loop has ended", serverClosed);
+    }
+  }
+
+  /// Encrypts everything from here on, both ways. Nothing may be unread. The answer to
+  /// NBD_OPT_STARTTLS has been flushed.
+  void encrypt(TlsEndpoint endpoint, Haggling haggling) {
+    input.expectCiphertext();
+    endpoint
+        .encrypt(channel)
+        .addListener(
+            (Future<ClientIdentity.Tls> done) -> {
+              if (done.isSuccess()) {
+                identity = new ClientIdentity(Optional.of(done.getNow()), identity.unix());
+                haggling.encrypted();
+                consume();
+              } else {
+                drop("TLS handshake failed: " + TlsFailure.text(done.cause()));
+              }
+            });
+  }
+
+  /// Takes one of the places for clients with an open export, until the end of the connection.
+  /// Whether there was one.
+  boolean admit() {
+    admitted = admitted || server.admit();
+    return admitted;
   }
 
   /// Ends the connection now; what has not been sent is lost.
@@ -192,6 +249,11 @@ final class Connection extends ChannelInboundHandlerAdapter {
   /// The phase has nothing more to wait for.
   void end() {
     ended = true;
+    server.handshakes().end(this);
+    if (admitted) {
+      admitted = false;
+      server.leave();
+    }
     server.ended(this);
   }
 
@@ -214,6 +276,25 @@ final class Connection extends ChannelInboundHandlerAdapter {
     return path == null && channel.remoteAddress() instanceof InetSocketAddress tcp
         ? tcp.getHostString() + ":" + tcp.getPort()
         : "on " + path;
+  }
+
+  private String peerWithoutPort() {
+    return channel.remoteAddress() instanceof InetSocketAddress tcp ? tcp.getHostString() : peer();
+  }
+
+  private static Optional<ClientIdentity.Unix> process(Channel channel) {
+    if (channel instanceof EpollDomainSocketChannel unix) {
+      try {
+        PeerCredentials peer = unix.peerCredentials();
+        int[] groups = peer.gids();
+        if (groups.length > 0) {
+          return Optional.of(new ClientIdentity.Unix(peer.uid(), groups[0], peer.pid()));
+        }
+      } catch (IOException gone) {
+        LOG.log(Level.DEBUG, "no credentials of the peer", gone);
+      }
+    }
+    return Optional.empty();
   }
 
   private void consume() {

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.nbd.server;
 
-import io.nbdfleece.nbd.ClientIdentity;
 import io.nbdfleece.nbd.Export;
+import io.nbdfleece.nbd.ExportCatalog;
+import io.nbdfleece.nbd.tls.TlsEndpoint;
 import io.nbdfleece.nbd.wire.Nbd;
 import io.nbdfleece.nbd.wire.OptionReply;
+import io.nbdfleece.nbd.wire.WireText;
 import io.netty.buffer.ByteBuf;
 import io.netty.channel.ChannelHandlerContext;
 import java.util.List;
@@ -18,15 +20,18 @@ import org.jspecify.annotations.Nullable;
 ///
 /// ```
 ///   CLIENT_FLAGS ─▶ OPTION ─▶ (answered) ─▶ OPTION …  ─▶ Transmission
-///                     └─▶ SKIPPING ─▶ OPTION           too long, or unknown
+///                     ├─▶ SKIPPING ─▶ OPTION           too long, or unknown
+///                     └─▶ TLS_HANDSHAKE ─▶ OPTION      after NBD_OPT_STARTTLS, nothing agreed
 /// ```
 final class Haggling implements Phase {
   private static final int OPTION_HEADER_BYTES = 16;
+  private static final String TLS_FIRST = "this server requires TLS: NBD_OPT_STARTTLS comes first";
 
   private enum State {
     CLIENT_FLAGS,
     OPTION,
-    SKIPPING
+    SKIPPING,
+    TLS_HANDSHAKE
   }
 
   /// What NBD_OPT_SET_META_CONTEXT chose, for which export.
@@ -43,6 +48,7 @@ final class Haggling implements Phase {
   private boolean structuredReplies;
   private MetaSelection metaSelection = MetaSelection.NONE;
   private int optionCount;
+  private long optionBytes;
   private int skippedOption;
   private int skipBytes;
   private int skipVerdict;
@@ -86,6 +92,7 @@ final class Haggling implements Phase {
       case CLIENT_FLAGS -> clientFlags(in);
       case OPTION -> option(in);
       case SKIPPING -> skip(in);
+      case TLS_HANDSHAKE -> false;
     };
   }
 
@@ -101,6 +108,7 @@ final class Haggling implements Phase {
     fixedNewstyle = (flags & Nbd.FLAG_FIXED_NEWSTYLE) != 0;
     zeroesWanted = (flags & Nbd.FLAG_NO_ZEROES) == 0;
     state = State.OPTION;
+    connection.server().handshakes().progress(connection);
     return true;
   }
 
@@ -122,17 +130,23 @@ final class Haggling implements Phase {
     boolean known = isKnown(option);
     if (!known || lengthBytes > WireLimits.OPTION_BYTES_MAX) {
       in.skipBytes(OPTION_HEADER_BYTES);
-      return countOption() && beginSkip(option, lengthBytes, known);
+      return countOption(lengthBytes) && beginSkip(option, lengthBytes, known);
     }
     if (in.readableBytes() - OPTION_HEADER_BYTES < lengthBytes) {
       connection.input().need(OPTION_HEADER_BYTES + lengthBytes);
       return false;
     }
     in.skipBytes(OPTION_HEADER_BYTES);
-    return countOption() && answer(option, in.readSlice(lengthBytes));
+    return countOption(lengthBytes) && answer(option, in.readSlice(lengthBytes));
   }
 
-  private boolean countOption() {
+  private boolean countOption(int lengthBytes) {
+    connection.server().handshakes().progress(connection);
+    optionBytes += lengthBytes;
+    if (optionBytes > WireLimits.OPTIONS_BYTES_MAX) {
+      connection.drop("options: more than " + (WireLimits.OPTIONS_BYTES_MAX >> 20) + " MiB");
+      return false;
+    }
     optionCount++;
     int optionsMax = connection.server().limits().optionsMax();
     if (optionCount > optionsMax) {
@@ -152,11 +166,16 @@ final class Haggling implements Phase {
     }
     skippedOption = option;
     skipBytes = lengthBytes;
-    skipVerdict = known ? Nbd.REP_ERR_TOO_BIG : Nbd.REP_ERR_UNSUP;
-    skipText =
-        known
-            ? "option too long: " + lengthBytes + " bytes"
-            : "option " + Integer.toUnsignedString(option) + " is not supported";
+    if (lacksTls()) {
+      skipVerdict = Nbd.REP_ERR_TLS_REQD;
+      skipText = TLS_FIRST;
+    } else {
+      skipVerdict = known ? Nbd.REP_ERR_TOO_BIG : Nbd.REP_ERR_UNSUP;
+      skipText =
+          known
+              ? "option too long: " + lengthBytes + " bytes"
+              : "option " + Integer.toUnsignedString(option) + " is not supported";
+    }
     state = State.SKIPPING;
     return true;
   }
@@ -207,6 +226,14 @@ final class Haggling implements Phase {
       error(option, Nbd.REP_ERR_INVALID, "only NBD_OPT_EXPORT_NAME without fixed newstyle");
       return true;
     }
+    if (lacksTls() && option != Nbd.OPT_STARTTLS && option != Nbd.OPT_ABORT) {
+      if (option == Nbd.OPT_EXPORT_NAME) {
+        connection.drop("opens an export without TLS, which this server requires");
+        return false;
+      }
+      error(option, Nbd.REP_ERR_TLS_REQD, TLS_FIRST);
+      return true;
+    }
     return switch (option) {
       case Nbd.OPT_EXPORT_NAME -> OptionExportName.answer(this, payload);
       case Nbd.OPT_ABORT -> OptionAbort.answer(this);
@@ -218,6 +245,32 @@ final class Haggling implements Phase {
           OptionMetaContext.answer(this, option, payload);
       default -> throw new IllegalStateException("option: " + option + " (expected: a known one)");
     };
+  }
+
+  /// Whether the client can do nothing yet (FORCEDTLS mode before NBD_OPT_STARTTLS).
+  private boolean lacksTls() {
+    return connection.server().requiresTls() && !isEncrypted();
+  }
+
+  boolean isEncrypted() {
+    return connection.identity().isEncrypted();
+  }
+
+  /// NBD_OPT_STARTTLS: acknowledges in plain text; then everything agreed is forgotten, since
+  /// somebody in between may have agreed it, and all that follows is encrypted.
+  void startTls(TlsEndpoint endpoint) {
+    ack(Nbd.OPT_STARTTLS);
+    flush();
+    structuredReplies = false;
+    metaSelection = MetaSelection.NONE;
+    state = State.TLS_HANDSHAKE;
+    connection.encrypt(endpoint, this);
+  }
+
+  /// The TLS handshake is over.
+  void encrypted() {
+    connection.server().handshakes().progress(connection);
+    state = State.OPTION;
   }
 
   private void shuttingDown(int option) {
@@ -264,12 +317,26 @@ final class Haggling implements Phase {
 
   /// The export, if this client may open it.
   Optional<Export> find(String name) {
-    return connection.server().catalog().find(name, ClientIdentity.UNKNOWN);
+    ExportCatalog catalog = connection.server().catalog();
+    return !isEncrypted() && catalog.needsTls(name)
+        ? Optional.empty()
+        : catalog.find(name, connection.identity());
+  }
+
+  /// The error of NBD_OPT_GO and NBD_OPT_INFO for a name that [#find] does not find.
+  void noExport(int option, String name) {
+    if (!isEncrypted()
+        && connection.server().endpoint().isPresent()
+        && connection.server().catalog().needsTls(name)) {
+      error(option, Nbd.REP_ERR_TLS_REQD, "this export needs TLS");
+    } else {
+      error(option, Nbd.REP_ERR_UNKNOWN, "no export named " + WireText.quoted(name));
+    }
   }
 
   /// What this client may see.
   List<String> names() {
-    return connection.server().catalog().names(ClientIdentity.UNKNOWN);
+    return connection.server().catalog().names(connection.identity());
   }
 
   Connection connection() {
@@ -301,6 +368,7 @@ final class Haggling implements Phase {
     flush();
     List<String> contexts =
         metaSelection.exportName().equals(name) ? metaSelection.contexts() : List.of();
+    connection.server().handshakes().end(connection);
     connection.input().expectRequests();
     connection.enter(
         Transmission.open(connection, ctx, new CheckedExport(export), structuredReplies, contexts));
@@ -320,7 +388,12 @@ final class Haggling implements Phase {
 
   @Override
   public void inputEnded() {
-    connection.closeWhenSent();
+    if (state == State.TLS_HANDSHAKE) {
+      // Nothing can be sent before its end, which will not come.
+      connection.close();
+    } else {
+      connection.closeWhenSent();
+    }
   }
 
   @Override

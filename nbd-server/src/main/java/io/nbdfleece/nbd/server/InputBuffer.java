@@ -25,6 +25,9 @@ final class InputBuffer extends DefaultMaxMessagesRecvByteBufAllocator {
   private static final int HAGGLING_CHUNK_BYTES = 4 << 10;
   private static final int CHUNK_BYTES = 256 << 10;
 
+  /// One read of ciphertext: four records.
+  private static final int CIPHERTEXT_BYTES = 64 << 10;
+
   /// The kernel's share of a chunk while long payloads arrive: enough for the next headers.
   private static final int SHORT_CHUNK_BYTES = 4 << 10;
 
@@ -32,6 +35,7 @@ final class InputBuffer extends DefaultMaxMessagesRecvByteBufAllocator {
   private int chunkBytes = HAGGLING_CHUNK_BYTES;
   private int roomBytesMin = HAGGLING_CHUNK_BYTES / 2;
   private boolean longPayloads;
+  private boolean encrypted;
   private @Nullable ByteBuf chunk;
   private @Nullable ByteBuf payload;
 
@@ -44,6 +48,12 @@ final class InputBuffer extends DefaultMaxMessagesRecvByteBufAllocator {
   void expectRequests() {
     chunkBytes = CHUNK_BYTES;
     roomBytesMin = ROOM_BYTES_MIN;
+  }
+
+  /// From here on the kernel gives ciphertext, which is none of ours; what has been decrypted comes
+  /// by [#received].
+  void expectCiphertext() {
+    encrypted = true;
   }
 
   /// What has been received and not consumed. Valid until the next read.
@@ -185,7 +195,7 @@ final class InputBuffer extends DefaultMaxMessagesRecvByteBufAllocator {
   final class ReadHandle extends MaxMessageHandle {
     @Override
     public ByteBuf allocate(ByteBufAllocator ignored) {
-      return readTarget();
+      return encrypted ? allocator.directBuffer(CIPHERTEXT_BYTES) : readTarget();
     }
 
     @Override

@@ -45,7 +45,7 @@ final class Listener {
       case ServerConfig.Listen.Tcp tcp -> bindTcp(tcp.address(), loops, state);
       case ServerConfig.Listen.Unix unix -> bindUnix(unix, loops, state);
       case ServerConfig.Listen.Inherited inherited ->
-          throw new IOException("descriptor " + inherited.descriptor() + ": not there yet");
+          adopt(InheritedSocket.adopt(inherited.descriptor()), loops, state);
     };
   }
 
@@ -71,14 +71,9 @@ final class Listener {
       throw new IOException("unknown host: " + address.getHostString());
     }
     ServerBootstrap bootstrap =
-        bootstrap(loops, state)
+        tcp(loops, state)
             .channel(EpollServerSocketChannel.class)
-            .option(ChannelOption.SO_REUSEADDR, true)
-            .childOption(ChannelOption.TCP_NODELAY, true)
-            .childOption(ChannelOption.SO_KEEPALIVE, true)
-            .childOption(EpollChannelOption.TCP_KEEPIDLE, KEEPALIVE_IDLE_SECONDS)
-            .childOption(EpollChannelOption.TCP_KEEPINTVL, KEEPALIVE_INTERVAL_SECONDS)
-            .childOption(EpollChannelOption.TCP_KEEPCNT, KEEPALIVE_PROBES);
+            .option(ChannelOption.SO_REUSEADDR, true);
     Channel channel;
     try {
       channel = bind(bootstrap, address);
@@ -108,10 +103,7 @@ final class Listener {
   private static Listener bindUnix(
       ServerConfig.Listen.Unix unix, EventLoopGroup loops, ServerState state) throws IOException {
     ServerBootstrap bootstrap =
-        bootstrap(loops, state)
-            .channel(EpollServerDomainSocketChannel.class)
-            .childAttr(Connection.SOCKET_PATH, unix.path().toString())
-            .childOption(ChannelOption.SO_SNDBUF, UNIX_SEND_BUFFER_BYTES);
+        unix(loops, state, unix.path().toString()).channel(EpollServerDomainSocketChannel.class);
     Channel[] bound = new Channel[1];
     try {
       UnixListenPath file =
@@ -127,10 +119,55 @@ final class Listener {
     }
   }
 
+  private static Listener adopt(InheritedSocket socket, EventLoopGroup loops, ServerState state)
+      throws IOException {
+    int descriptor = socket.descriptor();
+    ServerBootstrap bootstrap =
+        switch (socket.uri()) {
+          case NbdUri.Unix unix ->
+              unix(loops, state, unix.socket().toString())
+                  .channelFactory(() -> new EpollServerDomainSocketChannel(descriptor));
+          case NbdUri.Tcp tcp ->
+              tcp(loops, state).channelFactory(() -> new EpollServerSocketChannel(descriptor));
+        };
+    // Bound and listening already.
+    ChannelFuture registered = bootstrap.register().awaitUninterruptibly();
+    if (!registered.isSuccess()) {
+      throw new IOException("cannot listen on " + socket.uri(), registered.cause());
+    }
+    return new Listener(registered.channel(), socket.uri(), Optional.empty());
+  }
+
+  private static ServerBootstrap tcp(EventLoopGroup loops, ServerState state) {
+    long userTimeoutMillis = state.limits().tcpUserTimeout().toMillis();
+    return bootstrap(loops, state)
+        .childOption(ChannelOption.TCP_NODELAY, true)
+        .childOption(ChannelOption.SO_KEEPALIVE, true)
+        .childOption(EpollChannelOption.TCP_KEEPIDLE, KEEPALIVE_IDLE_SECONDS)
+        .childOption(EpollChannelOption.TCP_KEEPINTVL, KEEPALIVE_INTERVAL_SECONDS)
+        .childOption(EpollChannelOption.TCP_KEEPCNT, KEEPALIVE_PROBES)
+        .childOption(
+            EpollChannelOption.TCP_USER_TIMEOUT,
+            (int) Math.min(Integer.MAX_VALUE, userTimeoutMillis));
+  }
+
+  private static ServerBootstrap unix(EventLoopGroup loops, ServerState state, String path) {
+    return bootstrap(loops, state)
+        .childAttr(Connection.SOCKET_PATH, path)
+        .childOption(ChannelOption.SO_SNDBUF, UNIX_SEND_BUFFER_BYTES);
+  }
+
   private static ServerBootstrap bootstrap(EventLoopGroup loops, ServerState state) {
     return new ServerBootstrap()
         .group(loops)
         .option(ChannelOption.SO_BACKLOG, BACKLOG)
+        .handler(
+            new ChannelInitializer<Channel>() {
+              @Override
+              protected void initChannel(Channel listening) {
+                listening.pipeline().addLast(new AcceptBrake(state.handshakes()));
+              }
+            })
         .childOption(ChannelOption.ALLOCATOR, state.allocator())
         // A client that has sent its last request may close its half and still gets the replies.
         .childOption(ChannelOption.ALLOW_HALF_CLOSURE, true)

@@ -59,14 +59,15 @@ public final class NbdServer {
   }
 
   /// Binds every address and serves; when it returns, clients can connect. Fails with a message
-  /// that names the address (port taken, socket path in use, directory missing); then nothing stays
-  /// bound.
+  /// that names the address (port taken, socket path in use, directory missing) or the file of TLS
+  /// credentials that is wrong; then nothing stays bound.
   public static NbdServer start(ServerConfig config, ExportCatalog catalog) throws IOException {
     if (!Epoll.isAvailable()) {
       throw new IOException("epoll is not available", Epoll.unavailabilityCause());
     }
     int loopCount = config.limits().eventLoopCount();
-    ServerState state = new ServerState(catalog, config.limits(), allocator(loopCount));
+    ServerState state =
+        new ServerState(catalog, config.limits(), config.tls(), allocator(loopCount));
     EventLoopGroup loops =
         new MultiThreadIoEventLoopGroup(
             loopCount, new DefaultThreadFactory("nbd-loop"), RejoiningEpoll.factory());
@@ -90,6 +91,13 @@ public final class NbdServer {
   /// What is bound, in the order of the configuration, port 0 resolved, with an empty export name.
   public List<NbdUri> uris() {
     return uris;
+  }
+
+  /// Reads the files of the TLS credentials again, for every handshake that begins from now on;
+  /// connections that are encrypted already go on as they are. Fails with what is wrong with which
+  /// file; then the old credentials stay in use. Without TLS it does nothing.
+  public void reloadTls() throws IOException {
+    state.reloadTls();
   }
 
   /// Clients connected now, negotiating ones included.

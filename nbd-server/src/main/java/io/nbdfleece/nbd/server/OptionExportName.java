@@ -25,6 +25,10 @@ final class OptionExportName {
       haggling.connection().drop("no export named " + WireText.quoted(name.get()));
       return false;
     }
+    if (!haggling.connection().admit()) {
+      haggling.connection().drop("too many clients");
+      return false;
+    }
     ExportInfo info = export.get().info();
     ByteBuf out = haggling.out();
     out.writeLong(info.sizeBytes());

@@ -41,7 +41,11 @@ final class OptionGo {
     }
     Optional<Export> export = haggling.find(name.get());
     if (export.isEmpty()) {
-      haggling.error(option, Nbd.REP_ERR_UNKNOWN, "no export named " + WireText.quoted(name.get()));
+      haggling.noExport(option, name.get());
+      return true;
+    }
+    if (option == Nbd.OPT_GO && !haggling.connection().admit()) {
+      haggling.error(option, Nbd.REP_ERR_POLICY, "too many clients: try again later");
       return true;
     }
     describe(haggling, option, name.get(), export.get().info(), payload);

@@ -2,10 +2,15 @@
 package io.nbdfleece.nbd.server;
 
 import io.nbdfleece.nbd.ExportCatalog;
+import io.nbdfleece.nbd.TlsCredentials;
+import io.nbdfleece.nbd.tls.TlsEndpoint;
 import io.netty.buffer.ByteBufAllocator;
+import java.io.IOException;
+import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.Semaphore;
+import java.util.concurrent.atomic.AtomicInteger;
 
 /// What the connections of one server share. Thread-safe.
 final class ServerState {
@@ -14,12 +19,65 @@ final class ServerState {
   private final ByteBufAllocator allocator;
   private final Set<Connection> connections = ConcurrentHashMap.newKeySet();
   private final Semaphore endings = new Semaphore(0);
+  private final AtomicInteger openCount = new AtomicInteger();
+  private final DropLog drops = new DropLog(System::nanoTime);
+  private final Handshakes handshakes;
+  private final ServerTls tls;
+  private volatile Optional<TlsEndpoint> endpoint;
   private volatile boolean closing;
 
-  ServerState(ExportCatalog catalog, ServerLimits limits, ByteBufAllocator allocator) {
+  /// Reads the credentials; fails with what is wrong with them.
+  ServerState(ExportCatalog catalog, ServerLimits limits, ServerTls tls, ByteBufAllocator allocator)
+      throws IOException {
     this.catalog = catalog;
     this.limits = limits;
+    this.tls = tls;
     this.allocator = allocator;
+    handshakes = new Handshakes(limits.handshakesMax(), System::nanoTime);
+    endpoint = read(tls);
+  }
+
+  private static Optional<TlsEndpoint> read(ServerTls tls) throws IOException {
+    if (tls.credentials().isEmpty()) {
+      return Optional.empty();
+    }
+    TlsCredentials credentials = tls.credentials().get();
+    return Optional.of(TlsEndpoint.server(credentials, tls.verifyClients()));
+  }
+
+  /// See [NbdServer#reloadTls].
+  void reloadTls() throws IOException {
+    endpoint = read(tls);
+  }
+
+  /// Encrypts new connections; empty when TLS is off.
+  Optional<TlsEndpoint> endpoint() {
+    return endpoint;
+  }
+
+  boolean requiresTls() {
+    return tls.mode() == ServerTls.Mode.REQUIRE;
+  }
+
+  /// Those that have not opened an export yet.
+  Handshakes handshakes() {
+    return handshakes;
+  }
+
+  DropLog drops() {
+    return drops;
+  }
+
+  /// Takes a place among the connections that have an export open, if there is one; [#leave] gives
+  /// it back.
+  boolean admit() {
+    int max = limits.connectionsMax();
+    return openCount.getAndUpdate(count -> count < max ? count + 1 : count) < max;
+  }
+
+  void leave() {
+    int left = openCount.decrementAndGet();
+    assert left >= 0;
   }
 
   ExportCatalog catalog() {

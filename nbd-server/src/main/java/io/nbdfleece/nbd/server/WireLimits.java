@@ -22,6 +22,9 @@ final class WireLimits {
   /// A longer option is skipped up to this length; a still longer one ends the connection.
   static final int DISCARDED_OPTION_BYTES_MAX = 1 << 20;
 
+  /// All options of one handshake together.
+  static final long OPTIONS_BYTES_MAX = 16L << 20;
+
   /// Options one client may send for each export it can list, besides the configured number.
   static final int OPTIONS_PER_EXPORT_MAX = 32;
 

@@ -15,6 +15,8 @@ public final class Nbd {
   public static final int REQUEST_MAGIC = 0x25609513;
   public static final int SIMPLE_REPLY_MAGIC = 0x67446698;
   public static final int STRUCTURED_REPLY_MAGIC = 0x668e33ef;
+  public static final int EXTENDED_REQUEST_MAGIC = 0x21e41c71;
+  public static final int EXTENDED_REPLY_MAGIC = 0x6e8a278c;
 
   public static final int DEFAULT_PORT = 10809;
 
@@ -24,6 +26,8 @@ public final class Nbd {
   public static final int REQUEST_HEADER_BYTES = 28;
   public static final int SIMPLE_REPLY_BYTES = 16;
   public static final int STRUCTURED_REPLY_HEADER_BYTES = 20;
+  public static final int EXTENDED_REQUEST_HEADER_BYTES = 32;
+  public static final int EXTENDED_REPLY_HEADER_BYTES = 32;
 
   // Handshake flags of the server and of the client.
   public static final int FLAG_FIXED_NEWSTYLE = 1;
@@ -56,6 +60,7 @@ public final class Nbd {
   public static final int REP_ERR_SHUTDOWN = REP_ERR | 7;
   public static final int REP_ERR_BLOCK_SIZE_REQD = REP_ERR | 8;
   public static final int REP_ERR_TOO_BIG = REP_ERR | 9;
+  public static final int REP_ERR_EXT_HEADER_REQD = REP_ERR | 10;
 
   // Information types.
   public static final int INFO_EXPORT = 0;
@@ -75,6 +80,7 @@ public final class Nbd {
   public static final int FLAG_CAN_MULTI_CONN = 1 << 8;
   public static final int FLAG_SEND_CACHE = 1 << 10;
   public static final int FLAG_SEND_FAST_ZERO = 1 << 11;
+  public static final int FLAG_BLOCK_STAT_PAYLOAD = 1 << 12;
 
   // Commands.
   public static final int CMD_READ = 0;
@@ -92,6 +98,7 @@ public final class Nbd {
   public static final int CMD_FLAG_DF = 1 << 2;
   public static final int CMD_FLAG_REQ_ONE = 1 << 3;
   public static final int CMD_FLAG_FAST_ZERO = 1 << 4;
+  public static final int CMD_FLAG_PAYLOAD_LEN = 1 << 5;
 
   // Structured reply chunks.
   public static final int REPLY_FLAG_DONE = 1;
@@ -99,6 +106,7 @@ public final class Nbd {
   public static final int REPLY_OFFSET_DATA = 1;
   public static final int REPLY_OFFSET_HOLE = 2;
   public static final int REPLY_BLOCK_STATUS = 5;
+  public static final int REPLY_BLOCK_STATUS_EXT = 6;
   public static final int REPLY_ERROR = 1 << 15 | 1;
   public static final int REPLY_ERROR_OFFSET = 1 << 15 | 2;
 }

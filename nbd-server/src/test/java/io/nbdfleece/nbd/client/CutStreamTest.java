@@ -14,14 +14,12 @@ import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import io.nbdfleece.nbd.ExportInfo;
 import io.nbdfleece.nbd.NbdException;
 import io.netty.buffer.Unpooled;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Path;
 import java.util.Map;
-import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import org.junit.jupiter.api.Test;
@@ -117,19 +115,12 @@ final class CutStreamTest {
   }
 
   private static void decodeDivided(byte[] stream, int first, int second) throws Exception {
-    Negotiated negotiated =
-        new Negotiated(
-            new ExportInfo(4096, "", Set.of(), 4096, java.util.List.of()),
-            Negotiated.Replies.STRUCTURED,
-            Map.of(1, "base:allocation"),
-            1,
-            4096);
     RequestTable requests = new RequestTable();
     ReplyDecoder decoder = new ReplyDecoder(requests, Negotiated.Replies.STRUCTURED, () -> true);
     ByteBuffer target = ByteBuffer.allocate(8);
     Request.Read read = new Request.Read(100, target);
     Request.Plain trim = new Request.Plain(4, 0, 0, 512);
-    Request.Status status = new Request.Status(0, 8, negotiated);
+    Request.Status status = new Request.Status(0, 8, Map.of(1, "base:allocation"), 4096);
     requests.add(read);
     requests.add(trim);
     requests.add(status);

@@ -108,7 +108,7 @@ final class HandshakeTest {
         first("wrong reply magic", bytes().u64(1).u32(8).u32(1).u32(0).array(), "0x1"),
         first("wrong option", optionReply(7, 1, NOTHING), "reply to option 7"),
         first("ack with payload", optionReply(8, 1, new byte[3]), "with 3 bytes"),
-        first("tls", optionReply(8, 0x80000005, NOTHING), "requires TLS"),
+        first("tls", optionReply(8, 0x80000005, NOTHING), "requires TLS; write nbds"),
         first("shutdown", optionReply(8, 0x80000007, NOTHING), "shutting down"),
         first("error text too long", optionReply(8, 0x80000001, new byte[4097]), "4097"),
         first("structured with a stray reply", optionReply(8, 3, NOTHING), "reply type 3"),

@@ -17,6 +17,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicInteger;
+import org.awaitility.Awaitility;
 
 /// A server that does what a test tells it, right or wrong, with bytes built by hand from the
 /// specification: none of the product's constants or codecs. Each connection runs the script once,
@@ -39,6 +40,10 @@ final class ScriptedServer implements AutoCloseable {
   interface Script {
     void run(Peer peer) throws IOException, InterruptedException;
   }
+
+  /// A request as it came.
+  record ReceivedExtended(
+      int flags, int command, long cookie, long offset, long length, ByteBuffer payload) {}
 
   /// A request as it came.
   record Received(int flags, int command, long cookie, long offset, int length, ByteBuffer data) {}
@@ -75,8 +80,22 @@ final class ScriptedServer implements AutoCloseable {
     return new NbdUri.Unix(socket, "disk");
   }
 
+  /// Does not ask for extended headers.
   NbdClient connect(String... contexts) throws IOException {
-    return NbdClient.connect(uri(), List.of(contexts));
+    return NbdClient.connect(
+        uri(),
+        ClientOptions.defaults()
+            .withContexts(List.of(contexts))
+            .withExtendedHeaders(ClientOptions.ExtendedHeaders.NEVER));
+  }
+
+  NbdClient connectExtended(String... contexts) throws IOException {
+    return NbdClient.connect(uri(), ClientOptions.defaults().withContexts(List.of(contexts)));
+  }
+
+  /// Waits until the first client has hung up.
+  void awaitHangUp() {
+    Awaitility.await().until(() -> hangUpCount.get() > 0);
   }
 
   /// Bytes sent over the last connection.
@@ -139,6 +158,14 @@ final class ScriptedServer implements AutoCloseable {
 
   static Bytes chunkHeader(int flags, int type, long cookie, long length) {
     return bytes().u32(CHUNK_MAGIC).u16(flags).u16(type).u64(cookie).u32(length);
+  }
+
+  static byte[] extendedChunk(int flags, int type, long cookie, long offset, byte[] payload) {
+    return extendedHeader(flags, type, cookie, offset, payload.length).raw(payload).array();
+  }
+
+  static Bytes extendedHeader(int flags, int type, long cookie, long offset, long length) {
+    return bytes().u32(0x6e8a278c).u16(flags).u16(type).u64(cookie).u64(offset).u64(length);
   }
 
   static byte[] simple(int error, long cookie) {
@@ -221,6 +248,21 @@ final class ScriptedServer implements AutoCloseable {
       return new Received(flags, command, cookie, offset, length, data);
     }
 
+    /// A request with an extended header.
+    ReceivedExtended extendedRequest() throws IOException {
+      ByteBuffer header = receive(32);
+      if (header.getInt() != 0x21e41c71) {
+        throw new EOFException("not an extended request");
+      }
+      int flags = header.getShort();
+      int command = header.getShort();
+      long cookie = header.getLong();
+      long offset = header.getLong();
+      long length = header.getLong();
+      ByteBuffer payload = receive((flags & 1 << 5) != 0 ? (int) length : 0);
+      return new ReceivedExtended(flags, command, cookie, offset, length, payload);
+    }
+
     List<Received> requests(int count) throws IOException {
       List<Received> requests = new ArrayList<>();
       for (int i = 0; i < count; i++) {
@@ -253,12 +295,29 @@ final class ScriptedServer implements AutoCloseable {
       handshake(1, List.of(contexts));
     }
 
+    /// Agrees to extended headers and block status payloads, and answers until GO succeeds.
+    void extendedHandshake(String... contexts) throws IOException {
+      greet();
+      for (int option = option(); option != 7; option = option()) {
+        if (option == 9 || option == 10) {
+          for (int i = 0; i < contexts.length; i++) {
+            send(optionReply(option, 4, bytes().u32(i + 1L).text(contexts[i]).array()));
+          }
+        }
+        send(optionReply(option, 1, new byte[0]));
+      }
+      send(exportInfo(1L << 50, 0x1d6d & ~2));
+      send(optionReply(7, 1, new byte[0]));
+    }
+
     private void handshake(int structuredAnswer, List<String> contexts) throws IOException {
       greet();
       int option = option();
       for (; option != 7; option = option()) {
         if (option == 8) {
           send(optionReply(8, structuredAnswer, new byte[0]));
+        } else if (option == 11) {
+          send(optionReply(11, 0x80000001, new byte[0]));
         } else {
           for (int i = 0; i < contexts.size(); i++) {
             send(optionReply(option, 4, bytes().u32(i + 1L).text(contexts.get(i)).array()));

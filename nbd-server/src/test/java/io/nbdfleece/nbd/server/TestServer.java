@@ -3,8 +3,11 @@ package io.nbdfleece.nbd.server;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
+import io.nbdfleece.nbd.NbdUri;
 import io.netty.buffer.PooledByteBufAllocator;
 import java.io.IOException;
+import java.net.InetAddress;
+import java.net.InetSocketAddress;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -29,12 +32,27 @@ final class TestServer implements AutoCloseable {
   }
 
   TestServer(MemoryExport disk, ServerLimits limits) throws IOException {
+    this(disk, limits, ServerTls.OFF);
+  }
+
+  /// On a TCP port as well.
+  TestServer(MemoryExport disk, ServerLimits limits, ServerTls tls) throws IOException {
     this.disk = disk;
     directory = Files.createTempDirectory("nbdtest");
     socket = directory.resolve("s");
+    InetSocketAddress tcp = new InetSocketAddress(InetAddress.getLoopbackAddress(), 0);
     server =
         NbdServer.start(
-            new ServerConfig(List.of(new ServerConfig.Listen.Unix(socket)), limits), disk);
+            new ServerConfig(
+                List.of(
+                    new ServerConfig.Listen.Unix(socket), new ServerConfig.Listen.Tcp(tcp)),
+                limits,
+                tls),
+            disk);
+  }
+
+  int port() {
+    return ((NbdUri.Tcp) server.uris().get(1)).port();
   }
 
   static TestServer writable() throws IOException {

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.nbdfleece.nbd.server;
+
+import java.nio.channels.ClosedChannelException;
+import javax.net.ssl.SSLHandshakeException;
+
+/// Why a TLS handshake failed, for one line of the log.
+final class TlsFailure {
+  private TlsFailure() {}
+
+  static String text(Throwable failure) {
+    if (failure instanceof ClosedChannelException) {
+      return "the client has gone";
+    }
+    Throwable told = failure;
+    // The reason is often that of a check of the certificate, which the JDK wraps.
+    while (told instanceof SSLHandshakeException && told.getCause() != null) {
+      told = told.getCause();
+    }
+    return String.valueOf(told.getMessage());
+  }
+}

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.nbdfleece.nbd.tls;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.nbdfleece.nbd.TlsCredentials;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Random;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/// Pre-shared keys, both ends ours.
+final class PskEndpointTest {
+  private static final String KEY = "00112233445566778899aabbccddeeff";
+
+  @TempDir Path directory;
+  private TlsEndpoint server;
+
+  private Path file(String name, String... lines) throws IOException {
+    return Files.write(directory.resolve(name), List.of(lines));
+  }
+
+  private static TlsEndpoint client(Path file, String user) throws IOException {
+    return TlsEndpoint.client(new TlsCredentials.Psk(file, user), true, "");
+  }
+
+  @BeforeEach
+  void readKeys() throws IOException {
+    Path keys = file("keys", "alice:" + KEY, "", "# a comment", "bob:" + KEY + KEY);
+    server = TlsEndpoint.server(new TlsCredentials.Psk(keys, ""), false);
+  }
+
+  private TlsPair connected() throws IOException {
+    return new TlsPair(server, client(directory.resolve("keys"), "bob"));
+  }
+
+  @Test
+  void bothEndsKnowTheUserAndBytesArriveAsTheyWereSent() throws IOException {
+    byte[] bytes = new byte[1 << 20];
+    new Random(1).nextBytes(bytes);
+    // Twice: whoever wipes a key after use must not wipe ours.
+    for (int round = 0; round < 2; round++) {
+      try (TlsPair pair = connected()) {
+        assertEquals("TLSv1.3", pair.atServer.getNow().protocol());
+        assertEquals(List.of("bob"), pair.atServer.getNow().names());
+        assertEquals(List.of("bob"), pair.atClient.getNow().names());
+        TlsPair.send(pair.client, bytes);
+        TlsPair.send(pair.server, bytes);
+        pair.settle();
+        assertArrayEquals(bytes, TlsPair.received(pair.server));
+        assertArrayEquals(bytes, TlsPair.received(pair.client));
+      }
+    }
+  }
+
+  @Test
+  void repliesStillLeaveAfterThePeerSaidGoodbye() throws IOException {
+    try (TlsPair pair = connected()) {
+      TlsPair.send(pair.client, "last".getBytes(StandardCharsets.UTF_8));
+      var unused = pair.client.close();
+      pair.settle();
+      assertEquals("last", TlsPair.text(pair.server));
+      assertTrue(TlsPair.sawEnd(pair.server));
+      TlsPair.send(pair.server, "late".getBytes(StandardCharsets.UTF_8));
+      assertTrue(pair.server.outboundMessages().size() > 0, "late reply leaves");
+    }
+  }
+
+  private String failure(TlsEndpoint client) {
+    try (TlsPair pair = new TlsPair(server, client)) {
+      assertFalse(pair.atServer.isSuccess());
+      assertFalse(pair.atClient.isSuccess());
+      return pair.atServer.cause() + " / " + pair.atClient.cause();
+    }
+  }
+
+  @Test
+  void unknownUserFailsExactlyAsAWrongKeyDoes() throws IOException {
+    Path wrong = file("wrong", "alice:ff" + KEY, "eve:" + KEY);
+    String wrongKey = failure(client(wrong, "alice"));
+    assertEquals(wrongKey, failure(client(wrong, "eve")));
+    assertTrue(wrongKey.contains("decrypt_error"), wrongKey);
+  }
+
+  @Test
+  void whatIsNotTlsFailsTheHandshake() throws IOException {
+    try (TlsPair pair = connected()) {
+      pair.server.pipeline().fireChannelRead(
+          io.netty.buffer.Unpooled.copiedBuffer("IHAVEOPT plain text", StandardCharsets.UTF_8));
+      assertFalse(pair.server.pipeline().get(TlsPair.End.class).failures.isEmpty());
+    }
+  }
+
+  private void assertWrong(String what, String... lines) throws IOException {
+    Path file = file("wrong", lines);
+    IOException e =
+        assertThrows(
+            IOException.class,
+            () -> TlsEndpoint.server(new TlsCredentials.Psk(file, ""), false));
+    String text = String.valueOf(e.getMessage());
+    assertTrue(text.contains(file.toString()) && text.contains(what), text);
+    assertFalse(text.contains("0011"), "shows a key: " + text);
+  }
+
+  @Test
+  void messagesNameTheFileAndTheLineButNoKey() throws IOException {
+    assertWrong("holds no key", "");
+    assertWrong("line 2: is not of the form user:hex", "a:" + KEY, "b");
+    assertWrong("line 1: the key is not hexadecimal", "a:0011x");
+    assertWrong("line 1: the key has 4 bytes", "a:00112233");
+    assertWrong("line 2: the user has a key already", "a:" + KEY, "a:" + KEY);
+    Path missing = directory.resolve("missing");
+    String text =
+        String.valueOf(assertThrows(IOException.class, () -> client(missing, "a")).getMessage());
+    assertTrue(text.contains("missing: there is no such file"), text);
+    Path keys = directory.resolve("keys");
+    assertThrows(IOException.class, () -> client(keys, ""));
+    assertThrows(IOException.class, () -> client(keys, "carol"));
+  }
+}
