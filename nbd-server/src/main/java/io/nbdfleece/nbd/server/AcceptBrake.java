@@ -22,6 +22,9 @@ final class AcceptBrake extends ChannelInboundHandlerAdapter {
   }
 
   private void look(ChannelHandlerContext ctx) {
+    if (!ctx.channel().isOpen()) {
+      return;
+    }
     long pauseNanos = handshakes.pauseNanos();
     ctx.channel().config().setAutoRead(pauseNanos <= 0);
     if (pauseNanos > 0) {

@@ -67,7 +67,7 @@ public final class NbdServer {
     }
     int loopCount = config.limits().eventLoopCount();
     ServerState state =
-        new ServerState(catalog, config.limits(), config.tls(), allocator(loopCount));
+        ServerState.create(catalog, config.limits(), config.tls(), allocator(loopCount));
     EventLoopGroup loops =
         new MultiThreadIoEventLoopGroup(
             loopCount, new DefaultThreadFactory("nbd-loop"), RejoiningEpoll.factory());

@@ -26,15 +26,30 @@ final class ServerState {
   private volatile Optional<TlsEndpoint> endpoint;
   private volatile boolean closing;
 
-  /// Reads the credentials; fails with what is wrong with them.
-  ServerState(ExportCatalog catalog, ServerLimits limits, ServerTls tls, ByteBufAllocator allocator)
-      throws IOException {
+  /// Without encryption.
+  ServerState(ExportCatalog catalog, ServerLimits limits, ByteBufAllocator allocator) {
+    this(catalog, limits, allocator, ServerTls.OFF, Optional.empty());
+  }
+
+  private ServerState(
+      ExportCatalog catalog,
+      ServerLimits limits,
+      ByteBufAllocator allocator,
+      ServerTls tls,
+      Optional<TlsEndpoint> endpoint) {
     this.catalog = catalog;
     this.limits = limits;
     this.tls = tls;
+    this.endpoint = endpoint;
     this.allocator = allocator;
     handshakes = new Handshakes(limits.handshakesMax(), System::nanoTime);
-    endpoint = read(tls);
+  }
+
+  /// Reads the credentials; fails with what is wrong with them.
+  static ServerState create(
+      ExportCatalog catalog, ServerLimits limits, ServerTls tls, ByteBufAllocator allocator)
+      throws IOException {
+    return new ServerState(catalog, limits, allocator, tls, read(tls));
   }
 
   private static Optional<TlsEndpoint> read(ServerTls tls) throws IOException {

@@ -23,8 +23,7 @@ final class RevocationTrust extends X509ExtendedTrustManager {
   }
 
   static boolean isOutdated(X509CRL list) {
-    return list.getNextUpdate() != null
-        && list.getNextUpdate().toInstant().isBefore(Instant.now());
+    return list.getNextUpdate() != null && list.getNextUpdate().toInstant().isBefore(Instant.now());
   }
 
   private void requireNotRevoked(X509Certificate[] chain) throws CertificateException {

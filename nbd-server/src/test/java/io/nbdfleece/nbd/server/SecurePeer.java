@@ -104,6 +104,11 @@ final class SecurePeer implements AutoCloseable {
     return secure;
   }
 
+  /// A half-close, as when the client has died.
+  void endOutput() throws IOException {
+    socket.shutdownOutput();
+  }
+
   /// Whether the server has closed the connection.
   boolean atEnd() {
     try {

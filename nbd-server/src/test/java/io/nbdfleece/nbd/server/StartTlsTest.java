@@ -134,8 +134,7 @@ final class StartTlsTest {
       assertType(Nbd.REP_ACK, other.optionReply());
       peer.startTls("TLSv1.3", Optional.of(alice));
       assertType(Nbd.REP_ACK, peer.go("alices"));
-      assertEquals(
-          "TLSv1.3", ((Catalog) server.disk).lastClient.tls().orElseThrow().protocol());
+      assertEquals("TLSv1.3", ((Catalog) server.disk).lastClient.tls().orElseThrow().protocol());
     }
   }
 
@@ -239,7 +238,8 @@ final class StartTlsTest {
   @Test
   void plainTextBehindStartTlsEndsTheConnection() throws IOException {
     for (byte[] injected :
-        List.of(option(Nbd.OPT_LIST), option(Nbd.OPT_GO, string("disk"), new byte[2]), new byte[1])) {
+        List.of(
+            option(Nbd.OPT_LIST), option(Nbd.OPT_GO, string("disk"), new byte[2]), new byte[1])) {
       try (TestServer server = server(Mode.ON, false);
           SecurePeer peer = SecurePeer.greeted(server.port())) {
         peer.send(option(Nbd.OPT_STARTTLS), injected);
@@ -263,18 +263,15 @@ final class StartTlsTest {
 
   @Test
   void deadlineOfTheHandshakeCoversTls() throws IOException {
-    ServerLimits limits =
-        TestServer.LIMITS.withHandshakeDeadline(java.time.Duration.ofMillis(300));
+    ServerLimits limits = TestServer.LIMITS.withHandshakeDeadline(java.time.Duration.ofMillis(300));
     try (TestServer server =
             new TestServer(
-                new Catalog(),
-                limits,
-                new ServerTls(Mode.ON, Optional.of(credentials), false));
+                new Catalog(), limits, new ServerTls(Mode.ON, Optional.of(credentials), false));
         SecurePeer silent = SecurePeer.greeted(server.port());
         SecurePeer gone = SecurePeer.greeted(server.port())) {
       assertType(Nbd.REP_ACK, silent.ask(Nbd.OPT_STARTTLS));
       assertType(Nbd.REP_ACK, gone.ask(Nbd.OPT_STARTTLS));
-      gone.close();
+      gone.endOutput();
       silent.in.readAllBytes();
       server.awaitNoConnections();
     }

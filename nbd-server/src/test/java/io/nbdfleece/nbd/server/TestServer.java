@@ -44,8 +44,7 @@ final class TestServer implements AutoCloseable {
     server =
         NbdServer.start(
             new ServerConfig(
-                List.of(
-                    new ServerConfig.Listen.Unix(socket), new ServerConfig.Listen.Tcp(tcp)),
+                List.of(new ServerConfig.Listen.Unix(socket), new ServerConfig.Listen.Tcp(tcp)),
                 limits,
                 tls),
             disk);

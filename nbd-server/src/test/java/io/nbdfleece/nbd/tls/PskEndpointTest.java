@@ -94,8 +94,10 @@ final class PskEndpointTest {
   @Test
   void whatIsNotTlsFailsTheHandshake() throws IOException {
     try (TlsPair pair = connected()) {
-      pair.server.pipeline().fireChannelRead(
-          io.netty.buffer.Unpooled.copiedBuffer("IHAVEOPT plain text", StandardCharsets.UTF_8));
+      pair.server
+          .pipeline()
+          .fireChannelRead(
+              io.netty.buffer.Unpooled.copiedBuffer("IHAVEOPT plain text", StandardCharsets.UTF_8));
       assertFalse(pair.server.pipeline().get(TlsPair.End.class).failures.isEmpty());
     }
   }
@@ -104,8 +106,7 @@ final class PskEndpointTest {
     Path file = file("wrong", lines);
     IOException e =
         assertThrows(
-            IOException.class,
-            () -> TlsEndpoint.server(new TlsCredentials.Psk(file, ""), false));
+            IOException.class, () -> TlsEndpoint.server(new TlsCredentials.Psk(file, ""), false));
     String text = String.valueOf(e.getMessage());
     assertTrue(text.contains(file.toString()) && text.contains(what), text);
     assertFalse(text.contains("0011"), "shows a key: " + text);

@@ -80,7 +80,11 @@ public final class TestAuthority {
   }
 
   private X509Certificate sign(
-      X500Principal subject, KeyPair owner, Instant end, boolean isAuthority, List<GeneralName> names) {
+      X500Principal subject,
+      KeyPair owner,
+      Instant end,
+      boolean isAuthority,
+      List<GeneralName> names) {
     try {
       JcaX509v3CertificateBuilder builder =
           new JcaX509v3CertificateBuilder(

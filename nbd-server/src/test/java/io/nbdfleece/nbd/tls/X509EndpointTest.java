@@ -255,9 +255,7 @@ final class X509EndpointTest {
     X962Parameters curve =
         X962Parameters.getInstance(info.getPrivateKeyAlgorithm().getParameters());
     assertKeyWorks(
-        ec,
-        "EC PRIVATE KEY",
-        new ECPrivateKey(256, scalar.getKey(), curve).getEncoded());
+        ec, "EC PRIVATE KEY", new ECPrivateKey(256, scalar.getKey(), curve).getEncoded());
     KeyPair edwards = TestAuthority.keys("Ed25519", 255);
     assertKeyWorks(edwards, "PRIVATE KEY", edwards.getPrivate().getEncoded());
   }

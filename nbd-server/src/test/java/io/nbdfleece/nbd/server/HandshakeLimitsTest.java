@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.nbdfleece.nbd.server;
+
+import static io.nbdfleece.nbd.server.RawPeer.option;
+import static io.nbdfleece.nbd.server.RawPeer.request;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.nbdfleece.nbd.ClientIdentity;
+import io.nbdfleece.nbd.Export;
+import io.nbdfleece.nbd.wire.Nbd;
+import java.io.IOException;
+import java.net.StandardProtocolFamily;
+import java.net.UnixDomainSocketAddress;
+import java.nio.channels.SocketChannel;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicLong;
+import org.awaitility.Awaitility;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+
+/// What clients that have not opened an export can cost, and how many may open one.
+@Timeout(60)
+final class HandshakeLimitsTest {
+  private static TestServer server(ServerLimits limits) throws IOException {
+    return new TestServer(new MemoryExport(1 << 20, MemoryExport.WRITABLE), limits);
+  }
+
+  @Test
+  void cve20247409ClientAmongAThousandSilentOnesOpensItsExport() throws Exception {
+    List<SocketChannel> silent = new ArrayList<>();
+    try (TestServer server = server(TestServer.LIMITS.withHandshakesMax(128))) {
+      Thread flood =
+          Thread.ofPlatform()
+              .start(
+                  () -> {
+                    for (int index = 0; index < 1000; index++) {
+                      try {
+                        SocketChannel socket = SocketChannel.open(StandardProtocolFamily.UNIX);
+                        synchronized (silent) {
+                          silent.add(socket);
+                        }
+                        socket.connect(UnixDomainSocketAddress.of(server.socket));
+                      } catch (IOException e) {
+                        return;
+                      }
+                    }
+                  });
+      for (int round = 0; round < 20; round++) {
+        try (RawPeer peer = server.open()) {
+          peer.send(request(Nbd.CMD_FLUSH, round, 0, 0));
+          assertEquals(round, peer.reply().cookie());
+        }
+      }
+      flood.join(TimeUnit.SECONDS.toMillis(30));
+      try (RawPeer peer = server.open()) {
+        Awaitility.await().until(() -> server.server.connectionCount() <= 129);
+        peer.send(request(Nbd.CMD_FLUSH, 1, 0, 0));
+        assertEquals(1, peer.reply().cookie());
+      }
+      assertEquals(21, server.disk.connected.get(), "CVE-2019-14850: opened for real clients only");
+    } finally {
+      synchronized (silent) {
+        for (SocketChannel socket : silent) {
+          socket.close();
+        }
+      }
+    }
+  }
+
+  @Test
+  void silentClientGivesWayBeforeOneThatTalks() throws IOException {
+    try (TestServer server = server(TestServer.LIMITS.withHandshakesMax(2));
+        RawPeer talking = server.connect();
+        RawPeer silent = server.connect()) {
+      talking.greet(3);
+      talking.send(option(Nbd.OPT_LIST));
+      talking.optionReply();
+      talking.optionReply();
+      silent.in.readNBytes(18);
+      try (RawPeer third = server.connect()) {
+        third.greet(3);
+        assertTrue(silent.atEnd());
+        third.go();
+        talking.go();
+      }
+    }
+  }
+
+  @Test
+  void clientsWithAnOpenExportDoNotCountAsHandshakes() throws IOException {
+    try (TestServer server = server(TestServer.LIMITS.withHandshakesMax(1));
+        RawPeer first = server.open();
+        RawPeer second = server.open();
+        RawPeer third = server.open()) {
+      for (RawPeer peer : List.of(first, second, third)) {
+        peer.send(request(Nbd.CMD_FLUSH, 1, 0, 0));
+        assertEquals(0, peer.reply().error());
+      }
+    }
+  }
+
+  @Test
+  void oneClientTooManyIsRefusedUntilAnotherOneLeaves() throws IOException {
+    try (TestServer server = server(TestServer.LIMITS.withConnectionsMax(1));
+        RawPeer waiting = server.connect()) {
+      waiting.greet(3);
+      try (RawPeer first = server.open();
+          RawPeer old = server.connect()) {
+        waiting.send(option(Nbd.OPT_GO, RawPeer.go("disk")));
+        RawPeer.OptionAnswer refusal = waiting.optionReply();
+        assertEquals(Nbd.REP_ERR_POLICY, refusal.type());
+        assertEquals("too many clients: try again later", refusal.text());
+        assertTrue(first.socket.isOpen());
+        old.greet(3);
+        old.send(option(Nbd.OPT_EXPORT_NAME, "disk".getBytes(StandardCharsets.UTF_8)));
+        assertTrue(old.atEnd());
+        waiting.send(option(Nbd.OPT_INFO, RawPeer.go("disk")));
+        assertEquals(Nbd.REP_INFO, waiting.optionReply().type());
+        assertEquals(Nbd.REP_ACK, waiting.optionReply().type());
+      }
+      Awaitility.await().until(() -> server.server.connectionCount() == 1);
+      waiting.go();
+    }
+  }
+
+  @Test
+  void cve201715119BytesOfOneHandshakeAreBounded() throws IOException {
+    try (TestServer server = server(TestServer.LIMITS);
+        RawPeer peer = server.connect()) {
+      peer.greet(3);
+      int sent = 0;
+      try {
+        while (sent < 100) {
+          peer.send(option(99, new byte[1 << 20]));
+          assertEquals(Nbd.REP_ERR_UNSUP, peer.optionReply().type());
+          sent++;
+        }
+      } catch (IOException ended) {
+        assertEquals(16, sent);
+      }
+    }
+  }
+
+  @Test
+  void processAtTheOtherEndOfAUnixSocketIsKnown() throws IOException {
+    class Asking extends MemoryExport {
+      volatile ClientIdentity client = ClientIdentity.UNKNOWN;
+
+      Asking() {
+        super(512, WRITABLE);
+      }
+
+      @Override
+      public Optional<Export> find(String name, ClientIdentity asking) {
+        client = asking;
+        return super.find(name, asking);
+      }
+    }
+
+    Asking catalog = new Asking();
+    try (TestServer server = new TestServer(catalog);
+        RawPeer peer = server.open()) {
+      assertTrue(peer.socket.isOpen());
+      ClientIdentity.Unix process = catalog.client.unix().orElseThrow();
+      assertEquals(ProcessHandle.current().pid(), process.pid());
+      assertTrue(catalog.client.tls().isEmpty());
+    }
+  }
+
+  @Test
+  void dropsOfOnePeerAreLoggedOncePerSecond() {
+    AtomicLong now = new AtomicLong();
+    DropLog log = new DropLog(now::get);
+    assertEquals(0, log.admit("a"));
+    assertEquals(-1, log.admit("a"));
+    assertEquals(-1, log.admit("a"));
+    assertEquals(0, log.admit("b"));
+    now.addAndGet(TimeUnit.SECONDS.toNanos(1));
+    assertEquals(2, log.admit("a"));
+    for (int peer = 0; peer < 10_000; peer++) {
+      assertEquals(0, log.admit("flood " + peer));
+    }
+  }
+}
