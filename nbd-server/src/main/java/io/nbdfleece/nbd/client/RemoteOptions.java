@@ -8,8 +8,8 @@ import java.time.Duration;
 /// @param connectionsMax connections to use, 1 to 64; one only if the server does not say that
 ///   several behave as one
 /// @param reconnectDelay how long requests wait for a server that went away to come back, from the
-///   moment it went; then they fail with EIO. Zero: they fail at once, while connecting is
-///   tried again in the background
+///   moment it went; then they fail with EIO. Zero: they fail at once, while connecting is tried
+///   again in the background
 /// @param requestDeadline a connection that does not answer a request for so long is given up as if
 ///   it had broken; zero: never
 public record RemoteOptions(int connectionsMax, Duration reconnectDelay, Duration requestDeadline) {

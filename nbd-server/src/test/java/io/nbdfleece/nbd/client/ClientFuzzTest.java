@@ -60,7 +60,7 @@ final class ClientFuzzTest {
         List<CompletableFuture<Void>> runs = new ArrayList<>();
         for (int thread = 0; thread < THREADS; thread++) {
           Path own = java.nio.file.Files.createDirectory(directory.resolve("t" + thread));
-          long first = 1 + thread;
+          long first = 1L + thread;
           runs.add(
               CompletableFuture.runAsync(
                   () -> run(own, first, SESSIONS / THREADS, THREADS),

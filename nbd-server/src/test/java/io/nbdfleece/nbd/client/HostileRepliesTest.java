@@ -123,7 +123,8 @@ final class HostileRepliesTest {
         new Case("extent of 0", c -> status(c, 1, 0, 0), "length 0"),
         new Case("second extent of 0", c -> status(c, 1, 8, 0, 0, 0), "length 0"),
         new Case("extent behind the request", c -> status(c, 1, 4096, 0, 1, 0), "behind the req"),
-        new Case("extent behind the export", c -> status(c, 1, 1 << 20, 0), "of 1048576 bytes, behind"),
+        new Case(
+            "extent behind the export", c -> status(c, 1, 1 << 20, 0), "of 1048576 bytes, behind"),
         new Case("extent of 4 GiB", c -> status(c, 1, -1, 0), "behind the export's end"),
         new Case("half an extent", c -> chunk(DONE, 5, c, new byte[16]), "length 4 + 8 n"),
         new Case("no extent", c -> chunk(DONE, 5, c, new byte[4]), "length 4 + 8 n"),

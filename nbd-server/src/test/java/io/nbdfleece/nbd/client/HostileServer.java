@@ -14,13 +14,20 @@ import java.nio.file.Path;
 import java.util.Optional;
 import java.util.concurrent.ArrayBlockingQueue;
 import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.Executors;
+import java.util.concurrent.ScheduledExecutorService;
+import java.util.concurrent.atomic.AtomicLong;
 
 /// Listens on a Unix socket and plays the [HostileSession]s it is given, one connection each.
 final class HostileServer implements AutoCloseable {
   private final Optional<Path> socket;
   private final ServerSocketChannel listener;
   private final BlockingQueue<HostileSession> sessions = new ArrayBlockingQueue<>(1);
+  private final ScheduledExecutorService clock = Executors.newSingleThreadScheduledExecutor();
   private final Thread acceptor;
+
+  /// Sessions that the client, or the script, ended before they were over.
+  private final AtomicLong hangUpCount = new AtomicLong();
 
   /// On a Unix socket.
   HostileServer(Path directory) throws IOException {
@@ -51,17 +58,19 @@ final class HostileServer implements AutoCloseable {
   }
 
   private void accept() {
-    try {
-      while (true) {
+    while (listener.isOpen()) {
+      try {
         HostileSession session = sessions.take();
         try (SocketChannel connection = listener.accept()) {
-          session.serve(connection);
+          session.serve(connection, clock);
         } finally {
           session.over.countDown();
         }
+      } catch (IOException hungUp) {
+        hangUpCount.incrementAndGet();
+      } catch (InterruptedException closed) {
+        return;
       }
-    } catch (IOException | InterruptedException closed) {
-      sessions.clear();
     }
   }
 
@@ -69,6 +78,7 @@ final class HostileServer implements AutoCloseable {
   public void close() throws IOException {
     listener.close();
     acceptor.interrupt();
+    clock.shutdown();
     if (socket.isPresent()) {
       Files.deleteIfExists(socket.get());
     }

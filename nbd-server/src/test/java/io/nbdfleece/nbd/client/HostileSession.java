@@ -15,6 +15,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.SplittableRandom;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.ScheduledExecutorService;
+import java.util.concurrent.TimeUnit;
 
 /// A server's side of one connection, from a seed: right, or damaged in its handshake, or in its
 /// replies. What it has sent in the transmission phase is kept for [ReplyOracle].
@@ -46,6 +48,7 @@ final class HostileSession {
     0, 1, 511, 1 << 20, 1L << 32, Long.MAX_VALUE, Long.MIN_VALUE, -1, -512
   };
   private static final int FLAGS_ALL = 0xd6d & ~2;
+  private static final long PATIENCE_MILLIS = 10;
   private static final int FLOOD_BYTES_MAX = 64 << 20;
 
   final Damage damage;
@@ -90,15 +93,24 @@ final class HostileSession {
     return random.nextInt(100) < percent;
   }
 
-  /// Until the script is over or the client has gone.
-  void serve(SocketChannel connection) {
-    try {
-      if (handshake(connection)) {
-        transmission(connection);
-      }
-    } catch (IOException clientHungUp) {
-      requests.removeIf(any -> false);
+  /// Until the script is over or the client has gone, which is told by the exception.
+  void serve(SocketChannel connection, ScheduledExecutorService clock) throws IOException {
+    if (handshake(connection, clock)) {
+      transmission(connection);
     }
+  }
+
+  /// A client that was told nonsense may wait for more: the connection ends soon.
+  private static void endSoon(SocketChannel connection, ScheduledExecutorService clock) {
+    var unused =
+        clock.schedule(
+            () -> {
+              connection.close();
+              return connection;
+            },
+            PATIENCE_MILLIS,
+            TimeUnit.MILLISECONDS);
+    assert unused != null;
   }
 
   private static ByteBuffer receive(SocketChannel connection, int byteCount) throws IOException {
@@ -146,13 +158,15 @@ final class HostileSession {
   }
 
   /// Sends pieces of the handshake, damaged at times.
-  private void say(SocketChannel connection, byte[]... pieces) throws IOException {
+  private void say(SocketChannel connection, ScheduledExecutorService clock, byte[]... pieces)
+      throws IOException {
     List<byte[]> all = new ArrayList<>(List.of(pieces));
     if (damage == Damage.HANDSHAKE && chance(15)) {
       if (chance(2)) {
         flood(connection, pieces[0]);
       }
       new FuzzMutation(random).damage(all);
+      endSoon(connection, clock);
     }
     for (byte[] piece : all) {
       send(connection, piece);
@@ -174,9 +188,10 @@ final class HostileSession {
   }
 
   /// Whether the export was opened.
-  private boolean handshake(SocketChannel connection) throws IOException {
+  private boolean handshake(SocketChannel connection, ScheduledExecutorService clock)
+      throws IOException {
     int serverFlags = damage == Damage.HANDSHAKE && chance(20) ? random.nextInt(1 << 16) : 3;
-    say(connection, bytes().text("NBDMAGICIHAVEOPT").u16(serverFlags).array());
+    say(connection, clock, bytes().text("NBDMAGICIHAVEOPT").u16(serverFlags).array());
     boolean zeroes = (receive(connection, 4).getInt() & 2) == 0;
     while (true) {
       ByteBuffer header = receive(connection, 16);
@@ -187,26 +202,26 @@ final class HostileSession {
       switch (option) {
         case 1 -> {
           byte[] padding = new byte[zeroes ? 124 : 0];
-          say(connection, bytes().u64(sizeBytes).u16(FLAGS_ALL).raw(padding).array());
+          say(connection, clock, bytes().u64(sizeBytes).u16(FLAGS_ALL).raw(padding).array());
           return true;
         }
         case 3 -> {
           byte[] listed = optionReply(3, 2, bytes().u32(4).text("disk").array());
-          say(connection, listed, ack);
+          say(connection, clock, listed, ack);
         }
         case 6, 7 -> {
           if (damage == Damage.HANDSHAKE && chance(10)) {
-            say(connection, refusal);
+            say(connection, clock, refusal);
           } else {
-            say(connection, infos(option), ack);
+            say(connection, clock, infos(option), ack);
             if (option == 7) {
               return true;
             }
           }
         }
-        case 8 -> say(connection, structured ? ack : refusal);
-        case 10 -> say(connection, contexts(ack));
-        default -> say(connection, refusal);
+        case 8 -> say(connection, clock, structured ? ack : refusal);
+        case 10 -> say(connection, clock, contexts(ack));
+        default -> say(connection, clock, refusal);
       }
     }
   }

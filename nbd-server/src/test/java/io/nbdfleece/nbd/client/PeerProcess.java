@@ -50,7 +50,7 @@ final class PeerProcess implements AutoCloseable {
   static PeerProcess nbdkitTcp(Path directory, String... arguments) throws IOException {
     requireInstalled("nbdkit");
     int port;
-    try (ServerSocket unused = new ServerSocket(0, 1, InetAddress.getByName("127.0.0.1"))) {
+    try (ServerSocket unused = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
       port = unused.getLocalPort();
     }
     Path ready = directory.resolve("nbdkit.pid");

@@ -64,8 +64,7 @@ final class RemotePeersTest {
     Path image = image();
     killedUnderLoad(
         () ->
-            PeerProcess.nbdkit(
-                directory, "--filter=delay", "file", image.toString(), "wdelay=1ms"),
+            PeerProcess.nbdkit(directory, "--filter=delay", "file", image.toString(), "wdelay=1ms"),
         image);
   }
 

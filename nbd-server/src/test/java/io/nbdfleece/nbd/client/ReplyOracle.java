@@ -43,8 +43,7 @@ final class ReplyOracle {
   private final HostileReplies.Format format;
   private final ByteBuffer in;
 
-  ReplyOracle(
-      HostileReplies.Format format, List<HostileReplies.Request> requests, byte[] replies) {
+  ReplyOracle(HostileReplies.Format format, List<HostileReplies.Request> requests, byte[] replies) {
     this.format = format;
     this.in = ByteBuffer.wrap(replies);
     requests.forEach(request -> pending.put(request.cookie(), new Pending(request)));

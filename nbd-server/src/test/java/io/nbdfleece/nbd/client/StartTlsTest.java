@@ -147,8 +147,7 @@ final class StartTlsTest {
             })) {
       IOException error =
           assertThrows(
-              IOException.class,
-              () -> NbdClient.list(encrypted(server), ClientOptions.defaults()));
+              IOException.class, () -> NbdClient.list(encrypted(server), ClientOptions.defaults()));
       assertTrue(String.valueOf(error.getMessage()).contains("does not do TLS"));
     }
   }

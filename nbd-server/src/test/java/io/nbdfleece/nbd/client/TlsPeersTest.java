@@ -20,8 +20,8 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 
-/// The client and nbdkit with GnuTLS, over Unix sockets and TCP. Each way in which a certificate can
-/// be wrong fails (CVE-2024-7383). Skipped where nbdkit or certtool is not installed.
+/// The client and nbdkit with GnuTLS, over Unix sockets and TCP. Each way in which a certificate
+/// can be wrong fails (CVE-2024-7383). Skipped where nbdkit or certtool is not installed.
 @Timeout(120)
 final class TlsPeersTest {
   private static final String VALID = "expiration_days = 30\n";
@@ -88,7 +88,7 @@ final class TlsPeersTest {
   void certificateWithoutAlternativeNamesIsRefused() throws Exception {
     Path pki = pki("pki", VALID);
     try (PeerProcess peer = tlsPeer(pki)) {
-      assertRefused(tcp(peer, "other.example.localhost", pki));
+      assertRefused(tcp(peer, "127.0.0.1", pki));
       assertRefused(withTls(tcp(peer, "localhost", pki), tls(pki, true, "example.com")));
     }
   }
@@ -119,8 +119,7 @@ final class TlsPeersTest {
         export.flush(outcome);
         outcome.get();
       }
-      try (NbdClient client =
-          NbdClient.connect(withTls(peer.uri(""), psk("alice", keys)), all())) {
+      try (NbdClient client = NbdClient.connect(withTls(peer.uri(""), psk("alice", keys)), all())) {
         writeAndReadBack(client);
       }
       assertRefused(withTls(peer.uri(""), psk("alice", wrong)));
@@ -142,7 +141,7 @@ final class TlsPeersTest {
     int length = 1 << 20;
     ByteBuffer data = ByteBuffer.allocateDirect(length);
     for (int i = 0; i < length; i++) {
-      data.put((byte) (i * 31 >> 8));
+      data.put((byte) ((i * 31) >> 8));
     }
     List<java.util.concurrent.CompletableFuture<Void>> writes = new ArrayList<>();
     for (int i = 0; i < 8; i++) {
@@ -163,7 +162,8 @@ final class TlsPeersTest {
   }
 
   private static void assertRefused(NbdUri uri) {
-    IOException error = assertThrows(IOException.class, () -> NbdClient.connect(uri, all()).close());
+    IOException error =
+        assertThrows(IOException.class, () -> NbdClient.connect(uri, all()).close());
     String message = String.valueOf(error.getMessage());
     assertTrue(message.startsWith(uri + ": TLS"), message);
   }

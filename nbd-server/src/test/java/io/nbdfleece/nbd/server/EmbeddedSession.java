@@ -32,6 +32,7 @@ final class EmbeddedSession {
   private final ServerState state;
   private final EmbeddedChannel channel;
   private final int heldPercent;
+  private final FuzzSession.Tls tls;
 
   EmbeddedSession(SplittableRandom random, ServerLimits limits, PooledByteBufAllocator allocator) {
     this.random = random;
@@ -40,15 +41,36 @@ final class EmbeddedSession {
     heldPercent = random.nextBoolean() ? 0 : random.nextInt(100);
     catalog = new FuzzCatalog(this::complete);
     state = new ServerState(catalog, limits, allocator);
-    channel =
-        new EmbeddedChannel(
-            new ChannelInitializer<Channel>() {
-              @Override
-              protected void initChannel(Channel child) {
-                child.config().setAllocator(allocator);
-                Connection.attach(state, child);
-              }
-            });
+    tls = FuzzSession.Tls.NONE;
+    channel = channel();
+  }
+
+  /// With a server that other sessions have used before, and that offers TLS.
+  EmbeddedSession(
+      SplittableRandom random,
+      FuzzCatalog catalog,
+      ServerState state,
+      PooledByteBufAllocator allocator) {
+    this.random = random;
+    this.limits = state.limits();
+    this.allocator = allocator;
+    this.catalog = catalog;
+    this.state = state;
+    heldPercent = 0;
+    tls = FuzzSession.Tls.OFFERED;
+    catalog.renew();
+    channel = channel();
+  }
+
+  private EmbeddedChannel channel() {
+    return new EmbeddedChannel(
+        new ChannelInitializer<Channel>() {
+          @Override
+          protected void initChannel(Channel child) {
+            child.config().setAllocator(allocator);
+            Connection.attach(state, child);
+          }
+        });
   }
 
   private void complete(Runnable completion) {
@@ -105,7 +127,7 @@ final class EmbeddedSession {
     channel.checkException();
     assertEquals(0, state.connections().size(), "connections left");
     assertEquals(catalog.connectedCount(), catalog.disconnectedCount(), "disconnected()");
-    new FuzzSession(script.bytes, received.toByteArray(), leaving, catalog.disk()).judge();
+    new FuzzSession(script.bytes, received.toByteArray(), leaving, catalog.disk(), tls).judge();
   }
 
   private void feed(byte[] bytes) throws IOException {

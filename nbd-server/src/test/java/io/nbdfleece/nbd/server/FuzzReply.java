@@ -16,7 +16,12 @@ import java.util.Optional;
 
 /// One whole reply, simple or all of its chunks.
 record FuzzReply(
-    Format format, long cookie, int error, List<Content> contents, List<Status> statuses) {
+    Format format,
+    long cookie,
+    long offset,
+    int error,
+    List<Content> contents,
+    List<Status> statuses) {
   private static final int SIMPLE_MAGIC = 0x67446698;
   private static final int TEXT_ERROR = 0x8001;
   private static final int OFFSET_ERROR = 0x8002;
@@ -44,7 +49,7 @@ record FuzzReply(
       if (error == 0 && format == Format.SIMPLE) {
         simpleData(in, owed.getOrDefault(cookie, List.of())).ifPresent(contents::add);
       }
-      return new FuzzReply(Format.SIMPLE, cookie, error, contents, List.of());
+      return new FuzzReply(Format.SIMPLE, cookie, 0, error, contents, List.of());
     }
     Chunks chunks = new Chunks(format);
     while (!chunks.take(in)) {
@@ -85,6 +90,9 @@ record FuzzReply(
     if (format != agreed.format() && chunksDue) {
       return false;
     }
+    if (format == Format.EXTENDED && offset != request.offset()) {
+      return false;
+    }
     if (error != 0) {
       return request.errors().contains(error);
     }
@@ -122,11 +130,11 @@ record FuzzReply(
     if (request.length() == 0) {
       return statuses.isEmpty();
     }
-    if (statuses.size() != agreed.contexts().size()) {
+    if (statuses.size() != request.contexts().size()) {
       return false;
     }
     for (Status status : statuses) {
-      String context = agreed.contexts().get(status.contextId());
+      String context = request.contexts().get(status.contextId());
       if (context == null || !isStatusOf(request, agreed.kind(), context, status.descriptors())) {
         return false;
       }
@@ -159,6 +167,7 @@ record FuzzReply(
     private final List<Status> statuses = new ArrayList<>();
     private boolean begun;
     private long cookie;
+    private long offset;
     private int error;
 
     Chunks(Format format) {
@@ -166,7 +175,7 @@ record FuzzReply(
     }
 
     FuzzReply whole() {
-      return new FuzzReply(format, cookie, error, contents, statuses);
+      return new FuzzReply(format, cookie, offset, error, contents, statuses);
     }
 
     /// Whether it was the last one.
@@ -181,7 +190,7 @@ record FuzzReply(
       begun = true;
       cookie = id;
       if (extended) {
-        in.getLong();
+        offset = in.getLong();
       }
       long length = extended ? in.getLong() : Integer.toUnsignedLong(in.getInt());
       assertEquals(0, flags & ~1, "flags of a chunk");

@@ -40,8 +40,17 @@ final class FuzzScript {
   private long cookie;
 
   FuzzScript(SplittableRandom random) {
+    this(random, new byte[0]);
+  }
+
+  /// @param clientHello what a TLS client begins with; empty where TLS is not tried in earnest
+  FuzzScript(SplittableRandom random, byte[] clientHello) {
     this.random = random;
-    session();
+    if (clientHello.length > 0 && chance(70)) {
+      tls(clientHello);
+    } else {
+      session();
+    }
     damaged = random.nextInt(100) < 70;
     if (damaged) {
       FuzzMutation mutation = new FuzzMutation(random);
@@ -96,6 +105,27 @@ final class FuzzScript {
     }
     if (chance(50)) {
       pieces.add(header(Nbd.CMD_DISC, chance(80) ? 0 : random.nextInt(1 << 16), 0, 0));
+    }
+  }
+
+  /// Begins TLS, mostly right, and goes on with a ClientHello in fragments, or with anything else.
+  private void tls(byte[] clientHello) {
+    pieces.add(bytes(out -> out.writeInt(3)));
+    if (chance(20)) {
+      pieces.add(anyOption());
+    }
+    pieces.add(option(Nbd.OPT_STARTTLS));
+    int first = chance(50) ? clientHello.length : random.nextInt(clientHello.length);
+    pieces.add(Arrays.copyOf(clientHello, first));
+    pieces.add(Arrays.copyOfRange(clientHello, first, clientHello.length));
+    if (chance(50)) {
+      byte[] record = new byte[5 + random.nextInt(300)];
+      random.nextBytes(record);
+      // A record of TLS 1.2 and of any type.
+      record[0] = (byte) (20 + random.nextInt(5));
+      record[1] = 3;
+      record[2] = 3;
+      pieces.add(pieces.size() - random.nextInt(3), record);
     }
   }
 
@@ -159,10 +189,31 @@ final class FuzzScript {
         chance(80)
             ? random.nextInt(FuzzExport.DISK_BYTES - WRITE_BYTES_MAX)
             : FuzzMutation.edge(random);
+    if (command == Nbd.CMD_BLOCK_STATUS && extended && chance(20)) {
+      return statusOfSome(flags, offset, length);
+    }
     if (command == Nbd.CMD_FLUSH && chance(90)) {
       return header(command, flags, 0, 0);
     }
     return header(command, flags, offset, length);
+  }
+
+  /// A block status that names the contexts in a payload.
+  private byte[] statusOfSome(int flags, long offset, long length) {
+    int[] ids = new int[random.nextInt(4)];
+    for (int index = 0; index < ids.length; index++) {
+      ids[index] = chance(90) ? random.nextInt(4) : random.nextInt();
+    }
+    byte[] payload =
+        bytes(
+            out -> {
+              out.writeLong(length);
+              for (int id : ids) {
+                out.writeInt(id);
+              }
+            });
+    int allFlags = flags | FuzzWire.CMD_FLAG_PAYLOAD_LEN;
+    return RawPeer.concat(header(Nbd.CMD_BLOCK_STATUS, allFlags, offset, payload.length), payload);
   }
 
   private byte[] write(int flags) {

@@ -13,8 +13,14 @@ import java.util.Optional;
 /// What passed over one connection, for the oracles to judge. They know the specification and
 /// nothing of the server.
 @SuppressWarnings("ArrayRecordComponent") // never compared
-record FuzzSession(byte[] sent, byte[] received, Leaving leaving, byte[] disk) {
+record FuzzSession(byte[] sent, byte[] received, Leaving leaving, byte[] disk, Tls tls) {
   static final int STRING_BYTES_MAX = 4096;
+
+  /// Whether the server encrypts for who asks.
+  enum Tls {
+    NONE,
+    OFFERED
+  }
 
   /// How the client left, which decides what it must have got before.
   enum Leaving {
@@ -38,7 +44,8 @@ record FuzzSession(byte[] sent, byte[] received, Leaving leaving, byte[] disk) {
     ByteBuffer from = ByteBuffer.wrap(sent);
     ByteBuffer replies = ByteBuffer.wrap(received);
     try {
-      Optional<HandshakeOracle.Agreed> agreed = new HandshakeOracle(from, replies).judge(leaving);
+      Optional<HandshakeOracle.Agreed> agreed =
+          new HandshakeOracle(from, replies, tls).judge(leaving);
       if (agreed.isPresent()) {
         TransmissionOracle oracle = new TransmissionOracle(agreed.get(), from, replies);
         oracle.judge(leaving, disk);

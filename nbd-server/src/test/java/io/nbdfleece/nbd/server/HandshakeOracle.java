@@ -36,11 +36,14 @@ final class HandshakeOracle {
   private final ByteBuffer sent;
   private final ByteBuffer replies;
   private Format format = Format.SIMPLE;
+  private final FuzzSession.Tls tls;
   private boolean fixed;
+  private boolean encrypted;
   private String selectedFor = "";
   private Map<Integer, String> selected = Map.of();
 
-  HandshakeOracle(ByteBuffer sent, ByteBuffer replies) {
+  HandshakeOracle(ByteBuffer sent, ByteBuffer replies, FuzzSession.Tls tls) {
+    this.tls = tls;
     this.sent = sent;
     this.replies = replies;
   }
@@ -66,7 +69,8 @@ final class HandshakeOracle {
       }
       int option = sent.getInt();
       long length = Integer.toUnsignedLong(sent.getInt());
-      if (option == Nbd.OPT_EXPORT_NAME || length > DROPPED_OPTION_BYTES) {
+      boolean startsTls = option == Nbd.OPT_STARTTLS && tls == FuzzSession.Tls.OFFERED;
+      if (option == Nbd.OPT_EXPORT_NAME || startsTls || length > DROPPED_OPTION_BYTES) {
         return true;
       }
       sent.position((int) Math.min(sent.limit(), sent.position() + length));
@@ -102,7 +106,7 @@ final class HandshakeOracle {
       if (opened.isPresent()) {
         return Optional.of(agreed(opened.get()));
       }
-      if (option == Nbd.OPT_ABORT) {
+      if (option == Nbd.OPT_ABORT || encrypted) {
         return Optional.empty();
       }
     }
@@ -151,7 +155,7 @@ final class HandshakeOracle {
       case Nbd.OPT_ABORT -> assertEquals(Nbd.REP_ACK, answer(option).type());
       case Nbd.OPT_LIST ->
           assertEquals(payload.hasRemaining(), isError(answer(option).type()), "LIST");
-      case Nbd.OPT_STARTTLS -> assertTrue(isError(answer(option).type()), "STARTTLS");
+      case Nbd.OPT_STARTTLS -> startTls(payload);
       case Nbd.OPT_INFO, Nbd.OPT_GO -> {
         return go(option, payload);
       }
@@ -181,6 +185,20 @@ final class HandshakeOracle {
       default -> assertEquals(Nbd.REP_ERR_UNSUP, answer(option).type(), "unknown option");
     }
     return Optional.empty();
+  }
+
+  /// What follows an acknowledgement is encrypted. Where TLS is offered, plain text behind the
+  /// option ends the connection without an answer.
+  private void startTls(ByteBuffer payload) {
+    encrypted =
+        tls == FuzzSession.Tls.OFFERED
+            && !payload.hasRemaining()
+            && (!replies.hasRemaining() || !isError(answer(Nbd.OPT_STARTTLS).type()));
+    if (encrypted) {
+      replies.position(replies.limit());
+    } else {
+      assertTrue(isError(answer(Nbd.OPT_STARTTLS).type()), "STARTTLS");
+    }
   }
 
   private Optional<String> go(int option, ByteBuffer payload) {

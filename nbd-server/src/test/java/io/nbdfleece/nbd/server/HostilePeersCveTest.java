@@ -174,10 +174,12 @@ final class HostilePeersCveTest {
       peer.greet(3);
       for (int option : new int[] {Nbd.OPT_INFO, Nbd.OPT_GO, Nbd.OPT_LIST_META_CONTEXT}) {
         for (int nameBytes : new int[] {-1, -4, Integer.MAX_VALUE, Integer.MIN_VALUE, 1025, 7}) {
-          byte[] data = RawPeer.bytes(out -> {
-                out.writeInt(nameBytes);
-                out.writeInt(0);
-              });
+          byte[] data =
+              RawPeer.bytes(
+                  out -> {
+                    out.writeInt(nameBytes);
+                    out.writeInt(0);
+                  });
           peer.send(option(option, data));
           assertEquals(Nbd.REP_ERR_INVALID, peer.optionReply().type(), "name of " + nameBytes);
         }
@@ -211,10 +213,11 @@ final class HostilePeersCveTest {
         assertArrayEquals(new byte[0], lastBytes(peer), "more than the greeting");
         peer.close();
       }
-      assertTrue(
-          Thread.getAllStackTraces().keySet().stream()
-              .noneMatch(thread -> thread.getName().startsWith("nbd-loop")),
-          "event loops left");
+      Awaitility.await()
+          .until(
+              () ->
+                  Thread.getAllStackTraces().keySet().stream()
+                      .noneMatch(thread -> thread.getName().startsWith("nbd-loop")));
       log.assertSilent("closing");
     } finally {
       server.close();

@@ -70,7 +70,7 @@ final class InheritedSocketTest {
   @Test
   void tcpSocketIsServed() throws IOException {
     LinuxSocket listening = LinuxSocket.newSocketStream(false);
-    listening.bind(new InetSocketAddress(InetAddress.getByName("127.0.0.1"), 0));
+    listening.bind(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0));
     listening.listen(10);
     NbdServer server = serve(listening.intValue());
     try {

@@ -4,21 +4,29 @@ package io.nbdfleece.nbd.server;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.nbdfleece.nbd.TlsCredentials;
+import io.nbdfleece.nbd.tls.TestAuthority;
 import io.netty.buffer.PoolArenaMetric;
 import io.netty.buffer.PooledByteBufAllocator;
 import io.netty.util.ResourceLeakDetector;
 import java.io.IOException;
+import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Optional;
 import java.util.SplittableRandom;
 import java.util.concurrent.CompletableFuture;
 import java.util.stream.LongStream;
 import java.util.stream.Stream;
+import javax.net.ssl.SSLContext;
+import javax.net.ssl.SSLEngine;
+import javax.net.ssl.SSLEngineResult;
 import org.awaitility.Awaitility;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
 
 /// Clients that break the protocol in every way there is a seed for. `-Dtest.seed=N` replays one
 /// session, `-Dtest.connections=N` sets how many there are in all.
@@ -31,6 +39,9 @@ final class ServerFuzzTest {
 
   /// One in that many is watched by the leak detector at its paranoid level.
   private static final int PARANOID_SHARE = 20;
+
+  /// One in that many is played where TLS is offered.
+  private static final int TLS_SHARE = 40;
 
   private static final List<ServerLimits> LIMITS =
       List.of(
@@ -106,6 +117,38 @@ final class ServerFuzzTest {
       }
     }
     return damaged;
+  }
+
+  private static byte[] clientHello() throws Exception {
+    SSLEngine engine = SSLContext.getDefault().createSSLEngine("localhost", 10809);
+    engine.setUseClientMode(true);
+    ByteBuffer hello = ByteBuffer.allocate(engine.getSession().getPacketBufferSize());
+    assertEquals(SSLEngineResult.Status.OK, engine.wrap(ByteBuffer.allocate(0), hello).getStatus());
+    return Arrays.copyOf(hello.array(), hello.position());
+  }
+
+  @Test
+  void nothingBehindStartTlsBreaksAConnection(@TempDir Path directory) throws Exception {
+    Path files = new TestAuthority("authority").serverDirectory(directory.resolve("server"));
+    TlsCredentials credentials = new TlsCredentials.X509(files);
+    ServerTls tls = new ServerTls(ServerTls.Mode.ON, Optional.of(credentials), false);
+    PooledByteBufAllocator allocator = new PooledByteBufAllocator(true, 0, 1, 8192, 5, 0, 0, false);
+    FuzzCatalog catalog = new FuzzCatalog(Runnable::run);
+    ServerState state = ServerState.create(catalog, LIMITS.getFirst(), tls, allocator);
+    byte[] clientHello = clientHello();
+    try (LoudLog log = new LoudLog()) {
+      for (long seed : seeds(2_000_000_000L, CONNECTIONS / TLS_SHARE)) {
+        try {
+          SplittableRandom random = new SplittableRandom(seed);
+          FuzzScript script = new FuzzScript(random, clientHello);
+          new EmbeddedSession(random, catalog, state, allocator).play(script);
+          assertEquals(0, activeAllocations(allocator), "buffers not released");
+          log.assertSilent("logged");
+        } catch (AssertionError | RuntimeException | IOException e) {
+          throw failed(seed, e);
+        }
+      }
+    }
   }
 
   @Test

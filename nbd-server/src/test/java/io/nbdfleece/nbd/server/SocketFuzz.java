@@ -59,8 +59,7 @@ final class SocketFuzz implements AutoCloseable {
   /// A socket that nothing has passed over yet.
   SocketChannel connect(boolean unix) throws IOException {
     return switch (server.uris().get(unix ? 0 : 1)) {
-      case NbdUri.Unix address ->
-          SocketChannel.open(UnixDomainSocketAddress.of(address.socket()));
+      case NbdUri.Unix address -> SocketChannel.open(UnixDomainSocketAddress.of(address.socket()));
       case NbdUri.Tcp address ->
           SocketChannel.open(new InetSocketAddress(address.host(), address.port()));
     };
@@ -90,10 +89,10 @@ final class SocketFuzz implements AutoCloseable {
     // The end that the server makes of one that broke the protocol may cost replies under way.
     boolean polite =
         script.ending == FuzzScript.Ending.HALF_CLOSE && (!script.damaged || replies.ended);
-    FuzzSession.Leaving leaving =
-        polite ? FuzzSession.Leaving.POLITE : FuzzSession.Leaving.RUDE;
+    FuzzSession.Leaving leaving = polite ? FuzzSession.Leaving.POLITE : FuzzSession.Leaving.RUDE;
     byte[] disk = polite ? catalog.disk() : new byte[0];
-    new FuzzSession(script.bytes, replies.bytes.toByteArray(), leaving, disk).judge();
+    new FuzzSession(script.bytes, replies.bytes.toByteArray(), leaving, disk, FuzzSession.Tls.NONE)
+        .judge();
   }
 
   /// Whether the server took all of it.
@@ -119,7 +118,7 @@ final class SocketFuzz implements AutoCloseable {
     server.close(Duration.ofSeconds(1));
     workers.shutdown();
     assertEquals(catalog.connectedCount(), catalog.disconnectedCount(), "disconnected()");
-    
+
     TestServer.assertNoLeak((PooledByteBufAllocator) server.allocator());
     assertFalse(Files.exists(directory.resolve("s")));
     Files.delete(directory);

@@ -31,7 +31,8 @@ final class TransmissionOracle {
       long offset,
       long length,
       List<Integer> errors,
-      byte[] data) {}
+      byte[] data,
+      Map<Integer, String> contexts) {}
 
   private final HandshakeOracle.Agreed agreed;
   private final ByteBuffer sent;
@@ -101,12 +102,35 @@ final class TransmissionOracle {
         }
         payload = FuzzSession.slice(sent, (int) length);
       }
-      List<Integer> errors = errors(command, flags, offset, length);
+      Map<Integer, String> contexts = agreed.contexts();
+      List<Integer> errors = new ArrayList<>();
+      if (extended && hasPayload && command == Nbd.CMD_BLOCK_STATUS) {
+        contexts = contexts(payload, errors);
+        length = payload.limit() >= Long.BYTES ? payload.getLong(0) : 0;
+      }
+      errors.addAll(errors(command, flags, offset, length));
+      if (extended && !hasPayload && command == Nbd.CMD_WRITE) {
+        errors.add(22);
+      }
       byte[] data = errors.isEmpty() ? play(command, offset, length, payload) : new byte[0];
       owed.computeIfAbsent(cookie, any -> new ArrayList<>())
-          .add(new Owed(command, flags, cookie, offset, length, errors, data));
+          .add(new Owed(command, flags, cookie, offset, length, errors, data, contexts));
     }
     return true;
+  }
+
+  /// Those that a block status names in its payload, behind the length that it means.
+  private Map<Integer, String> contexts(ByteBuffer payload, List<Integer> errors) {
+    Map<Integer, String> named = new HashMap<>();
+    boolean valid = payload.remaining() > Long.BYTES && payload.remaining() % 4 == 0;
+    for (int at = Long.BYTES; valid && at < payload.limit(); at += 4) {
+      String context = agreed.contexts().get(payload.getInt(at));
+      valid = context != null && named.put(payload.getInt(at), context) == null;
+    }
+    if (!valid) {
+      errors.add(22);
+    }
+    return named;
   }
 
   /// What is wrong with a request, all of it, whatever a server looks at first.
@@ -158,7 +182,7 @@ final class TransmissionOracle {
       case Nbd.CMD_TRIM, Nbd.CMD_CACHE -> fua;
       case Nbd.CMD_FLUSH -> readOnly ? -1 : fua;
       case Nbd.CMD_WRITE_ZEROES -> fua | Nbd.CMD_FLAG_NO_HOLE | (readOnly ? 0 : 16);
-      case Nbd.CMD_BLOCK_STATUS -> fua | Nbd.CMD_FLAG_REQ_ONE;
+      case Nbd.CMD_BLOCK_STATUS -> fua | Nbd.CMD_FLAG_REQ_ONE | payload;
       default -> -1;
     };
   }

@@ -66,7 +66,7 @@ final class PskEndpointTest {
   void repliesStillLeaveAfterThePeerSaidGoodbye() throws IOException {
     try (TlsPair pair = connected()) {
       TlsPair.send(pair.client, "last".getBytes(StandardCharsets.UTF_8));
-      var unused = pair.client.close();
+      var _ = pair.client.close();
       pair.settle();
       assertEquals("last", TlsPair.text(pair.server));
       assertTrue(TlsPair.sawEnd(pair.server));

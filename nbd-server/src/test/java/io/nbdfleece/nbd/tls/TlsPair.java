@@ -50,7 +50,8 @@ final class TlsPair implements AutoCloseable {
   void settle() {
     boolean moved;
     do {
-      moved = move(client, server) | move(server, client);
+      moved = move(client, server);
+      moved |= move(server, client);
     } while (moved);
   }
 
@@ -67,7 +68,7 @@ final class TlsPair implements AutoCloseable {
   }
 
   static void send(EmbeddedChannel from, byte[] bytes) {
-    from.writeOneOutbound(Unpooled.copiedBuffer(bytes));
+    var _ = from.writeOneOutbound(Unpooled.copiedBuffer(bytes));
     from.flushOutbound();
   }
 
@@ -88,7 +89,7 @@ final class TlsPair implements AutoCloseable {
 
   @Override
   public void close() {
-    var unused = List.of(client.close(), server.close());
+    var _ = List.of(client.close(), server.close());
     settle();
     received(client);
     received(server);
