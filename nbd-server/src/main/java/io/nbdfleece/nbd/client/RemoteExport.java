@@ -47,7 +47,9 @@ import java.util.Set;
 /// memory until a flush (`qemu-nbd` with qcow2 and a write-back cache). QEMU's own client behaves
 /// alike. A log line tells when a connection was lost with writes not yet flushed.
 ///
-/// **Threads.** Any. Nothing waits but [#open] and [#close]. Completions come on event loops.
+/// **Threads.** Any. Nothing waits but [#open] and [#close]. Completions come on event loops, or
+/// inside the call. How many requests are in flight, or wait for the server, is the caller's
+/// choice.
 public final class RemoteExport implements Export, AutoCloseable {
   /// Of one request without data, where the server counts lengths in 32 bits. A multiple of every
   /// block size, and what careful servers still take.
@@ -117,11 +119,13 @@ public final class RemoteExport implements Export, AutoCloseable {
   @Override
   public void read(long offsetBytes, ByteBuffer target, Completion done) {
     int position = target.position();
+    int total = target.remaining();
     SplitRequest.start(
-        target.remaining(),
+        total,
         dataBytesMax,
         (start, length, pieceDone) -> {
-          ByteBuffer piece = target.slice(position + (int) start, (int) length);
+          ByteBuffer piece =
+              length == total ? target : target.slice(position + (int) start, (int) length);
           submit(client -> client.read(offsetBytes + start, piece), pieceDone);
         },
         done);
@@ -130,12 +134,17 @@ public final class RemoteExport implements Export, AutoCloseable {
   @Override
   public void write(long offsetBytes, ByteBuffer data, Durability durability, Completion done) {
     int position = data.position();
+    int total = data.remaining();
     SplitRequest.start(
-        data.remaining(),
+        total,
         dataBytesMax,
         (start, length, pieceDone) -> {
-          ByteBuffer piece = data.slice(position + (int) start, (int) length);
-          submitChange(client -> client.write(offsetBytes + start, piece, durability), pieceDone);
+          ByteBuffer piece =
+              length == total ? data : data.slice(position + (int) start, (int) length);
+          submitChange(
+              client -> client.write(offsetBytes + start, piece, durability),
+              durability,
+              pieceDone);
         },
         done);
   }
@@ -146,7 +155,10 @@ public final class RemoteExport implements Export, AutoCloseable {
         lengthBytes,
         effectBytesMax,
         (start, length, pieceDone) ->
-            submitChange(client -> client.trim(offsetBytes + start, length, durability), pieceDone),
+            submitChange(
+                client -> client.trim(offsetBytes + start, length, durability),
+                durability,
+                pieceDone),
         done);
   }
 
@@ -166,6 +178,7 @@ public final class RemoteExport implements Export, AutoCloseable {
         (start, length, pieceDone) ->
             submitChange(
                 client -> client.writeZeroes(offsetBytes + start, length, zeroing, durability),
+                durability,
                 pieceDone),
         done);
   }
@@ -212,7 +225,12 @@ public final class RemoteExport implements Export, AutoCloseable {
     link.submit(new RemoteRequest<>(sender, nothing -> done.succeeded(), done::failed));
   }
 
-  private void submitChange(RemoteRequest.Sender<Void> sender, Completion done) {
+  private void submitChange(
+      RemoteRequest.Sender<Void> sender, Durability durability, Completion done) {
+    if (durability == Durability.DURABLE) {
+      submit(sender, done);
+      return;
+    }
     link.submit(
         new RemoteRequest<>(
             sender,

@@ -246,7 +246,7 @@ final class RemoteLink {
       pauseNanos = connection.wasGood() ? 0 : nextPause();
       down = others.length == 0 && state == State.UP;
       if (down) {
-        trouble = String.valueOf(cause.getMessage());
+        trouble = withoutUri(cause);
         downSince = Instant.now().truncatedTo(ChronoUnit.SECONDS);
         downCount++;
         boolean wait = !options.reconnectDelay().isZero();
@@ -353,8 +353,14 @@ final class RemoteLink {
       connected(client);
     } catch (IOException | RuntimeException e) {
       LOG.log(Level.DEBUG, "no connection: {0}", e.getMessage());
-      notConnected(String.valueOf(e.getMessage()));
+      notConnected(withoutUri(e));
     }
+  }
+
+  private String withoutUri(Throwable cause) {
+    String message = String.valueOf(cause.getMessage());
+    String prefix = uri + ": ";
+    return message.startsWith(prefix) ? message.substring(prefix.length()) : message;
   }
 
   private void notConnected(String why) {

@@ -5,6 +5,7 @@ import io.nbdfleece.nbd.wire.Nbd;
 import io.netty.buffer.ByteBuf;
 import io.netty.buffer.Unpooled;
 import io.netty.channel.Channel;
+import io.netty.channel.ChannelFuture;
 import io.netty.channel.ChannelFutureListener;
 import io.netty.channel.ChannelHandlerContext;
 import io.netty.channel.ChannelInboundHandlerAdapter;
@@ -14,6 +15,7 @@ import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
 /// The transmission phase of one connection: sends requests, feeds replies to the decoder, fails
@@ -175,7 +177,10 @@ final class Transmission extends ChannelInboundHandlerAdapter {
       var _ =
           channel
               .writeAndFlush(header)
-              .addListener((ChannelFutureListener) sent -> fail("the client was closed", null));
+              .addListener(
+                  (ChannelFutureListener)
+                      sent ->
+                          end(new IOException(uri + ": the client was closed"), channel::close));
     }
   }
 
@@ -240,12 +245,21 @@ final class Transmission extends ChannelInboundHandlerAdapter {
   }
 
   private void fail(String what, @Nullable Throwable cause) {
+    end(new IOException(uri + ": " + what, cause), this::closeSocket);
+  }
+
+  /// Without the goodbye of TLS, which would wait for a peer that may not listen any more.
+  private ChannelFuture closeSocket() {
+    ChannelHandlerContext nearestToSocket = channel.pipeline().firstContext();
+    return nearestToSocket == null ? channel.close() : nearestToSocket.close();
+  }
+
+  private void end(IOException ended, Supplier<ChannelFuture> close) {
     if (failure != null) {
       return;
     }
-    IOException ended = new IOException(uri + ": " + what, cause);
     failure = ended;
-    var _ = channel.close();
+    var _ = close.get();
     for (Request request : requests.takeAll()) {
       request.fail(copyOf(ended));
     }
