@@ -126,7 +126,7 @@ final class Listener {
         switch (socket.uri()) {
           case NbdUri.Unix unix ->
               unix(loops, state, unix.socket().toString())
-                  .channelFactory(() -> new EpollServerDomainSocketChannel(descriptor));
+                  .channelFactory(() -> new EpollServerDomainSocketChannel(descriptor, true));
           case NbdUri.Tcp tcp ->
               tcp(loops, state).channelFactory(() -> new EpollServerSocketChannel(descriptor));
         };

@@ -189,7 +189,8 @@ final class TlsPeersTest {
         object,
         "--image-opts",
         "driver=raw,file.driver=file,file.filename=" + reference(server),
-        "driver=raw,file.driver=nbd,file.host=localhost,file.port=%d,file.export=disk,file.tls-creds=t"
+        ("driver=raw,file.driver=nbd,file.host=localhost,file.port=%d,"
+                + "file.export=disk,file.tls-creds=t")
             .formatted(server.port()));
   }
 

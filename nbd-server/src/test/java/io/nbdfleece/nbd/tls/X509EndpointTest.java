@@ -84,8 +84,7 @@ final class X509EndpointTest {
   void repliesStillLeaveAfterThePeerSaidGoodbye() throws IOException {
     try (TlsPair pair =
         new TlsPair(server(serverFiles(), false), client(clientFiles(), "localhost"))) {
-      var _ =
-          pair.client.pipeline().get(io.netty.handler.ssl.SslHandler.class).closeOutbound();
+      var _ = pair.client.pipeline().get(io.netty.handler.ssl.SslHandler.class).closeOutbound();
       pair.settle();
       assertTrue(TlsPair.sawEnd(pair.server));
       TlsPair.send(pair.server, "late".getBytes(StandardCharsets.UTF_8));
