@@ -6,40 +6,40 @@ import io.nbdfleece.nbd.Export;
 import io.nbdfleece.nbd.NbdError;
 import io.nbdfleece.nbd.NbdException;
 import io.nbdfleece.nbd.StatusCompletion;
+import io.nbdfleece.nbd.wire.HeaderStyle;
 import io.nbdfleece.nbd.wire.Nbd;
 import io.nbdfleece.nbd.wire.ReplyHeader;
 import io.netty.buffer.ByteBuf;
 import java.io.IOException;
 import java.util.List;
 
-/// NBD_CMD_BLOCK_STATUS. All selected contexts are answered, one chunk each, over the same range:
+/// NBD_CMD_BLOCK_STATUS. All contexts asked for are answered, one chunk each, over the same range:
 /// the longest that every one of them covers, never past the end of the request. The shorter answer
 /// is always allowed, and a client that combines contexts need not cut them itself.
+///
+/// With extended headers a range may have any length and the descriptors have 64 bits; otherwise
+/// [WireLimits#STATUS_BYTES_MAX] bytes are answered at most.
 final class CommandBlockStatus extends Request implements StatusCompletion {
-  private static final int DESCRIPTOR_BYTES = 8;
-
-  private final List<String> contexts;
+  private final ContextSelection contexts;
+  private final HeaderStyle style;
   private final int extentsMax;
+  private final long answeredBytes;
   private List<ContextExtents> found = List.of();
 
-  CommandBlockStatus(Transmission transmission, RequestHeader header) {
+  CommandBlockStatus(Transmission transmission, RequestHeader header, ContextSelection contexts) {
     super(transmission, header, 0);
-    contexts = transmission.contexts();
+    this.contexts = contexts;
+    style = transmission.style();
     extentsMax = header.has(Nbd.CMD_FLAG_REQ_ONE) ? 1 : transmission.extentsMax();
-  }
-
-  /// The id on the wire of the context selected at that place.
-  static int contextId(int index) {
-    return index + 1;
+    answeredBytes =
+        style == HeaderStyle.EXTENDED
+            ? lengthBytes
+            : Math.min(lengthBytes, WireLimits.STATUS_BYTES_MAX);
   }
 
   @Override
   void start(Export export) {
-    export.blockStatus(offsetBytes, lengthAnswered(), contexts, extentsMax, this);
-  }
-
-  private long lengthAnswered() {
-    return Math.min(lengthBytes, WireLimits.STATUS_BYTES_MAX);
+    export.blockStatus(offsetBytes, answeredBytes, contexts.names(), extentsMax, this);
   }
 
   @Override
@@ -52,39 +52,47 @@ final class CommandBlockStatus extends Request implements StatusCompletion {
 
   @Override
   void reply(Replies replies) throws IOException {
-    long coveredBytes = lengthAnswered();
-    if (found.size() != contexts.size()) {
+    int count = contexts.names().size();
+    if (found.size() != count) {
       throw new NbdException(NbdError.EIO, "block status: not every context was answered");
     }
+    ExtentList[] lists = new ExtentList[count];
+    long coveredBytes = answeredBytes;
     int descriptorCount = 0;
-    for (int index = 0; index < contexts.size(); index++) {
+    for (int index = 0; index < count; index++) {
       ContextExtents answer = found.get(index);
-      if (!answer.context().equals(contexts.get(index))) {
+      if (!answer.context().equals(contexts.names().get(index))) {
         throw new NbdException(NbdError.EIO, "block status: contexts answered out of order");
       }
-      coveredBytes =
-          Math.min(
-              coveredBytes, ExtentList.coveredBytes(answer.extents(), coveredBytes, extentsMax));
+      lists[index] = new ExtentList(answer, style);
+      coveredBytes = lists[index].coveredBytes(coveredBytes, extentsMax);
       descriptorCount += Math.min(answer.extents().size(), extentsMax);
     }
-    int chunkBytes = Nbd.STRUCTURED_REPLY_HEADER_BYTES + 4;
-    int bytesMax = contexts.size() * chunkBytes + descriptorCount * DESCRIPTOR_BYTES;
+    int bytesMax =
+        count * (style.chunkBytes() + ExtentList.headBytes(style))
+            + descriptorCount * ExtentList.descriptorBytes(style);
     ByteBuf out = transmission.allocator().directBuffer(bytesMax, bytesMax);
-    for (int index = 0; index < contexts.size(); index++) {
-      int start = out.writerIndex();
-      out.writerIndex(start + chunkBytes);
-      ExtentList.put(out, found.get(index).extents(), coveredBytes);
-      int end = out.writerIndex();
-      boolean last = index == contexts.size() - 1;
-      out.writerIndex(start);
-      ReplyHeader.chunk(
-          out,
-          last ? Nbd.REPLY_FLAG_DONE : 0,
-          Nbd.REPLY_BLOCK_STATUS,
-          cookie,
-          end - start - Nbd.STRUCTURED_REPLY_HEADER_BYTES);
-      out.writeInt(contextId(index)).writerIndex(end);
+    for (int index = 0; index < count; index++) {
+      put(out, lists[index], coveredBytes, index);
     }
-    replies.data(out, costBytes);
+    replies.data(out, out.readableBytes(), costBytes);
+  }
+
+  private void put(ByteBuf out, ExtentList list, long coveredBytes, int index) {
+    int start = out.writerIndex();
+    int dataStart = start + style.chunkBytes();
+    out.writerIndex(dataStart);
+    list.put(out, contexts.ids().get(index), coveredBytes);
+    int end = out.writerIndex();
+    out.writerIndex(start);
+    ReplyHeader.chunk(
+        out,
+        style,
+        index == contexts.names().size() - 1 ? Nbd.REPLY_FLAG_DONE : 0,
+        style == HeaderStyle.EXTENDED ? Nbd.REPLY_BLOCK_STATUS_EXT : Nbd.REPLY_BLOCK_STATUS,
+        cookie,
+        offsetBytes,
+        end - dataStart);
+    out.writerIndex(end);
   }
 }

@@ -2,6 +2,7 @@
 package io.nbdfleece.nbd.server;
 
 import io.nbdfleece.nbd.Export;
+import io.nbdfleece.nbd.NbdError;
 
 /// NBD_CMD_CACHE.
 final class CommandCache extends Request {
@@ -16,6 +17,11 @@ final class CommandCache extends Request {
 
   @Override
   void reply(Replies replies) {
-    replies.success(cookie, costBytes);
+    replies.success(cookie, offsetBytes, costBytes);
+  }
+
+  @Override
+  NbdError visible(NbdError error) {
+    return visibleOfRange(error);
   }
 }

@@ -16,6 +16,6 @@ final class CommandFlush extends Request {
 
   @Override
   void reply(Replies replies) {
-    replies.success(cookie, costBytes);
+    replies.success(cookie, offsetBytes, costBytes);
   }
 }

@@ -3,6 +3,7 @@ package io.nbdfleece.nbd.server;
 
 import io.nbdfleece.nbd.Export;
 import io.nbdfleece.nbd.Export.Durability;
+import io.nbdfleece.nbd.NbdError;
 
 /// NBD_CMD_TRIM.
 final class CommandTrim extends Request {
@@ -20,6 +21,11 @@ final class CommandTrim extends Request {
 
   @Override
   void reply(Replies replies) {
-    replies.success(cookie, costBytes);
+    replies.success(cookie, offsetBytes, costBytes);
+  }
+
+  @Override
+  NbdError visible(NbdError error) {
+    return visibleOfRange(error);
   }
 }

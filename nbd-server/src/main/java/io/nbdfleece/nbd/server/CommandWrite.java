@@ -15,7 +15,7 @@ final class CommandWrite extends Request {
   private ByteBuf holder = Unpooled.EMPTY_BUFFER;
 
   CommandWrite(Transmission transmission, RequestHeader header) {
-    super(transmission, header, header.lengthBytes());
+    super(transmission, header, header.costBytes());
     durability = Transmission.durability(header);
   }
 
@@ -33,7 +33,7 @@ final class CommandWrite extends Request {
 
   @Override
   void reply(Replies replies) {
-    replies.success(cookie, costBytes);
+    replies.success(cookie, offsetBytes, costBytes);
   }
 
   @Override

@@ -4,6 +4,7 @@ package io.nbdfleece.nbd.server;
 import io.nbdfleece.nbd.Export;
 import io.nbdfleece.nbd.Export.Durability;
 import io.nbdfleece.nbd.Export.Zeroing;
+import io.nbdfleece.nbd.NbdError;
 import io.nbdfleece.nbd.wire.Nbd;
 
 /// NBD_CMD_WRITE_ZEROES.
@@ -28,6 +29,11 @@ final class CommandWriteZeroes extends Request {
 
   @Override
   void reply(Replies replies) {
-    replies.success(cookie, costBytes);
+    replies.success(cookie, offsetBytes, costBytes);
+  }
+
+  @Override
+  NbdError visible(NbdError error) {
+    return error == NbdError.ENOTSUP && zeroing.mustBeFast() ? error : visibleOfRange(error);
   }
 }

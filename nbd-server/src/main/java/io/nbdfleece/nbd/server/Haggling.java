@@ -4,6 +4,7 @@ package io.nbdfleece.nbd.server;
 import io.nbdfleece.nbd.Export;
 import io.nbdfleece.nbd.ExportCatalog;
 import io.nbdfleece.nbd.tls.TlsEndpoint;
+import io.nbdfleece.nbd.wire.HeaderStyle;
 import io.nbdfleece.nbd.wire.Nbd;
 import io.nbdfleece.nbd.wire.OptionReply;
 import io.nbdfleece.nbd.wire.WireText;
@@ -46,6 +47,7 @@ final class Haggling implements Phase {
   private boolean fixedNewstyle;
   private boolean zeroesWanted = true;
   private boolean structuredReplies;
+  private boolean extendedHeaders;
   private MetaSelection metaSelection = MetaSelection.NONE;
   private int optionCount;
   private long optionBytes;
@@ -209,10 +211,9 @@ final class Haggling implements Phase {
           Nbd.OPT_GO,
           Nbd.OPT_STRUCTURED_REPLY,
           Nbd.OPT_LIST_META_CONTEXT,
-          Nbd.OPT_SET_META_CONTEXT ->
+          Nbd.OPT_SET_META_CONTEXT,
+          Nbd.OPT_EXTENDED_HEADERS ->
           true;
-      // NBD_OPT_EXTENDED_HEADERS is refused like one that nobody has heard of, as the extension
-      // asks of a server without it.
       default -> false;
     };
   }
@@ -243,6 +244,7 @@ final class Haggling implements Phase {
       case Nbd.OPT_STRUCTURED_REPLY -> OptionStructuredReply.answer(this, payload);
       case Nbd.OPT_LIST_META_CONTEXT, Nbd.OPT_SET_META_CONTEXT ->
           OptionMetaContext.answer(this, option, payload);
+      case Nbd.OPT_EXTENDED_HEADERS -> OptionExtendedHeaders.answer(this, payload);
       default -> throw new IllegalStateException("option: " + option + " (expected: a known one)");
     };
   }
@@ -262,6 +264,7 @@ final class Haggling implements Phase {
     ack(Nbd.OPT_STARTTLS);
     flush();
     structuredReplies = false;
+    extendedHeaders = false;
     metaSelection = MetaSelection.NONE;
     state = State.TLS_HANDSHAKE;
     connection.encrypt(endpoint, this);
@@ -347,12 +350,26 @@ final class Haggling implements Phase {
     return zeroesWanted;
   }
 
+  /// Also when they come with extended headers.
   boolean structuredReplies() {
-    return structuredReplies;
+    return structuredReplies || extendedHeaders;
   }
 
   void agreeStructuredReplies() {
     structuredReplies = true;
+  }
+
+  boolean extendedHeaders() {
+    return extendedHeaders;
+  }
+
+  void agreeExtendedHeaders() {
+    extendedHeaders = true;
+  }
+
+  /// The metadata contexts that are selected for that export.
+  List<String> selectedMeta(String name) {
+    return metaSelection.exportName().equals(name) ? metaSelection.contexts() : List.of();
   }
 
   void selectMeta(MetaSelection selection) {
@@ -366,12 +383,11 @@ final class Haggling implements Phase {
       return false;
     }
     flush();
-    List<String> contexts =
-        metaSelection.exportName().equals(name) ? metaSelection.contexts() : List.of();
     connection.server().handshakes().end(connection);
+    HeaderStyle style = HeaderStyle.of(structuredReplies, extendedHeaders);
     connection.input().expectRequests();
     connection.enter(
-        Transmission.open(connection, ctx, new CheckedExport(export), structuredReplies, contexts));
+        Transmission.open(connection, ctx, new CheckedExport(export), style, selectedMeta(name)));
     return false;
   }
 

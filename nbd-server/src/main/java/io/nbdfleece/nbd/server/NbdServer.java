@@ -110,6 +110,11 @@ public final class NbdServer {
     return state.allocator();
   }
 
+  /// For tests: what connections have taken of [ServerLimits#bytesInFlightTotalMax].
+  long flightBytes() {
+    return state.flightBudget().takenBytes();
+  }
+
   /// Stops accepting, answers new requests with ESHUTDOWN, waits at most `drain` for what is in
   /// flight and its replies, closes the connections and removes the Unix sockets. Idempotent.
   ///

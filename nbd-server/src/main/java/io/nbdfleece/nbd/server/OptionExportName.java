@@ -15,6 +15,10 @@ final class OptionExportName {
   private OptionExportName() {}
 
   static boolean answer(Haggling haggling, ByteBuf payload) {
+    if (haggling.extendedHeaders()) {
+      haggling.connection().drop("NBD_OPT_EXPORT_NAME after NBD_OPT_EXTENDED_HEADERS");
+      return false;
+    }
     Optional<String> name = WireText.read(payload, payload.readableBytes());
     if (name.isEmpty()) {
       haggling.connection().drop("export name: not UTF-8, holds NUL, or is over 4096 bytes");

@@ -55,7 +55,8 @@ final class OptionGo {
 
   private static void describe(
       Haggling haggling, int option, String name, ExportInfo info, ByteBuf types) {
-    int flags = TransmissionFlags.of(info, haggling.structuredReplies());
+    boolean statusPayload = haggling.extendedHeaders() && !haggling.selectedMeta(name).isEmpty();
+    int flags = TransmissionFlags.of(info, haggling.structuredReplies(), statusPayload);
     OptionReply.infoExport(haggling.out(), option, info.sizeBytes(), flags);
     int seen = 0;
     while (types.isReadable()) {
@@ -78,7 +79,11 @@ final class OptionGo {
       }
       case Nbd.INFO_BLOCK_SIZE ->
           OptionReply.infoBlockSize(
-              out, option, 1, info.preferredBlockBytes(), WireLimits.PAYLOAD_BYTES_MAX);
+              out,
+              option,
+              info.minimumBlockBytes(),
+              info.preferredBlockBytes(),
+              WireLimits.PAYLOAD_BYTES_MAX);
       default -> {
         // NBD_INFO_EXPORT is sent in any case; the rest is unknown and ignored.
       }

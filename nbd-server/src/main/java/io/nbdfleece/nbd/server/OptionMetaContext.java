@@ -108,7 +108,7 @@ final class OptionMetaContext {
       OptionReply.metaContext(
           haggling.out(),
           Nbd.OPT_SET_META_CONTEXT,
-          CommandBlockStatus.contextId(index),
+          ContextSelection.id(index),
           contexts.get(index));
     }
     haggling.selectMeta(new Haggling.MetaSelection(exportName, contexts));

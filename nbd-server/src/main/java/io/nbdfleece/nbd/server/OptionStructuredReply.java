@@ -13,6 +13,11 @@ final class OptionStructuredReply {
     if (payload.isReadable()) {
       haggling.error(
           Nbd.OPT_STRUCTURED_REPLY, Nbd.REP_ERR_INVALID, "NBD_OPT_STRUCTURED_REPLY takes no data");
+    } else if (haggling.extendedHeaders()) {
+      haggling.error(
+          Nbd.OPT_STRUCTURED_REPLY,
+          Nbd.REP_ERR_EXT_HEADER_REQD,
+          "extended headers are agreed on already and comprise structured replies");
     } else {
       haggling.agreeStructuredReplies();
       haggling.ack(Nbd.OPT_STRUCTURED_REPLY);

@@ -2,6 +2,7 @@
 package io.nbdfleece.nbd.server;
 
 import io.nbdfleece.nbd.NbdError;
+import io.nbdfleece.nbd.wire.HeaderStyle;
 import io.nbdfleece.nbd.wire.Nbd;
 import io.nbdfleece.nbd.wire.ReplyHeader;
 import io.nbdfleece.nbd.wire.WireText;
@@ -35,9 +36,10 @@ final class Replies {
 
   private final Connection connection;
   private final ChannelHandlerContext ctx;
-  private final boolean structured;
+  private final HeaderStyle style;
   private final int countMax;
   private final long bytesMax;
+  private final FlightShare share;
   private final StallWatch stallWatch;
   private int inFlightCount;
   private long inFlightBytes;
@@ -45,54 +47,72 @@ final class Replies {
   private long unflushedBytes;
   private @Nullable ByteBuf small;
 
-  Replies(Connection connection, ChannelHandlerContext ctx, boolean structured) {
+  Replies(Connection connection, ChannelHandlerContext ctx, HeaderStyle style) {
     this.connection = connection;
     this.ctx = ctx;
-    this.structured = structured;
+    this.style = style;
     ServerLimits limits = connection.server().limits();
     countMax = limits.requestsInFlightMax();
     bytesMax = limits.bytesInFlightMax();
+    share =
+        new FlightShare(connection, connection.server().flightBudget(), limits.connectionsMax());
     stallWatch = new StallWatch(connection, limits.stalledReaderDeadline());
   }
 
   /// Whether one more request of that cost may be begun.
   boolean admits(long costBytes) {
     return inFlightCount == 0
-        || (inFlightCount < countMax && inFlightBytes + costBytes <= bytesMax);
+        || (isWithinOwn(costBytes) && share.admits(inFlightBytes + costBytes));
+  }
+
+  /// The connection goes on when one more request of that cost may be begun. What it has in flight
+  /// itself wakes it in any case; this is for what others have.
+  void awaitRoom(long costBytes) {
+    if (isWithinOwn(costBytes)) {
+      share.await(inFlightBytes + costBytes);
+    }
+  }
+
+  private boolean isWithinOwn(long costBytes) {
+    return inFlightCount < countMax && inFlightBytes + costBytes <= bytesMax;
   }
 
   void begin(long costBytes) {
     inFlightCount++;
     inFlightBytes += costBytes;
+    share.grow(inFlightBytes);
   }
 
   /// There will be no reply.
   void forget(long costBytes) {
-    inFlightCount--;
-    inFlightBytes -= costBytes;
+    sent(1, costBytes);
   }
 
   /// Success without data.
-  void success(long cookie, long costBytes) {
-    ReplyHeader.simple(small(Nbd.SIMPLE_REPLY_BYTES), 0, cookie);
-    ready(Nbd.SIMPLE_REPLY_BYTES, costBytes);
-  }
-
-  /// Success of a command that has to be answered in chunks, without content.
-  void empty(long cookie, long costBytes) {
-    if (structured) {
-      ReplyHeader.doneChunk(small(Nbd.STRUCTURED_REPLY_HEADER_BYTES), cookie);
-      ready(Nbd.STRUCTURED_REPLY_HEADER_BYTES, costBytes);
+  void success(long cookie, long offsetBytes, long costBytes) {
+    if (style == HeaderStyle.EXTENDED) {
+      empty(cookie, offsetBytes, costBytes);
     } else {
-      success(cookie, costBytes);
+      ReplyHeader.simple(small(Nbd.SIMPLE_REPLY_BYTES), 0, cookie);
+      ready(Nbd.SIMPLE_REPLY_BYTES, costBytes);
     }
   }
 
-  void failure(long cookie, NbdError error, String text, long costBytes) {
-    if (structured) {
+  /// Success of a command that has to be answered in chunks, without content.
+  void empty(long cookie, long offsetBytes, long costBytes) {
+    if (style.isChunked()) {
+      ReplyHeader.doneChunk(small(style.chunkBytes()), style, cookie, offsetBytes);
+      ready(style.chunkBytes(), costBytes);
+    } else {
+      success(cookie, offsetBytes, costBytes);
+    }
+  }
+
+  void failure(long cookie, long offsetBytes, NbdError error, String text, long costBytes) {
+    if (style.isChunked()) {
       byte[] bytes = WireText.bytes(text);
-      int replyBytes = Nbd.STRUCTURED_REPLY_HEADER_BYTES + 6 + bytes.length;
-      ReplyHeader.errorChunk(small(replyBytes), error.number(), cookie, bytes);
+      int replyBytes = style.chunkBytes() + 6 + bytes.length;
+      ReplyHeader.errorChunk(small(replyBytes), style, error.number(), cookie, offsetBytes, bytes);
       ready(replyBytes, costBytes);
     } else {
       ReplyHeader.simple(small(Nbd.SIMPLE_REPLY_BYTES), error.number(), cookie);
@@ -100,15 +120,32 @@ final class Replies {
     }
   }
 
-  /// A whole reply; takes over the buffer.
-  void data(ByteBuf reply, long costBytes) {
-    int replyBytes = reply.readableBytes();
-    write(reply);
+  /// The whole answer to a read of nothing but zeroes.
+  void hole(long cookie, long offsetBytes, int holeBytes, long costBytes) {
+    int replyBytes = ReplyHeader.holeBytes(style);
+    ReplyHeader.holeChunk(
+        small(replyBytes), style, Nbd.REPLY_FLAG_DONE, cookie, offsetBytes, offsetBytes, holeBytes);
     ready(replyBytes, costBytes);
+  }
+
+  /// Chunks of a reply whose other ones follow; takes over the buffer.
+  void part(ByteBuf chunks) {
+    write(chunks);
+  }
+
+  /// A whole reply, or the rest of one; takes over the buffer.
+  ///
+  /// @param heldBytes memory that is in use until it has left
+  void data(ByteBuf reply, int heldBytes, long costBytes) {
+    write(reply);
+    ready(heldBytes, costBytes);
   }
 
   private void ready(long replyBytes, long costBytes) {
     inFlightBytes += replyBytes - costBytes;
+    if (replyBytes > costBytes) {
+      share.grow(inFlightBytes);
+    }
     unflushedCount++;
     unflushedBytes += replyBytes;
     if (unflushedBytes >= WireLimits.UNFLUSHED_BYTES_MAX) {
@@ -172,6 +209,12 @@ final class Replies {
   private void sent(int count, long bytes) {
     inFlightCount -= count;
     inFlightBytes -= bytes;
+    share.shrink(inFlightBytes);
+  }
+
+  /// The last request of a connection that is gone has been completed.
+  void end() {
+    share.close();
   }
 
   /// The connection is gone.

@@ -3,6 +3,8 @@ package io.nbdfleece.nbd.server;
 
 import io.nbdfleece.nbd.Completion;
 import io.nbdfleece.nbd.Export;
+import io.nbdfleece.nbd.NbdError;
+import io.nbdfleece.nbd.wire.Nbd;
 import java.io.IOException;
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
@@ -56,11 +58,47 @@ abstract sealed class Request implements Completion
     this.costBytes = costBytes;
   }
 
+  /// The request in the header, of a command without payload, which [RequestRules] has accepted.
+  ///
+  /// @throws OutOfMemoryError when there is no memory for its data
+  static Request of(Transmission transmission, RequestHeader header) {
+    return switch (header.command()) {
+      case Nbd.CMD_READ -> new CommandRead(transmission, header);
+      case Nbd.CMD_FLUSH -> new CommandFlush(transmission, header);
+      case Nbd.CMD_TRIM -> new CommandTrim(transmission, header);
+      case Nbd.CMD_CACHE -> new CommandCache(transmission, header);
+      case Nbd.CMD_WRITE_ZEROES -> new CommandWriteZeroes(transmission, header);
+      case Nbd.CMD_BLOCK_STATUS ->
+          new CommandBlockStatus(transmission, header, transmission.contexts());
+      default -> throw new IllegalStateException("command: " + header.command());
+    };
+  }
+
   /// Hands the request to the export.
   abstract void start(Export export);
 
   /// Builds the reply of one that succeeded and hands it over, buffers included.
   abstract void reply(Replies replies) throws IOException;
+
+  /// What the client sees of an error of the export. Only what the specification allows for the
+  /// command: ENOTSUP belongs to fast zeroing, EOVERFLOW to requests that could be smaller, and
+  /// that the server is short of memory is nothing a client can act upon.
+  NbdError visible(NbdError error) {
+    return visibleOfAny(error);
+  }
+
+  private static NbdError visibleOfAny(NbdError error) {
+    return switch (error) {
+      case ENOMEM, ENOTSUP, EOVERFLOW -> NbdError.EIO;
+      case EPERM, EIO, EINVAL, ENOSPC, ESHUTDOWN -> error;
+    };
+  }
+
+  /// The same for a command without payload: one longer than a payload may be too long.
+  final NbdError visibleOfRange(NbdError error) {
+    boolean tooLong = error == NbdError.EOVERFLOW && lengthBytes > WireLimits.PAYLOAD_BYTES_MAX;
+    return tooLong ? error : visibleOfAny(error);
+  }
 
   /// Frees what [#reply] has not handed over. Called once, after the completion.
   void release() {}

@@ -24,6 +24,7 @@ final class ServerState {
   private final Handshakes handshakes;
   private final ServerTls tls;
   private volatile Optional<TlsEndpoint> endpoint;
+  private final FlightBudget flightBudget;
   private volatile boolean closing;
 
   /// Without encryption.
@@ -43,6 +44,7 @@ final class ServerState {
     this.endpoint = endpoint;
     this.allocator = allocator;
     handshakes = new Handshakes(limits.handshakesMax(), System::nanoTime);
+    flightBudget = new FlightBudget(limits.bytesInFlightTotalMax());
   }
 
   /// Reads the credentials; fails with what is wrong with them.
@@ -105,6 +107,10 @@ final class ServerState {
 
   ByteBufAllocator allocator() {
     return allocator;
+  }
+
+  FlightBudget flightBudget() {
+    return flightBudget;
   }
 
   /// Those that have begun and not ended.

@@ -3,6 +3,7 @@ package io.nbdfleece.nbd.server;
 
 import io.nbdfleece.nbd.Export.Durability;
 import io.nbdfleece.nbd.NbdError;
+import io.nbdfleece.nbd.wire.HeaderStyle;
 import io.nbdfleece.nbd.wire.Nbd;
 import io.netty.buffer.ByteBuf;
 import io.netty.buffer.ByteBufAllocator;
@@ -11,6 +12,7 @@ import io.netty.channel.EventLoop;
 import java.io.IOException;
 import java.lang.System.Logger.Level;
 import java.util.List;
+import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
 /// The transmission phase: reads requests, starts them, sends their replies as they complete. One
@@ -23,22 +25,26 @@ import org.jspecify.annotations.Nullable;
 ///     └─ NBD_CMD_DISC, end of input: close when the last reply has been sent
 /// ```
 final class Transmission implements Phase {
+  private static final int STATUS_PAYLOAD_HEAD_BYTES = 8;
+
   private static final System.Logger LOG = System.getLogger("io.nbdfleece.nbd.server.requests");
 
   private final Connection connection;
   private final CheckedExport export;
-  private final boolean structured;
-  private final List<String> contexts;
+  private final HeaderStyle style;
+  private final ContextSelection contexts;
+  private final ZeroRuns zeroRuns = new ZeroRuns();
   private final RequestRules rules;
   private final Replies replies;
   private final EventLoop loop;
   private final CompletionQueue completions;
   private final Runnable lateFlush = this::flushLate;
-  private final RequestHeader header = new RequestHeader();
+  private final RequestHeader header;
   private int awaitedCount;
   private @Nullable CommandWrite unfinishedWrite;
   private long discardBytes;
   private long discardedCookie;
+  private long discardedOffsetBytes;
   private Verdict discardVerdict = Verdict.ACCEPTED;
   private boolean flushScheduled;
   private boolean inputOver;
@@ -51,14 +57,15 @@ final class Transmission implements Phase {
       Connection connection,
       ChannelHandlerContext ctx,
       CheckedExport export,
-      boolean structured,
+      HeaderStyle style,
       List<String> contexts) {
     this.connection = connection;
     this.export = export;
-    this.structured = structured;
-    this.contexts = contexts;
-    this.rules = new RequestRules(export.info(), structured, !contexts.isEmpty());
-    this.replies = new Replies(connection, ctx, structured);
+    this.style = style;
+    this.contexts = ContextSelection.of(contexts);
+    this.header = new RequestHeader(style);
+    this.rules = new RequestRules(export.info(), style, !contexts.isEmpty());
+    this.replies = new Replies(connection, ctx, style);
     this.loop = ctx.channel().eventLoop();
     this.completions = new CompletionQueue(loop, this);
     this.shuttingDown = connection.server().isClosing();
@@ -69,17 +76,22 @@ final class Transmission implements Phase {
       Connection connection,
       ChannelHandlerContext ctx,
       CheckedExport export,
-      boolean structured,
+      HeaderStyle style,
       List<String> contexts) {
     export.connected();
-    return new Transmission(connection, ctx, export, structured, contexts);
+    return new Transmission(connection, ctx, export, style, contexts);
   }
 
-  boolean isStructured() {
-    return structured;
+  HeaderStyle style() {
+    return style;
   }
 
-  List<String> contexts() {
+  /// For one read at a time.
+  ZeroRuns zeroRuns() {
+    return zeroRuns;
+  }
+
+  ContextSelection contexts() {
     return contexts;
   }
 
@@ -119,29 +131,50 @@ final class Transmission implements Phase {
       in.skipBytes(in.readableBytes());
       return false;
     }
-    if (in.readableBytes() < Nbd.REQUEST_HEADER_BYTES) {
+    if (in.readableBytes() < style.requestBytes()) {
       return false;
     }
     header.peek(in);
-    if (!mayBegin()) {
+    int wholeBytes = style.requestBytes() + statusPayloadBytes();
+    if (in.readableBytes() < wholeBytes) {
+      input.need(wholeBytes);
+      return false;
+    }
+    if (header.command() != Nbd.CMD_DISC && !mayBegin()) {
       connection.pause();
       return false;
     }
-    in.skipBytes(Nbd.REQUEST_HEADER_BYTES);
+    in.skipBytes(style.requestBytes());
     return begin(input, in);
   }
 
+  /// Of a BLOCK_STATUS that names contexts in a payload of valid length; 0 for everything else.
+  private int statusPayloadBytes() {
+    if (header.command() != Nbd.CMD_BLOCK_STATUS || !header.hasPayload()) {
+      return 0;
+    }
+    long bytes = header.lengthBytes();
+    long bytesMax = STATUS_PAYLOAD_HEAD_BYTES + 4L * contexts.names().size();
+    return bytes > STATUS_PAYLOAD_HEAD_BYTES && bytes <= bytesMax && bytes % 4 == 0
+        ? (int) bytes
+        : 0;
+  }
+
   private boolean mayBegin() {
-    long payloadBytes = header.command() <= Nbd.CMD_WRITE ? header.lengthBytes() : 0;
-    if (replies.admits(payloadBytes)) {
+    long costBytes = header.costBytes();
+    if (replies.admits(costBytes)) {
       return true;
     }
     replies.flush();
-    return replies.admits(payloadBytes);
+    if (replies.admits(costBytes)) {
+      return true;
+    }
+    replies.awaitRoom(costBytes);
+    return false;
   }
 
   private boolean begin(InputBuffer input, ByteBuf in) {
-    if (header.magic() != Nbd.REQUEST_MAGIC) {
+    if (header.magic() != style.requestMagic()) {
       connection.drop("request magic: 0x" + Integer.toHexString(header.magic()));
       return false;
     }
@@ -149,38 +182,65 @@ final class Transmission implements Phase {
       inputOver = true;
       return true;
     }
-    Verdict verdict =
-        shuttingDown
-            ? Verdict.SHUTTING_DOWN
-            : rules.check(
-                header.command(), header.flags(), header.offsetBytes(), header.lengthBytes());
-    if (header.command() == Nbd.CMD_WRITE) {
-      return beginWrite(input, in, verdict);
+    if (header.hasPayload()) {
+      return beginWithPayload(input, in);
     }
-    if (verdict != Verdict.ACCEPTED) {
-      refuse(verdict);
-    } else if (header.lengthBytes() == 0 && header.command() != Nbd.CMD_FLUSH) {
-      nothingToDo();
+    Verdict verdict = verdict();
+    if (verdict == Verdict.ACCEPTED) {
+      start();
     } else {
-      try {
-        start(request());
-      } catch (OutOfMemoryError noBuffer) {
-        refuse(Verdict.NO_MEMORY);
-      }
+      refuse(verdict);
     }
     return true;
   }
 
-  private Request request() {
-    return switch (header.command()) {
-      case Nbd.CMD_READ -> new CommandRead(this, header);
-      case Nbd.CMD_FLUSH -> new CommandFlush(this, header);
-      case Nbd.CMD_TRIM -> new CommandTrim(this, header);
-      case Nbd.CMD_CACHE -> new CommandCache(this, header);
-      case Nbd.CMD_WRITE_ZEROES -> new CommandWriteZeroes(this, header);
-      case Nbd.CMD_BLOCK_STATUS -> new CommandBlockStatus(this, header);
-      default -> throw new IllegalStateException("command: " + header.command());
-    };
+  private boolean beginWithPayload(InputBuffer input, ByteBuf in) {
+    if (style == HeaderStyle.EXTENDED
+        && Long.compareUnsigned(header.lengthBytes(), WireLimits.PAYLOAD_BYTES_MAX) > 0) {
+      connection.drop("payload: over 32 MiB, command=" + header.command());
+      return false;
+    }
+    if (header.command() == Nbd.CMD_WRITE) {
+      return beginWrite(input, in, verdict());
+    }
+    int statusPayloadBytes = statusPayloadBytes();
+    if (statusPayloadBytes > 0) {
+      beginStatus(in.readSlice(statusPayloadBytes));
+      return true;
+    }
+    Verdict verdict = verdict();
+    return discardPayload(verdict == Verdict.ACCEPTED ? Verdict.BAD_PAYLOAD : verdict);
+  }
+
+  private Verdict verdict() {
+    return shuttingDown
+        ? Verdict.SHUTTING_DOWN
+        : rules.check(header.command(), header.flags(), header.offsetBytes(), header.lengthBytes());
+  }
+
+  private void beginStatus(ByteBuf payload) {
+    header.effect(payload.readLong());
+    Optional<ContextSelection> some = contexts.subset(payload);
+    Verdict verdict = some.isEmpty() ? Verdict.BAD_PAYLOAD : verdict();
+    if (verdict != Verdict.ACCEPTED) {
+      refuse(verdict);
+    } else if (header.lengthBytes() == 0) {
+      nothingToDo();
+    } else {
+      start(new CommandBlockStatus(this, header, some.orElseThrow()));
+    }
+  }
+
+  private void start() {
+    if (header.lengthBytes() == 0 && header.command() != Nbd.CMD_FLUSH) {
+      nothingToDo();
+      return;
+    }
+    try {
+      start(Request.of(this, header));
+    } catch (OutOfMemoryError noBuffer) {
+      refuse(Verdict.NO_MEMORY);
+    }
   }
 
   private boolean beginWrite(InputBuffer input, ByteBuf in, Verdict verdict) {
@@ -235,6 +295,7 @@ final class Transmission implements Phase {
     }
     discardBytes = header.lengthBytes();
     discardedCookie = header.cookie();
+    discardedOffsetBytes = header.offsetBytes();
     discardVerdict = verdict;
     return true;
   }
@@ -244,24 +305,27 @@ final class Transmission implements Phase {
     in.skipBytes(now);
     discardBytes -= now;
     if (discardBytes == 0) {
-      replies.begin(0);
-      replies.failure(discardedCookie, discardVerdict.error(), discardVerdict.text(), 0);
+      refuse(discardedCookie, discardedOffsetBytes, discardVerdict);
     }
     return true;
   }
 
   private void refuse(Verdict verdict) {
+    refuse(header.cookie(), header.offsetBytes(), verdict);
+  }
+
+  private void refuse(long cookie, long offsetBytes, Verdict verdict) {
     replies.begin(0);
-    replies.failure(header.cookie(), verdict.error(), verdict.text(), 0);
+    replies.failure(cookie, offsetBytes, verdict.error(), rules.text(verdict), 0);
   }
 
   /// A length of zero is fine and means nothing.
   private void nothingToDo() {
     replies.begin(0);
     if (header.command() == Nbd.CMD_READ || header.command() == Nbd.CMD_BLOCK_STATUS) {
-      replies.empty(header.cookie(), 0);
+      replies.empty(header.cookie(), header.offsetBytes(), 0);
     } else {
-      replies.success(header.cookie(), 0);
+      replies.success(header.cookie(), header.offsetBytes(), 0);
     }
   }
 
@@ -330,7 +394,7 @@ final class Transmission implements Phase {
   }
 
   private void fail(Request request, IOException error) {
-    NbdError number = NbdError.from(error);
+    NbdError number = request.visible(NbdError.from(error));
     String text = error.getMessage() == null ? error.toString() : error.getMessage();
     // One line per connection, however long the disk stays broken.
     LOG.log(
@@ -345,7 +409,7 @@ final class Transmission implements Phase {
                     request.offsetBytes,
                     request.lengthBytes));
     failureLogged |= number == NbdError.EIO;
-    replies.failure(request.cookie, number, text, request.costBytes);
+    replies.failure(request.cookie, request.offsetBytes, number, text, request.costBytes);
   }
 
   @Override
@@ -395,6 +459,7 @@ final class Transmission implements Phase {
   private void endIfLast() {
     if (lost && awaitedCount == 0 && !ended) {
       ended = true;
+      replies.end();
       export.disconnected();
       connection.end();
     }

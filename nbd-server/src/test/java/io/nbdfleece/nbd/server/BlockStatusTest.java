@@ -94,8 +94,16 @@ class BlockStatusTest {
   @Test
   void equalNeighboursAreMergedAndTheEndIsCutToTheRequest() throws IOException {
     select(BASE);
-    server.disk.statuses = List.of(extents(BASE, 512, 1, 512, 1, 512, 0, 512, 0, 512, 0));
-    assertEquals(List.of("1: 1024/1 1024/0"), ask(0, 0, 2048, 1));
+    server.disk.statuses = List.of(extents(BASE, 512, 3, 512, 3, 512, 0, 512, 0, 512, 0));
+    assertEquals(List.of("1: 1024/3 1024/0"), ask(0, 0, 2048, 1));
+  }
+
+  @Test
+  void holeThatDoesNotReadAsZeroesIsReportedAsData() throws IOException {
+    select(BASE, BITMAP);
+    server.disk.statuses =
+        List.of(extents(BASE, 512, 1, 512, 0, 512, 2, 512, 7), extents(BITMAP, 4096, 1));
+    assertEquals(List.of("1: 1024/0 512/2 512/3", "2: 2048/1"), ask(0, 0, 4096, 2));
   }
 
   @Test
@@ -108,10 +116,10 @@ class BlockStatusTest {
   @Test
   void requestOneIsOneDescriptorPerContextWithinTheRequest() throws IOException {
     select(BASE, BITMAP);
-    server.disk.statuses = List.of(extents(BASE, 512, 1, 512, 1, 512, 0), extents(BITMAP, 4096, 1));
-    assertEquals(List.of("1: 1024/1", "2: 1024/1"), ask(Nbd.CMD_FLAG_REQ_ONE, 0, 4096, 2));
+    server.disk.statuses = List.of(extents(BASE, 512, 3, 512, 3, 512, 0), extents(BITMAP, 4096, 1));
+    assertEquals(List.of("1: 1024/3", "2: 1024/1"), ask(Nbd.CMD_FLAG_REQ_ONE, 0, 4096, 2));
     assertEquals("status [base:allocation, qemu:dirty-bitmap:b0] 1", server.disk.lastCall);
-    assertEquals(List.of("1: 600/1", "2: 600/1"), ask(Nbd.CMD_FLAG_REQ_ONE, 0, 600, 2));
+    assertEquals(List.of("1: 600/3", "2: 600/1"), ask(Nbd.CMD_FLAG_REQ_ONE, 0, 600, 2));
   }
 
   @Test
@@ -121,7 +129,9 @@ class BlockStatusTest {
         List.of(
             new ContextExtents(
                 BASE,
-                IntStream.range(0, (1 << 17) + 10).mapToObj(i -> new Extent(1, i & 1)).toList()));
+                IntStream.range(0, (1 << 17) + 10)
+                    .mapToObj(i -> new Extent(1, 2L * (i & 1)))
+                    .toList()));
     String answer = ask(0, 0, 1 << 20, 1).getFirst();
     assertEquals(1 << 17, answer.chars().filter(c -> c == '/').count());
   }

@@ -42,7 +42,7 @@ class ConnectionEndTest {
         disc());
   }
 
-  private static void completeElsewhere(MemoryExport disk) {
+  static void completeElsewhere(MemoryExport disk) {
     disk.hold = true;
     Thread.ofVirtual()
         .start(
@@ -57,7 +57,7 @@ class ConnectionEndTest {
             });
   }
 
-  private static byte[] reads(int count, int length) {
+  static byte[] reads(int count, int length) {
     byte[][] requests = new byte[count][];
     for (int index = 0; index < count; index++) {
       requests[index] = request(Nbd.CMD_READ, index, 0, length);
@@ -65,7 +65,7 @@ class ConnectionEndTest {
     return RawPeer.concat(requests);
   }
 
-  private static void assertAllReplies(RawPeer peer, int count, int length) throws IOException {
+  static void assertAllReplies(RawPeer peer, int count, int length) throws IOException {
     Set<Long> cookies = new HashSet<>();
     for (int index = 0; index < count; index++) {
       cookies.add(peer.reply(length).cookie());

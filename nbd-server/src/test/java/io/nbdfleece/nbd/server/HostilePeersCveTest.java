@@ -9,17 +9,22 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.nbdfleece.nbd.TlsCredentials;
+import io.nbdfleece.nbd.tls.TestAuthority;
 import io.nbdfleece.nbd.wire.Nbd;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Optional;
 import org.awaitility.Awaitility;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
 
 /// What has broken other NBD servers, by the number under which it is known.
 @Timeout(300)
@@ -164,6 +169,29 @@ final class HostilePeersCveTest {
       peer.go();
       peer.send(request(Nbd.CMD_READ, 1, 0, 512));
       assertEquals(0, peer.reply(512).error());
+    }
+  }
+
+  @Test
+  void cve2021v3716NothingAgreedBeforeStartTlsHoldsBehindIt(@TempDir Path directory)
+      throws IOException {
+    Path files = new TestAuthority("authority").serverDirectory(directory.resolve("server"));
+    ServerTls tls =
+        new ServerTls(ServerTls.Mode.ON, Optional.of(new TlsCredentials.X509(files)), false);
+    MemoryExport disk = new MemoryExport(1 << 20, MemoryExport.WRITABLE);
+    try (TestServer server = new TestServer(disk, TestServer.LIMITS, tls);
+        SecurePeer peer = SecurePeer.greeted(server.port())) {
+      assertEquals(Nbd.REP_ACK, peer.ask(FuzzWire.OPT_EXTENDED_HEADERS).type());
+      assertEquals(
+          Nbd.REP_META_CONTEXT,
+          peer.ask(Nbd.OPT_SET_META_CONTEXT, RawPeer.queries("disk", "base:allocation")).type());
+      assertEquals(Nbd.REP_ACK, peer.optionReply().type());
+      peer.startTls("TLSv1.3", Optional.empty());
+      assertEquals(Nbd.REP_ACK, peer.go("disk").type());
+      // A header of 28 bytes is whole, the reply a simple one, and no context is selected.
+      peer.send(request(Nbd.CMD_READ, 1, 0, 512), request(Nbd.CMD_BLOCK_STATUS, 2, 0, 512));
+      assertEquals(-1, peer.reply(512).type());
+      assertEquals(22, peer.reply(0).error());
     }
   }
 

@@ -15,14 +15,12 @@ import java.util.Arrays;
 import java.util.List;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
-import org.junit.jupiter.api.Disabled;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
 /// Clients that take what memory they can get: what all connections have in flight together stays
 /// within [ServerLimits#bytesInFlightTotalMax], and others are served. Times are printed, not judged.
 @Timeout(300)
-@Disabled("until requests are counted over all connections: it would take gigabytes")
 final class MemoryOfManyTest {
   private static final int BAD_CLIENTS = 100;
   private static final long TOTAL_BYTES = 96 << 20;

@@ -35,10 +35,32 @@ final class RawPeer implements AutoCloseable {
   /// Greeted, structured replies as wanted, the export open, no contexts.
   static RawPeer open(Path path, boolean structured) throws IOException {
     RawPeer peer = connect(path);
-    peer.greet(3);
+    peer.begin(structured);
+    return peer;
+  }
+
+  void begin(boolean structured) throws IOException {
+    greet(3);
     if (structured) {
-      peer.send(option(Nbd.OPT_STRUCTURED_REPLY));
-      peer.optionReply();
+      send(option(Nbd.OPT_STRUCTURED_REPLY));
+      optionReply();
+    }
+    go();
+  }
+
+  /// Greeted, extended headers agreed on, the contexts selected, the export open.
+  static RawPeer openExtended(Path path, String... contexts) throws IOException {
+    RawPeer peer = connect(path);
+    peer.greet(3);
+    peer.send(option(Nbd.OPT_EXTENDED_HEADERS));
+    if (peer.optionReply().type() != Nbd.REP_ACK) {
+      throw new IOException("extended headers: refused");
+    }
+    if (contexts.length > 0) {
+      peer.send(option(Nbd.OPT_SET_META_CONTEXT, queries("disk", contexts)));
+      while (peer.optionReply().type() != Nbd.REP_ACK) {
+        // one per context
+      }
     }
     peer.go();
     return peer;
@@ -161,6 +183,48 @@ final class RawPeer implements AutoCloseable {
     byte[] data = new byte[lengthBytes];
     in.readFully(data);
     return data;
+  }
+
+  /// A chunk with an extended header.
+  @SuppressWarnings("ArrayRecordComponent") // never compared
+  record Chunk(int flags, int type, long cookie, long offset, byte[] data) {
+    ByteBuffer buffer() {
+      return ByteBuffer.wrap(data);
+    }
+
+    boolean isLast() {
+      return flags == Nbd.REPLY_FLAG_DONE;
+    }
+
+    int errorNumber() {
+      return type == Nbd.REPLY_ERROR ? buffer().getInt() : 0;
+    }
+  }
+
+  Chunk chunk() throws IOException {
+    int magic = in.readInt();
+    if (magic != Nbd.EXTENDED_REPLY_MAGIC) {
+      throw new IOException("reply magic: " + Integer.toHexString(magic));
+    }
+    int flags = in.readUnsignedShort();
+    int type = in.readUnsignedShort();
+    long cookie = in.readLong();
+    long offset = in.readLong();
+    return new Chunk(flags, type, cookie, offset, exactly(in, Math.toIntExact(in.readLong())));
+  }
+
+  static byte[] extended(
+      int command, int flags, long cookie, long offset, long length, byte... payload) {
+    return bytes(
+        out -> {
+          out.writeInt(Nbd.EXTENDED_REQUEST_MAGIC);
+          out.writeShort(flags);
+          out.writeShort(command);
+          out.writeLong(cookie);
+          out.writeLong(offset);
+          out.writeLong(length);
+          out.write(payload);
+        });
   }
 
   interface Writer {

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.nbdfleece.nbd.server;
+
+import com.google.errorprone.annotations.concurrent.GuardedBy;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.atomic.AtomicLong;
+
+/// How many bytes all connections of a server together may have in flight. Thread-safe.
+///
+/// Taking and giving back is one atomic operation while there is enough. When there is not,
+/// connections queue up, and what comes free is granted in that order: who comes later takes
+/// nothing while somebody waits. A grant cannot be missed: a waiter is served once more after it
+/// has become visible, and who gives back looks for waiters after the bytes are free.
+final class FlightBudget {
+  private final long bytesMax;
+  private final AtomicLong takenBytes = new AtomicLong();
+  private final Object lock = new Object();
+
+  @GuardedBy("lock")
+  private final ArrayDeque<FlightShare> waiters = new ArrayDeque<>();
+
+  /// Whether there are waiters.
+  private volatile boolean contended;
+
+  FlightBudget(long bytesMax) {
+    this.bytesMax = bytesMax;
+  }
+
+  long bytesMax() {
+    return bytesMax;
+  }
+
+  /// For tests.
+  long takenBytes() {
+    return takenBytes.get();
+  }
+
+  /// Takes them unless that would be too many or others wait.
+  boolean tryTake(long bytes) {
+    return !contended && fits(bytes);
+  }
+
+  /// Takes them in any case: for what is there already, or must be let through.
+  void take(long bytes) {
+    takenBytes.addAndGet(bytes);
+  }
+
+  void giveBack(long bytes) {
+    takenBytes.addAndGet(-bytes);
+    if (contended) {
+      serve();
+    }
+  }
+
+  /// Queues up; [FlightShare#granted] follows unless [#leave] comes first.
+  void queue(FlightShare waiter) {
+    synchronized (lock) {
+      waiters.add(waiter);
+      contended = true;
+    }
+    serve();
+  }
+
+  /// No longer waits. Whether it did: otherwise the grant has been made.
+  boolean leave(FlightShare waiter) {
+    boolean waited;
+    synchronized (lock) {
+      waited = waiters.remove(waiter);
+      contended = !waiters.isEmpty();
+    }
+    if (waited) {
+      // It may have stood before others that need less.
+      serve();
+    }
+    return waited;
+  }
+
+  private void serve() {
+    List<FlightShare> served = new ArrayList<>();
+    synchronized (lock) {
+      FlightShare first;
+      while ((first = waiters.peek()) != null && fits(first.awaitedBytes())) {
+        waiters.remove();
+        served.add(first);
+      }
+      contended = !waiters.isEmpty();
+    }
+    for (FlightShare waiter : served) {
+      waiter.granted();
+    }
+  }
+
+  private boolean fits(long bytes) {
+    long before;
+    do {
+      before = takenBytes.get();
+      if (bytes > bytesMax - before) {
+        return false;
+      }
+    } while (!takenBytes.compareAndSet(before, before + bytes));
+    return true;
+  }
+}
