@@ -96,8 +96,7 @@ final class HostileLoadTest {
   private void randomBytes(SplittableRandom random) throws IOException {
     byte[] bytes = new byte[random.nextInt(1, 100_000)];
     random.nextBytes(bytes);
-    try (SocketChannel socket =
-        SocketChannel.open(UnixDomainSocketAddress.of(server.socket()))) {
+    try (SocketChannel socket = SocketChannel.open(UnixDomainSocketAddress.of(server.socket()))) {
       ByteBuffer buffer = ByteBuffer.wrap(bytes);
       // Client flags that are allowed take the rest into the options.
       buffer.putInt(0, random.nextInt(4));
@@ -181,8 +180,7 @@ final class HostileLoadTest {
     Path copy = directory.resolve("copy" + index);
     String export = index < 0 ? "vda" : "vda@nightly";
     Command.Result _ =
-        Command.run(Peer.NBDCOPY.path(), server.uri(export).toString(), copy.toString())
-            .succeeds();
+        Command.run(Peer.NBDCOPY.path(), server.uri(export).toString(), copy.toString()).succeeds();
     assertArrayEquals(content, Files.readAllBytes(copy), () -> "copy " + index + ", seed " + seed);
     Files.delete(copy);
   }

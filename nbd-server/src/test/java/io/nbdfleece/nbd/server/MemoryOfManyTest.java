@@ -19,7 +19,8 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
 /// Clients that take what memory they can get: what all connections have in flight together stays
-/// within [ServerLimits#bytesInFlightTotalMax], and others are served. Times are printed, not judged.
+/// within [ServerLimits#bytesInFlightTotalMax], and others are served. Times are printed, not
+/// judged.
 @Timeout(300)
 final class MemoryOfManyTest {
   private static final int BAD_CLIENTS = 100;
