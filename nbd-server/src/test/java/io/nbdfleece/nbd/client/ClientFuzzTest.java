@@ -208,7 +208,9 @@ final class ClientFuzzTest {
       if (success && request.command() == 0) {
         assertArrayEquals(allowed.get(), bytes(request.target()), request::toString);
       }
-      if (session.damage == HostileSession.Damage.NONE) {
+      // Of two that are alike, either may have failed.
+      boolean unique = received.getOrDefault(key, List.of()).size() == 1;
+      if (session.damage == HostileSession.Damage.NONE && unique) {
         assertEquals(allowed.isPresent(), success, () -> "a right reply: " + request);
       }
     }

@@ -127,7 +127,7 @@ final class EmbeddedSession {
     channel.checkException();
     assertEquals(0, state.connections().size(), "connections left");
     assertEquals(catalog.connectedCount(), catalog.disconnectedCount(), "disconnected()");
-    new FuzzSession(script.bytes, received.toByteArray(), leaving, catalog.disk(), tls).judge();
+    new FuzzSession(script.bytes, received.toByteArray(), leaving, catalog.disks(), tls).judge();
   }
 
   private void feed(byte[] bytes) throws IOException {

@@ -7,10 +7,13 @@ import io.nbdfleece.nbd.ExportCatalog;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Queue;
+import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.Executor;
 import java.util.concurrent.atomic.AtomicLong;
 
-/// One [FuzzExport] of each kind, new ones for each session.
+/// One [FuzzExport] of each kind, new ones for each client that opens one, so that a client that
+/// has gone, whose last bytes are still being worked on, changes no other one's disk.
 final class FuzzCatalog implements ExportCatalog {
   /// Names by kind; the empty name stands for the first.
   static final Map<String, FuzzExport.Kind> KINDS =
@@ -22,37 +25,30 @@ final class FuzzCatalog implements ExportCatalog {
   private final AtomicLong connectedCount = new AtomicLong();
   private final AtomicLong disconnectedCount = new AtomicLong();
   private final Executor completions;
-  private volatile Map<String, FuzzExport> exports = Map.of();
+  private final Queue<byte[]> disks = new ConcurrentLinkedQueue<>();
 
   FuzzCatalog(Executor completions) {
     this.completions = completions;
-    renew();
   }
 
-  /// Sessions that begin from now on find disks of their own.
+  /// Forgets the disks of earlier sessions.
   void renew() {
-    exports =
-        Map.of(
-            "disk", counted(FuzzExport.Kind.DISK),
-            "readonly", counted(FuzzExport.Kind.READ_ONLY),
-            "huge", counted(FuzzExport.Kind.HUGE));
+    disks.clear();
   }
 
-  private FuzzExport counted(FuzzExport.Kind kind) {
-    return new FuzzExport(kind, completions, connectedCount, disconnectedCount);
+  /// What has been opened since, among it the disk of the session that has just ended.
+  List<byte[]> disks() {
+    return List.copyOf(disks);
   }
 
-  /// What the session that began last writes to.
-  byte[] disk() {
-    return export("disk").disk;
+  /// An export has been opened.
+  void connected(byte[] disk) {
+    disks.add(disk);
+    connectedCount.incrementAndGet();
   }
 
-  private FuzzExport export(String name) {
-    FuzzExport export = exports.get(name.isEmpty() ? "disk" : name);
-    if (export == null) {
-      throw new IllegalArgumentException(name);
-    }
-    return export;
+  void disconnected() {
+    disconnectedCount.incrementAndGet();
   }
 
   long connectedCount() {
@@ -65,9 +61,8 @@ final class FuzzCatalog implements ExportCatalog {
 
   @Override
   public Optional<Export> find(String name, ClientIdentity client) {
-    return name.isEmpty() || exports.containsKey(name)
-        ? Optional.of(export(name))
-        : Optional.empty();
+    return Optional.ofNullable(KINDS.get(name.isEmpty() ? "disk" : name))
+        .map(kind -> new FuzzExport(kind, completions, this));
   }
 
   @Override

@@ -15,7 +15,6 @@ import java.util.EnumSet;
 import java.util.List;
 import java.util.Set;
 import java.util.concurrent.Executor;
-import java.util.concurrent.atomic.AtomicLong;
 
 /// What the fuzzed sessions open. Data moves when a request is started, and the completion goes to
 /// an executor, so content depends on the order of the requests alone, whenever they complete.
@@ -53,17 +52,15 @@ final class FuzzExport implements Export {
 
   final Kind kind;
   final byte[] disk;
-  private final AtomicLong connected;
-  private final AtomicLong disconnected;
+  private final FuzzCatalog catalog;
   private final ExportInfo info;
   private final Executor completions;
 
-  /// Counts its openings and their ends.
-  FuzzExport(Kind kind, Executor completions, AtomicLong connected, AtomicLong disconnected) {
+  /// Tells the catalog of its openings and their ends.
+  FuzzExport(Kind kind, Executor completions, FuzzCatalog catalog) {
     this.kind = kind;
     this.completions = completions;
-    this.connected = connected;
-    this.disconnected = disconnected;
+    this.catalog = catalog;
     disk = new byte[kind == Kind.HUGE ? 0 : DISK_BYTES];
     info =
         new ExportInfo(
@@ -85,12 +82,12 @@ final class FuzzExport implements Export {
 
   @Override
   public void connected() {
-    connected.incrementAndGet();
+    catalog.connected(disk);
   }
 
   @Override
   public void disconnected() {
-    disconnected.incrementAndGet();
+    catalog.disconnected();
   }
 
   private void complete(Completion done) {

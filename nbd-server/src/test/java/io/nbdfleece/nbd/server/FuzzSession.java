@@ -8,12 +8,13 @@ import java.nio.ByteBuffer;
 import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
 import java.util.HexFormat;
+import java.util.List;
 import java.util.Optional;
 
 /// What passed over one connection, for the oracles to judge. They know the specification and
 /// nothing of the server.
 @SuppressWarnings("ArrayRecordComponent") // never compared
-record FuzzSession(byte[] sent, byte[] received, Leaving leaving, byte[] disk, Tls tls) {
+record FuzzSession(byte[] sent, byte[] received, Leaving leaving, List<byte[]> disks, Tls tls) {
   static final int STRING_BYTES_MAX = 4096;
 
   /// Whether the server encrypts for who asks.
@@ -48,7 +49,7 @@ record FuzzSession(byte[] sent, byte[] received, Leaving leaving, byte[] disk, T
           new HandshakeOracle(from, replies, tls).judge(leaving);
       if (agreed.isPresent()) {
         TransmissionOracle oracle = new TransmissionOracle(agreed.get(), from, replies);
-        oracle.judge(leaving, disk);
+        oracle.judge(leaving, disks);
       }
       assertEquals(0, replies.remaining(), () -> "bytes that answer nothing" + this);
     } catch (RepliesEnd end) {

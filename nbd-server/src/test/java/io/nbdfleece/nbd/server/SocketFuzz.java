@@ -90,8 +90,12 @@ final class SocketFuzz implements AutoCloseable {
     boolean polite =
         script.ending == FuzzScript.Ending.HALF_CLOSE && (!script.damaged || replies.ended);
     FuzzSession.Leaving leaving = polite ? FuzzSession.Leaving.POLITE : FuzzSession.Leaving.RUDE;
-    byte[] disk = polite ? catalog.disk() : new byte[0];
-    new FuzzSession(script.bytes, replies.bytes.toByteArray(), leaving, disk, FuzzSession.Tls.NONE)
+    new FuzzSession(
+            script.bytes,
+            replies.bytes.toByteArray(),
+            leaving,
+            catalog.disks(),
+            FuzzSession.Tls.NONE)
         .judge();
   }
 
