@@ -168,6 +168,12 @@ final class PackagedServer implements AutoCloseable {
     int _ = Command.await(process, command);
   }
 
+  /// The exit code of one that has been told to end, by a signal of the test's own.
+  int awaitEnd() {
+    ended = true;
+    return Command.await(process, command);
+  }
+
   @Override
   public void close() {
     if (ended) {

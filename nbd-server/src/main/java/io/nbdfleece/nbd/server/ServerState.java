@@ -43,8 +43,8 @@ final class ServerState {
     this.tls = tls;
     this.endpoint = endpoint;
     this.allocator = allocator;
-    this.flightBudget = new FlightBudget(limits.bytesInFlightTotalMax());
     handshakes = new Handshakes(limits.handshakesMax(), System::nanoTime);
+    flightBudget = new FlightBudget(limits.bytesInFlightTotalMax());
   }
 
   /// Reads the credentials; fails with what is wrong with them.
