@@ -112,8 +112,7 @@ public final class TestAuthority {
 
   /// With RSA: GnuTLS reads elliptic keys with the public half in them only, which Java leaves out.
   private Issued forPeers(String commonName, String... alternativeNames) {
-    return issue(
-        commonName, keys("RSA", 2048), Instant.now().plus(DAY), alternativeNames);
+    return issue(commonName, keys("RSA", 2048), Instant.now().plus(DAY), alternativeNames);
   }
 
   /// A directory that a server uses, for `localhost` and 127.0.0.1.
