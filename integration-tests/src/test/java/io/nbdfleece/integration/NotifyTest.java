@@ -8,6 +8,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.regex.Pattern;
 import org.awaitility.Awaitility;
@@ -23,7 +24,7 @@ final class NotifyTest {
   @TempDir private Path directory = Path.of("");
   private Path told = Path.of("");
   private Path image = Path.of("");
-  private Process manager;
+  private final List<Process> managers = new ArrayList<>();
 
   @BeforeEach
   void prepare() throws IOException {
@@ -32,9 +33,11 @@ final class NotifyTest {
   }
 
   @AfterEach
-  void endManager() {
-    manager.destroy();
-    int _ = Command.await(manager, List.of("socat"));
+  void endManagers() {
+    for (Process manager : managers) {
+      manager.destroy();
+      int _ = Command.await(manager, List.of("socat"));
+    }
   }
 
   @Test
@@ -84,10 +87,10 @@ final class NotifyTest {
 
   private void listen(String address, java.util.concurrent.Callable<Boolean> isThere)
       throws IOException {
-    manager =
+    managers.add(
         new ProcessBuilder(Peer.SOCAT.path(), "-u", address, "STDOUT")
             .redirectOutput(told.toFile())
-            .start();
+            .start());
     Awaitility.await().atMost(Duration.ofSeconds(20)).until(isThere);
   }
 
