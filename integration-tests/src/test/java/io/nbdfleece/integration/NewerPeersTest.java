@@ -18,8 +18,8 @@ import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 import tools.jackson.databind.JsonNode;
 
-/// libnbd 1.22 and QEMU 10 speak extended headers with us: lengths of 64 bits, the block status of a
-/// whole sparse disk in one reply.
+/// libnbd 1.22 and QEMU 10 speak extended headers with us: lengths of 64 bits, the block status of
+/// a whole sparse disk in one reply.
 @Timeout(120)
 @TestInstance(TestInstance.Lifecycle.PER_CLASS)
 final class NewerPeersTest {
@@ -62,8 +62,7 @@ final class NewerPeersTest {
   void nbdinfoNegotiatesExtendedHeaders() throws IOException {
     Command.Result info = Command.run(NewerPeers.program("nbdinfo"), uri).succeeds();
     assertTrue(info.out().contains("using extended packets"), info::toString);
-    JsonNode json =
-        Command.run(NewerPeers.program("nbdinfo"), "--json", uri).succeeds().json();
+    JsonNode json = Command.run(NewerPeers.program("nbdinfo"), "--json", uri).succeeds().json();
     assertTrue(
         json.path("exports").get(0).path("can_block_status_payload").asBoolean(), json::toString);
   }
@@ -71,8 +70,7 @@ final class NewerPeersTest {
   @Test
   void nbdcopyPullsWithExtendedHeaders() throws IOException {
     Path copy = directory.resolve("nbdcopy.img");
-    Command.Result _ =
-        Command.run(NewerPeers.program("nbdcopy"), uri, copy.toString()).succeeds();
+    Command.Result _ = Command.run(NewerPeers.program("nbdcopy"), uri, copy.toString()).succeeds();
     assertArrayEquals(frozen, Files.readAllBytes(copy));
   }
 
@@ -138,8 +136,7 @@ final class NewerPeersTest {
   @Test
   void qemuImg10MapsTheHole() throws IOException {
     JsonNode map =
-        Command.run(
-                NewerPeers.program("qemu-img"), "map", "-f", "raw", "--output=json", uri)
+        Command.run(NewerPeers.program("qemu-img"), "map", "-f", "raw", "--output=json", uri)
             .succeeds()
             .json();
     long zeroBytes = 0;

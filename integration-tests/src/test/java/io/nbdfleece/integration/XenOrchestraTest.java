@@ -16,8 +16,8 @@ import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 import tools.jackson.databind.JsonNode;
 
-/// Xen Orchestra's NBD client reads a disk and its snapshot over TCP. It knows
-/// NBD_OPT_EXPORT_NAME only, expects the 124 zeroes behind it, and has sixteen reads in flight.
+/// Xen Orchestra's NBD client reads a disk and its snapshot over TCP. It knows NBD_OPT_EXPORT_NAME
+/// only, expects the 124 zeroes behind it, and has sixteen reads in flight.
 @Timeout(180)
 final class XenOrchestraTest {
   // Not a multiple of the client's 64 KiB, so that its last read is short.
