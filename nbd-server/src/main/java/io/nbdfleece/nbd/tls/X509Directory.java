@@ -105,9 +105,7 @@ record X509Directory(Optional<Identity> certificate, X509ExtendedTrustManager tr
       Path listFile = directory.resolve("ca-crl.pem");
       return new RevocationTrust(
           trust,
-          Files.exists(listFile)
-              ? revocations(PemFile.read(listFile), authorities)
-              : List.of());
+          Files.exists(listFile) ? revocations(PemFile.read(listFile), authorities) : List.of());
     } catch (GeneralSecurityException e) {
       throw file.wrong("cannot be used: " + e.getMessage(), e);
     }
