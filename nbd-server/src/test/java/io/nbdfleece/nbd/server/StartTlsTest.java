@@ -92,8 +92,9 @@ final class StartTlsTest {
       assertType(Nbd.REP_ACK, peer.go("disk"));
       byte[] payload = new byte[300_000];
       new java.util.Random(7).nextBytes(payload);
-      peer.send(RawPeer.write(1, 4096, payload), request(Nbd.CMD_READ, 2, 4096, payload.length));
+      peer.send(RawPeer.write(1, 4096, payload));
       assertEquals(0, peer.reply(0).error());
+      peer.send(request(Nbd.CMD_READ, 2, 4096, payload.length));
       org.junit.jupiter.api.Assertions.assertArrayEquals(
           payload, peer.reply(payload.length).data());
     }
