@@ -35,8 +35,7 @@ class ProtocolTableTest {
   private static final Pattern ROW =
       Pattern.compile(
           "\\| ([A-Z]+[0-9]+|CVE-[0-9]+-[0-9]+) \\| ([^|]*) \\| ([^|]*) \\| ([^|]*) \\| ([^|]*) \\|");
-  private static final Pattern ELSEWHERE =
-      Pattern.compile("`((?:[a-z-]+)/(?:[A-Za-z]+)\\.(?:\\w+))`");
+  private static final Pattern ELSEWHERE = Pattern.compile("`((?:[a-z-]+)/(?:\\w+)\\.(?:\\w+))`");
   private static final Set<String> LEVELS = Set.of("MUST", "SHOULD", "MAY", "own");
 
   private record Row(String id, String level, String rule, String answer, String tests) {

@@ -325,9 +325,11 @@ class RequestConformanceTest {
     long[][] fields = {{0xffff, -1, 0xffffffffL}, {0, 1, 1}, {1, 0, 0}, {0x20, SIZE, 512}};
     for (long[] field : fields) {
       try (Session session = Session.open(server, mode)) {
-        session.send(Nbd.CMD_FLUSH, 0, 1, 0, 0);
-        session.send(Nbd.CMD_DISC, (int) field[0], 2, field[1], field[2]);
-        session.send(Nbd.CMD_FLUSH, 0, 3, 0, 0);
+        session.raw.send(
+            RawPeer.concat(
+                session.bytes(Nbd.CMD_FLUSH, 0, 1, 0, 0),
+                session.bytes(Nbd.CMD_DISC, (int) field[0], 2, field[1], field[2]),
+                session.bytes(Nbd.CMD_FLUSH, 0, 3, 0, 0)));
         assertEquals(1, session.reply(0).cookie());
         assertTrue(session.raw.atEnd());
       }
