@@ -103,9 +103,9 @@ record X509Directory(Optional<Identity> certificate, X509ExtendedTrustManager tr
       factory.init(store);
       X509ExtendedTrustManager trust = first(factory.getTrustManagers());
       Path listFile = directory.resolve("ca-crl.pem");
-      return Files.exists(listFile)
-          ? new RevocationTrust(trust, revocations(PemFile.read(listFile), authorities))
-          : trust;
+      return new RevocationTrust(
+          trust,
+          Files.exists(listFile) ? revocations(PemFile.read(listFile), authorities) : List.of());
     } catch (GeneralSecurityException e) {
       throw file.wrong("cannot be used: " + e.getMessage(), e);
     }
