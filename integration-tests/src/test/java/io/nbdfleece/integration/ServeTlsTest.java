@@ -39,8 +39,8 @@ final class ServeTlsTest {
     image = Images.sparse(directory.resolve("disk.img"), SIZE_BYTES);
     keys = Files.writeString(directory.resolve("keys.psk"), "alice:" + ALICE_KEY + "\n");
     pki = authority("pki", "localhost");
-    client("backup1");
-    client("stranger");
+    client(pki, "backup1");
+    client(pki, "stranger");
   }
 
   @Test
@@ -79,16 +79,18 @@ final class ServeTlsTest {
   void hangupReadsTheCertificatesAgain() throws IOException {
     Path current = copy(pki, directory.resolve("current"));
     Path other = authority("other", "localhost");
-    try (PackagedServer server = serve("reload", "--tls-certificates", current.toString())) {
+    client(other, "newcomer");
+    try (PackagedServer server =
+        serve("reload", "--tls-certificates", current.toString(), "--tls-verify-peer")) {
       String uri = uri(server, 0) + "&tls-certificates=";
-      Command.Result _ = size(uri + pki).succeeds();
+      Command.Result _ = size(uri + directory.resolve("backup1")).succeeds();
       Path _ = copy(other, current);
       hangUp(server, 1);
-      Command.Result _ = size(uri + pki).exits(1);
-      Command.Result _ = size(uri + other).succeeds();
+      Command.Result _ = size(uri + directory.resolve("backup1")).exits(1);
+      Command.Result _ = size(uri + directory.resolve("newcomer")).succeeds();
       Path _ = Files.writeString(current.resolve("server-cert.pem"), "nonsense");
       hangUp(server, 2);
-      Command.Result _ = size(uri + other).succeeds();
+      Command.Result _ = size(uri + directory.resolve("newcomer")).succeeds();
       assertTrue(server.log().contains("server-cert.pem"), server.log());
     }
   }
@@ -150,10 +152,10 @@ final class ServeTlsTest {
     return place;
   }
 
-  private void client(String name) throws IOException {
+  private void client(Path authority, String name) throws IOException {
     Path place = Files.createDirectory(directory.resolve(name));
-    Path _ = Files.copy(pki.resolve("ca-cert.pem"), place.resolve("ca-cert.pem"));
-    issue(pki, name, place.resolve("client-key.pem"), place.resolve("client-cert.pem"));
+    Path _ = Files.copy(authority.resolve("ca-cert.pem"), place.resolve("ca-cert.pem"));
+    issue(authority, name, place.resolve("client-key.pem"), place.resolve("client-cert.pem"));
   }
 
   private static void issue(

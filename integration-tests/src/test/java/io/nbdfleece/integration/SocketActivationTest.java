@@ -83,7 +83,9 @@ final class SocketActivationTest {
       try (NbdClient again = NbdClient.connect(uri, List.of())) {
         assertEquals(SIZE_BYTES, again.info().sizeBytes());
       }
-      assertTrue(Files.readString(ready).contains("\"" + uri + "\""), Files.readString(ready));
+      Awaitility.await()
+          .atMost(Duration.ofSeconds(20))
+          .until(() -> Files.readString(ready).contains("\"" + uri + "\""));
     } finally {
       service.destroy();
       assertEquals(0, Command.await(service, command), Files.readString(ready));

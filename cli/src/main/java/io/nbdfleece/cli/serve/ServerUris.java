@@ -5,6 +5,8 @@ import io.nbdfleece.nbd.NbdUri;
 import io.nbdfleece.nbd.TlsCredentials;
 import io.nbdfleece.nbd.server.ServerTls;
 import java.io.IOException;
+import java.net.InetAddress;
+import java.net.UnknownHostException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -23,7 +25,8 @@ final class ServerUris {
   static List<NbdUri> printed(List<NbdUri> bound, ServerTls tls) {
     Optional<NbdUri.Tls> bare = Optional.of(tls("", Optional.empty(), Optional.empty()));
     List<NbdUri> uris = new ArrayList<>();
-    for (NbdUri uri : bound) {
+    for (NbdUri each : bound) {
+      NbdUri uri = reachable(each);
       switch (tls.mode()) {
         case OFF -> uris.add(with(uri, Optional.empty()));
         case ON -> {
@@ -50,6 +53,22 @@ final class ServerUris {
               case TlsCredentials.Psk psk ->
                   tls(firstUser(psk.file()), Optional.empty(), Optional.of(psk.file()));
             }));
+  }
+
+  /// Who listens on all addresses is best called by the name of this machine.
+  private static NbdUri reachable(NbdUri uri) {
+    if (!(uri instanceof NbdUri.Tcp tcp)) {
+      return uri;
+    }
+    try {
+      return InetAddress.getByName(tcp.host()).isAnyLocalAddress()
+          ? new NbdUri.Tcp(
+              InetAddress.getLocalHost().getHostName(), tcp.port(), tcp.exportName(), tcp.tls())
+          : uri;
+    } catch (UnknownHostException e) {
+      // A machine without a name: the address is all that there is to say.
+      return uri;
+    }
   }
 
   /// Of a file of lines `user:hex`.
