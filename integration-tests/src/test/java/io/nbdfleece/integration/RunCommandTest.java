@@ -48,9 +48,8 @@ final class RunCommandTest {
   @Test
   void theVariablesAreThoseOfNbdkitAndOneMore() throws IOException {
     String[] values =
-        run(
-                "echo \"$exportname|$uri|$nbd|$port|$unixsocket|$tls|$qmp|$NBDFLEECE_QMP\"; "
-                    + "ls \"$qmp\"")
+        run("echo \"$exportname|$uri|$nbd|$port|$unixsocket|$tls|$qmp|$NBDFLEECE_QMP\"; "
+                + "ls \"$qmp\"")
             .succeeds()
             .out()
             .split("[|\n]", -1);
