@@ -183,10 +183,12 @@ final class Connection extends ChannelInboundHandlerAdapter {
     }
   }
 
-  /// The client broke the protocol or a limit: one line in the log, and the connection ends.
+  /// The client broke the protocol or a limit: one line in the log, and the connection ends. What
+  /// was answered before is still sent as far as the socket takes it.
   void drop(String why) {
     if (!closing) {
       server.drops().log(peerWithoutPort(), "client " + peer() + ": dropped: " + why);
+      channel.flush();
     }
     close();
   }

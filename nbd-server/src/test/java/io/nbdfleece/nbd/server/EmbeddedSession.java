@@ -23,6 +23,9 @@ import java.util.concurrent.TimeUnit;
 /// always does the same. What Netty does with a socket is done here by hand: bytes go into the
 /// buffers that the connection hands out, as long as it wants to read.
 final class EmbeddedSession {
+  /// A flood of long reads is cut short here, as by a client that has had enough.
+  private static final int REPLY_BYTES_MAX = 64 << 20;
+
   private final SplittableRandom random;
   private final ServerLimits limits;
   private final PooledByteBufAllocator allocator;
@@ -103,7 +106,10 @@ final class EmbeddedSession {
         completeAll();
         drain();
         assertFalse(channel.isOpen(), "not closed after all replies");
-        leaving = FuzzSession.Leaving.POLITE;
+        leaving =
+            received.size() < REPLY_BYTES_MAX
+                ? FuzzSession.Leaving.POLITE
+                : FuzzSession.Leaving.RUDE;
       }
       case CLOSE -> channel.close().syncUninterruptibly();
       case RESET -> {
@@ -163,8 +169,13 @@ final class EmbeddedSession {
 
   private void drain() throws IOException {
     for (ByteBuf out; (out = channel.readOutbound()) != null; ) {
-      out.readBytes(received, out.readableBytes());
+      if (received.size() < REPLY_BYTES_MAX) {
+        out.readBytes(received, out.readableBytes());
+      }
       out.release();
+    }
+    if (received.size() >= REPLY_BYTES_MAX) {
+      channel.close().syncUninterruptibly();
     }
   }
 }

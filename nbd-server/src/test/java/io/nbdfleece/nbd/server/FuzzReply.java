@@ -60,10 +60,11 @@ record FuzzReply(
 
   private static Optional<Content> simpleData(ByteBuffer in, List<Owed> candidates) {
     for (Owed read : candidates) {
-      int length = read.data().length;
+      byte[] expected = read.data().get();
+      int length = expected.length;
       if (length > 0
           && in.remaining() >= length
-          && in.slice(in.position(), length).equals(ByteBuffer.wrap(read.data()))) {
+          && in.slice(in.position(), length).equals(ByteBuffer.wrap(expected))) {
         ByteBuffer data = FuzzSession.slice(in, length);
         return Optional.of(new Content(read.offset(), length, Optional.of(data)));
       }
@@ -107,15 +108,16 @@ record FuzzReply(
   }
 
   private boolean isDataOf(Owed request) {
+    byte[] wanted = request.data().get();
     List<Content> ordered = new ArrayList<>(contents);
     ordered.sort(Comparator.comparingLong(Content::offset));
     long at = request.offset();
     for (Content content : ordered) {
       int start = (int) (at - request.offset());
-      if (content.offset() != at || content.length() > request.data().length - start) {
+      if (content.offset() != at || content.length() > wanted.length - start) {
         return false;
       }
-      ByteBuffer expected = ByteBuffer.wrap(request.data(), start, (int) content.length());
+      ByteBuffer expected = ByteBuffer.wrap(wanted, start, (int) content.length());
       ByteBuffer data = content.data().orElseGet(() -> ByteBuffer.allocate((int) content.length()));
       if (!data.equals(expected)) {
         return false;

@@ -12,17 +12,19 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.function.Supplier;
 
 /// Plays the requests on a model of the disk, then matches the replies: each answers one request,
 /// once, with what the model says.
 final class TransmissionOracle {
   private static final long PAYLOAD_BYTES_MAX = 32 << 20;
+  private static final byte[] NOTHING = {};
 
   /// One request that is owed a reply.
   ///
   /// @param errors which it may fail with; it succeeds if there are none
-  /// @param data what a read must bring
-  @SuppressWarnings("ArrayRecordComponent") // never compared
+  /// @param data what a read must bring; made when it is looked at, for a client may ask for much
+  ///   more than it waits for
   record Owed(
       int command,
       int flags,
@@ -30,7 +32,7 @@ final class TransmissionOracle {
       long offset,
       long length,
       List<Integer> errors,
-      byte[] data,
+      Supplier<byte[]> data,
       Map<Integer, String> contexts) {}
 
   private final HandshakeOracle.Agreed agreed;
@@ -112,7 +114,8 @@ final class TransmissionOracle {
       if (extended && !hasPayload && command == Nbd.CMD_WRITE) {
         errors.add(22);
       }
-      byte[] data = errors.isEmpty() ? play(command, offset, length, payload) : new byte[0];
+      Supplier<byte[]> data =
+          errors.isEmpty() ? play(command, offset, length, payload) : () -> NOTHING;
       owed.computeIfAbsent(cookie, any -> new ArrayList<>())
           .add(new Owed(command, flags, cookie, offset, length, errors, data, contexts));
     }
@@ -187,18 +190,15 @@ final class TransmissionOracle {
     };
   }
 
-  private byte[] play(int command, long offset, long length, ByteBuffer payload) {
+  private Supplier<byte[]> play(int command, long offset, long length, ByteBuffer payload) {
     boolean huge = agreed.kind() == FuzzExport.Kind.HUGE;
     switch (command) {
       case Nbd.CMD_READ -> {
         if (!huge) {
-          return Arrays.copyOfRange(model, (int) offset, (int) (offset + length));
+          byte[] now = Arrays.copyOfRange(model, (int) offset, (int) (offset + length));
+          return () -> now;
         }
-        byte[] data = new byte[(int) length];
-        for (int index = 0; index < data.length; index++) {
-          data[index] = FuzzExport.hugeByte(offset + index);
-        }
-        return data;
+        return () -> huge(offset, (int) length);
       }
       case Nbd.CMD_WRITE -> {
         if (!huge) {
@@ -212,6 +212,14 @@ final class TransmissionOracle {
       }
       default -> assertTrue(command <= Nbd.CMD_BLOCK_STATUS, "a command of the protocol");
     }
-    return new byte[0];
+    return () -> NOTHING;
+  }
+
+  private static byte[] huge(long offset, int length) {
+    byte[] data = new byte[length];
+    for (int index = 0; index < data.length; index++) {
+      data[index] = FuzzExport.hugeByte(offset + index);
+    }
+    return data;
   }
 }
