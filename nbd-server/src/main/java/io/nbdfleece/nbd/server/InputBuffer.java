@@ -38,6 +38,7 @@ final class InputBuffer extends DefaultMaxMessagesRecvByteBufAllocator {
   private boolean encrypted;
   private @Nullable ByteBuf chunk;
   private @Nullable ByteBuf payload;
+  private long payloadNumber;
 
   InputBuffer(ByteBufAllocator allocator) {
     super(READS_PER_TURN);
@@ -88,7 +89,23 @@ final class InputBuffer extends DefaultMaxMessagesRecvByteBufAllocator {
     ByteBuf current = unread();
     whole.writeBytes(current, Math.min(current.readableBytes(), lengthBytes));
     payload = whole;
+    payloadNumber++;
     longPayloads = lengthBytes > CHUNK_BYTES / 4;
+  }
+
+  boolean hasPayload() {
+    return payload != null;
+  }
+
+  /// Another one for each payload.
+  long payloadNumber() {
+    return payloadNumber;
+  }
+
+  /// Of the payload under way; 0 when there is none.
+  int payloadReceivedBytes() {
+    ByteBuf whole = payload;
+    return whole == null ? 0 : whole.writerIndex();
   }
 
   boolean payloadIsWhole() {
@@ -129,6 +146,15 @@ final class InputBuffer extends DefaultMaxMessagesRecvByteBufAllocator {
     }
   }
 
+  /// The rest of the payload will not come.
+  void dropPayload() {
+    ByteBuf partial = payload;
+    payload = null;
+    if (partial != null) {
+      partial.release();
+    }
+  }
+
   /// Drops everything.
   void release() {
     ByteBuf current = chunk;
@@ -136,11 +162,7 @@ final class InputBuffer extends DefaultMaxMessagesRecvByteBufAllocator {
     if (current != null) {
       current.release();
     }
-    ByteBuf partial = payload;
-    payload = null;
-    if (partial != null) {
-      partial.release();
-    }
+    dropPayload();
   }
 
   private void append(ByteBuf data) {
