@@ -8,7 +8,8 @@ import java.time.Duration;
 /// The buffers of all clients together take at most `bytesInFlightTotalMax` and, for each of
 /// `connectionsMax`, 512 KiB: 256 KiB in flight that every connection has for itself, so that small
 /// requests never wait for others, and 256 KiB of input that has not been worked off. With the
-/// defaults that is 1 GiB. The allocator rounds up, by a quarter at most.
+/// defaults that is 1 GiB. The allocator rounds up, by a quarter at most, and payloads of a few
+/// bytes in flight may keep some more of the input that they came in.
 ///
 /// @param eventLoopCount threads that serve connections, 1 to 1024
 /// @param connectionsMax clients that have opened an export; one more is refused; 1 to 1,000,000

@@ -257,7 +257,7 @@ final class Transmission implements Phase {
     }
     CommandWrite write = new CommandWrite(this, header);
     if (in.readableBytes() >= lengthBytes) {
-      input.sawShortPayload();
+      input.sawShortPayload(lengthBytes);
       write.payload(in);
       in.skipBytes(lengthBytes);
       start(write);
@@ -375,6 +375,7 @@ final class Transmission implements Phase {
     if (!lost) {
       flush();
       connection.goOn();
+      connection.input().settle();
     }
   }
 

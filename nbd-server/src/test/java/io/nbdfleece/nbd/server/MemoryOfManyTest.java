@@ -13,6 +13,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import org.awaitility.Awaitility;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -97,6 +98,35 @@ final class MemoryOfManyTest {
               + "%d MiB in buffers%n",
           before, during, (double) during / before, BAD_CLIENTS, active >> 20);
       assertTrue(active <= ALLOWED_BYTES, () -> "bytes in buffers: " + active);
+    }
+  }
+
+  @Test
+  void memoryStaysInBudgetWhileTheDiskKeepsManySmallWrites() throws IOException {
+    byte[] write = RawPeer.write(1, 0, new byte[512]);
+    server.disk.hold = true;
+    for (int count = 0; count < BAD_CLIENTS; count++) {
+      crowd.add(server.open());
+    }
+    for (int index = 1; index <= 40; index++) {
+      for (RawPeer peer : crowd) {
+        peer.send(write);
+      }
+      int heldCount = index * BAD_CLIENTS;
+      Awaitility.await().until(() -> server.disk.held.size() == heldCount);
+    }
+    long active = activeBytes();
+    System.out.println(
+        "MemoryOfManyTest: " + (active >> 20) + " MiB in buffers for 4000 small writes");
+    assertTrue(active <= ALLOWED_BYTES, () -> "bytes in buffers: " + active);
+    server.disk.hold = false;
+    for (Runnable held; (held = server.disk.held.poll()) != null; ) {
+      held.run();
+    }
+    for (RawPeer peer : crowd) {
+      for (int index = 0; index < 40; index++) {
+        assertEquals(0, peer.reply().error());
+      }
     }
   }
 
