@@ -42,13 +42,14 @@ public record ServerLimits(
     int extentsMax,
     Duration stalledReaderDeadline,
     Duration tcpUserTimeout) {
+  private static final int EVENT_LOOPS_MAX = 1024;
   private static final int CLIENTS_MAX = 1_000_000;
   private static final Duration DURATION_MIN = Duration.ofMillis(1);
   private static final Duration DURATION_MAX = Duration.ofDays(24);
 
   /// @throws IllegalArgumentException when a value is out of its range
   public ServerLimits {
-    check("eventLoopCount", eventLoopCount, 1, 1024);
+    check("eventLoopCount", eventLoopCount, 1, EVENT_LOOPS_MAX);
     check("connectionsMax", connectionsMax, 1, CLIENTS_MAX);
     check("handshakesMax", handshakesMax, 1, CLIENTS_MAX);
     check("handshakeDeadline", handshakeDeadline);
@@ -82,7 +83,7 @@ public record ServerLimits(
   /// requests and 64 MiB per connection, 512 MiB in all; 2^17 extents; 60 s.
   public static ServerLimits defaults() {
     return new ServerLimits(
-        Runtime.getRuntime().availableProcessors(),
+        Math.min(EVENT_LOOPS_MAX, Runtime.getRuntime().availableProcessors()),
         1024,
         128,
         Duration.ofSeconds(10),
