@@ -50,7 +50,7 @@ enum Limit {
       return limits.withBytesInFlightMax(value);
     }
   },
-  TOTAL_BYTES(1 << 20, 1L << 40) {
+  TOTAL_BYTES(32 << 20, 1L << 40) {
     @Override
     ServerLimits apply(ServerLimits limits, long value) {
       return limits.withBytesInFlightTotalMax(value);

@@ -15,7 +15,8 @@ import java.util.List;
 
 /// NBD_CMD_BLOCK_STATUS. All contexts asked for are answered, one chunk each, over the same range:
 /// the longest that every one of them covers, never past the end of the request. The shorter answer
-/// is always allowed, and a client that combines contexts need not cut them itself.
+/// is always allowed, and a client that combines contexts need not cut them itself. When memory is
+/// short, the answer is.
 ///
 /// With extended headers a range may have any length and the descriptors have 64 bits; otherwise
 /// [WireLimits#STATUS_BYTES_MAX] bytes are answered at most.
@@ -57,7 +58,6 @@ final class CommandBlockStatus extends Request implements StatusCompletion {
       throw new NbdException(NbdError.EIO, "block status: not every context was answered");
     }
     ExtentList[] lists = new ExtentList[count];
-    long coveredBytes = answeredBytes;
     int descriptorCount = 0;
     for (int index = 0; index < count; index++) {
       ContextExtents answer = found.get(index);
@@ -65,17 +65,28 @@ final class CommandBlockStatus extends Request implements StatusCompletion {
         throw new NbdException(NbdError.EIO, "block status: contexts answered out of order");
       }
       lists[index] = new ExtentList(answer, style);
-      coveredBytes = lists[index].coveredBytes(coveredBytes, extentsMax);
       descriptorCount += Math.min(answer.extents().size(), extentsMax);
     }
-    int bytesMax =
-        count * (style.chunkBytes() + ExtentList.headBytes(style))
-            + descriptorCount * ExtentList.descriptorBytes(style);
+    int limit = extentsMax;
+    if (!replies.admitsReply(bytesMax(descriptorCount), costBytes)) {
+      limit = Math.min(limit, WireLimits.SHORT_EXTENTS_MAX);
+      descriptorCount = Math.min(descriptorCount, limit * count);
+    }
+    long coveredBytes = answeredBytes;
+    for (ExtentList list : lists) {
+      coveredBytes = list.coveredBytes(coveredBytes, limit);
+    }
+    int bytesMax = bytesMax(descriptorCount);
     ByteBuf out = transmission.allocator().directBuffer(bytesMax, bytesMax);
     for (int index = 0; index < count; index++) {
       put(out, lists[index], coveredBytes, index);
     }
     replies.data(out, out.readableBytes(), costBytes);
+  }
+
+  private int bytesMax(int descriptorCount) {
+    return contexts.names().size() * (style.chunkBytes() + ExtentList.headBytes(style))
+        + descriptorCount * ExtentList.descriptorBytes(style);
   }
 
   private void put(ByteBuf out, ExtentList list, long coveredBytes, int index) {

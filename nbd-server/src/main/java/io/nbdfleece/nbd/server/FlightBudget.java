@@ -7,7 +7,8 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicLong;
 
-/// How many bytes all connections of a server together may have in flight. Thread-safe.
+/// How many bytes all connections of a server together may have in flight, beyond what each of them
+/// has for itself ([FlightShare]). Thread-safe.
 ///
 /// Taking and giving back is one atomic operation while there is enough. When there is not,
 /// connections queue up, and what comes free is granted in that order: who comes later takes
@@ -32,6 +33,11 @@ final class FlightBudget {
     return bytesMax;
   }
 
+  /// Whether somebody waits.
+  boolean isContended() {
+    return contended;
+  }
+
   /// For tests.
   long takenBytes() {
     return takenBytes.get();
@@ -42,7 +48,7 @@ final class FlightBudget {
     return !contended && fits(bytes);
   }
 
-  /// Takes them in any case: for what is there already, or must be let through.
+  /// Takes them in any case: for what is there already.
   void take(long bytes) {
     takenBytes.addAndGet(bytes);
   }
@@ -59,6 +65,17 @@ final class FlightBudget {
     synchronized (lock) {
       waiters.add(waiter);
       contended = true;
+    }
+    serve();
+  }
+
+  /// Waits for so much now, in the same place of the queue; nothing changes when the grant has been
+  /// made.
+  void revise(FlightShare waiter, long awaitedBytes) {
+    synchronized (lock) {
+      if (waiters.contains(waiter)) {
+        waiter.awaits(awaitedBytes);
+      }
     }
     serve();
   }

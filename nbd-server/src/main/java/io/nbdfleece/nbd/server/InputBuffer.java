@@ -15,6 +15,9 @@ import org.jspecify.annotations.Nullable;
 ///
 /// The chunk is released by the connection and by each slice; it is started over when only the
 /// connection holds it, and is given back while nothing is unread, so an idle client costs none.
+/// While slices hold it, it is filled up, so that small payloads in flight share chunks and keep
+/// little more than they count for; behind a chunk that is held for the sake of a few bytes comes a
+/// small one.
 final class InputBuffer extends DefaultMaxMessagesRecvByteBufAllocator {
   /// Reads before other connections of the event loop have their turn.
   private static final int READS_PER_TURN = 8;
@@ -35,9 +38,12 @@ final class InputBuffer extends DefaultMaxMessagesRecvByteBufAllocator {
   private int chunkBytes = HAGGLING_CHUNK_BYTES;
   private int roomBytesMin = HAGGLING_CHUNK_BYTES / 2;
   private boolean longPayloads;
+  private boolean sparse;
+  private int slicedBytes;
   private boolean encrypted;
   private @Nullable ByteBuf chunk;
   private @Nullable ByteBuf payload;
+  private long payloadNumber;
 
   InputBuffer(ByteBufAllocator allocator) {
     super(READS_PER_TURN);
@@ -88,7 +94,23 @@ final class InputBuffer extends DefaultMaxMessagesRecvByteBufAllocator {
     ByteBuf current = unread();
     whole.writeBytes(current, Math.min(current.readableBytes(), lengthBytes));
     payload = whole;
+    payloadNumber++;
     longPayloads = lengthBytes > CHUNK_BYTES / 4;
+  }
+
+  boolean hasPayload() {
+    return payload != null;
+  }
+
+  /// Another one for each payload.
+  long payloadNumber() {
+    return payloadNumber;
+  }
+
+  /// Of the payload under way; 0 when there is none.
+  int payloadReceivedBytes() {
+    ByteBuf whole = payload;
+    return whole == null ? 0 : whole.writerIndex();
   }
 
   boolean payloadIsWhole() {
@@ -106,9 +128,10 @@ final class InputBuffer extends DefaultMaxMessagesRecvByteBufAllocator {
     return whole;
   }
 
-  /// A payload lay in the chunk whole.
-  void sawShortPayload() {
+  /// A payload lay in the chunk whole, and a slice of it holds the chunk.
+  void sawShortPayload(int lengthBytes) {
     longPayloads = false;
+    slicedBytes += lengthBytes;
   }
 
   /// Takes over what a read brought: one of our own buffers, or a foreign one, which is copied.
@@ -120,12 +143,25 @@ final class InputBuffer extends DefaultMaxMessagesRecvByteBufAllocator {
     data.release();
   }
 
-  /// Gives the chunk back when nothing in it is unread.
+  /// Gives the chunk back when nothing in it is unread, and nobody holds it or it is full.
   void settle() {
     ByteBuf current = chunk;
     if (current != null && !current.isReadable()) {
-      current.release();
-      chunk = null;
+      boolean held = current.refCnt() > 1;
+      if (!held || current.writableBytes() < roomBytesMin) {
+        judge(current);
+        current.release();
+        chunk = null;
+      }
+    }
+  }
+
+  /// The rest of the payload will not come.
+  void dropPayload() {
+    ByteBuf partial = payload;
+    payload = null;
+    if (partial != null) {
+      partial.release();
     }
   }
 
@@ -136,11 +172,7 @@ final class InputBuffer extends DefaultMaxMessagesRecvByteBufAllocator {
     if (current != null) {
       current.release();
     }
-    ByteBuf partial = payload;
-    payload = null;
-    if (partial != null) {
-      partial.release();
-    }
+    dropPayload();
   }
 
   private void append(ByteBuf data) {
@@ -166,6 +198,7 @@ final class InputBuffer extends DefaultMaxMessagesRecvByteBufAllocator {
     if (current.refCnt() == 1) {
       // Nobody else looks into it, so what is unread may move.
       current.discardReadBytes();
+      slicedBytes = 0;
     }
     if (current.writableBytes() < Math.min(roomBytesMin, current.capacity() / 2)) {
       current = replace(current, current.readableBytes() + roomBytesMin);
@@ -174,6 +207,7 @@ final class InputBuffer extends DefaultMaxMessagesRecvByteBufAllocator {
   }
 
   private ByteBuf replace(ByteBuf old, int capacityBytesMin) {
+    judge(old);
     ByteBuf fresh = allocate(capacityBytesMin);
     fresh.writeBytes(old);
     old.release();
@@ -181,8 +215,14 @@ final class InputBuffer extends DefaultMaxMessagesRecvByteBufAllocator {
     return fresh;
   }
 
+  /// Looks at what slices make of the chunk, before it is left to them.
+  private void judge(ByteBuf old) {
+    sparse = old.refCnt() > 1 && slicedBytes < old.capacity() / 2;
+    slicedBytes = 0;
+  }
+
   private ByteBuf allocate(int capacityBytesMin) {
-    int capacityBytes = longPayloads ? SHORT_CHUNK_BYTES : chunkBytes;
+    int capacityBytes = longPayloads || sparse ? SHORT_CHUNK_BYTES : chunkBytes;
     capacityBytes = Math.max(capacityBytes, capacityBytesMin);
     return allocator.directBuffer(capacityBytes, capacityBytes);
   }

@@ -33,6 +33,7 @@ final class Replies {
       };
 
   private static final int SMALL_BYTES = 1 << 10;
+  private static final byte[] NO_TEXT = {};
 
   private final Connection connection;
   private final ChannelHandlerContext ctx;
@@ -61,26 +62,46 @@ final class Replies {
 
   /// Whether one more request of that cost may be begun.
   boolean admits(long costBytes) {
-    return inFlightCount == 0
-        || (isWithinOwn(costBytes) && share.admits(inFlightBytes + costBytes));
+    return isWithinOwn(costBytes) && share.admits(inFlightBytes + costBytes);
   }
 
   /// The connection goes on when one more request of that cost may be begun. What it has in flight
   /// itself wakes it in any case; this is for what others have.
   void awaitRoom(long costBytes) {
     if (isWithinOwn(costBytes)) {
-      share.await(inFlightBytes + costBytes);
+      share.await(costBytes);
     }
   }
 
   private boolean isWithinOwn(long costBytes) {
-    return inFlightCount < countMax && inFlightBytes + costBytes <= bytesMax;
+    return inFlightCount == 0
+        || (inFlightCount < countMax && inFlightBytes + costBytes <= bytesMax);
+  }
+
+  /// Whether a request that counts for `costBytes` may have a reply of so many bytes.
+  boolean admitsReply(long replyBytes, long costBytes) {
+    return share.admits(inFlightBytes - costBytes + replyBytes);
+  }
+
+  /// The request that has been admitted takes none of the memory that was meant for it.
+  void keepNothing() {
+    share.shrink(inFlightBytes);
+  }
+
+  /// Whether it takes memory that others could have.
+  boolean holdsCountedBytes() {
+    return share.holdsCountedBytes();
+  }
+
+  /// Whether others wait, and this connection has some of what they wait for.
+  boolean holdsWhatOthersAwait() {
+    return share.holdsCountedBytes() && connection.server().flightBudget().isContended();
   }
 
   void begin(long costBytes) {
     inFlightCount++;
     inFlightBytes += costBytes;
-    share.grow(inFlightBytes);
+    share.begun(inFlightBytes);
   }
 
   /// There will be no reply.
@@ -112,6 +133,10 @@ final class Replies {
     if (style.isChunked()) {
       byte[] bytes = WireText.bytes(text);
       int replyBytes = style.chunkBytes() + 6 + bytes.length;
+      if (!admitsReply(replyBytes, costBytes)) {
+        bytes = NO_TEXT;
+        replyBytes = style.chunkBytes() + 6;
+      }
       ReplyHeader.errorChunk(small(replyBytes), style, error.number(), cookie, offsetBytes, bytes);
       ready(replyBytes, costBytes);
     } else {
@@ -219,6 +244,7 @@ final class Replies {
 
   /// The connection is gone.
   void release() {
+    share.stopWaiting();
     ByteBuf current = small;
     small = null;
     if (current != null) {

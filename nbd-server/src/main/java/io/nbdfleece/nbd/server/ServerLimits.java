@@ -3,23 +3,32 @@ package io.nbdfleece.nbd.server;
 
 import java.time.Duration;
 
-/// What a peer may cost us.
+/// What a peer may cost us. All durations are 1 ms to 24 days.
 ///
-/// @param eventLoopCount threads that serve connections, at least 1
-/// @param connectionsMax clients that have opened an export; one more is refused
+/// The buffers of all clients together take at most `bytesInFlightTotalMax` and, for each of
+/// `connectionsMax`, 512 KiB: 256 KiB in flight that every connection has for itself, so that small
+/// requests never wait for others, and 256 KiB of input that has not been worked off. With the
+/// defaults that is 1 GiB. The allocator rounds up, by a quarter at most, and payloads of a few
+/// bytes in flight may keep some more of the input that they came in.
+///
+/// @param eventLoopCount threads that serve connections, 1 to 1024
+/// @param connectionsMax clients that have opened an export; one more is refused; 1 to 1,000,000
 /// @param handshakesMax clients that have not opened an export yet, counted apart; one more takes
-///   the place of the oldest of them
+///   the place of the oldest of them; 1 to 1,000,000
 /// @param handshakeDeadline a client that has not opened an export by then is dropped
 /// @param optionsMax options that one client may send, besides 32 for each export it can list; at
 ///   least 100
-/// @param requestsInFlightMax per connection; more are not read from the socket
-/// @param bytesInFlightMax per connection, payloads and replies; more are not read from the socket.
-///   A single request of the maximum size always goes through
-/// @param bytesInFlightTotalMax the same for all connections together; who has none in flight may
-///   always begin one request
-/// @param extentsMax descriptors of one metadata context in one reply, 1 to 2^20
+/// @param requestsInFlightMax per connection; more are not read from the socket; 1 to 65,536
+/// @param bytesInFlightMax per connection, payloads and replies; more are not read from the socket;
+///   at least 1. A single request of the maximum size always goes through
+/// @param bytesInFlightTotalMax the same for all connections together, besides 256 KiB for each; a
+///   request for which there is no room waits its turn. At least 32 MiB, which is one request of
+///   the maximum size
+/// @param extentsMax descriptors of one metadata context in one reply, 1 to 2^20; 16 when the reply
+///   has no room in `bytesInFlightTotalMax`
 /// @param stalledReaderDeadline a client that takes no byte of a pending reply for so long is
-///   dropped
+///   dropped. So is one that sends less than 64 KiB of a payload under way for so long, but only
+///   while others wait for memory that it holds: a suspended one does no harm before that
 /// @param tcpUserTimeout a TCP peer that acknowledges nothing for so long is given up by the kernel
 public record ServerLimits(
     int eventLoopCount,
@@ -33,13 +42,49 @@ public record ServerLimits(
     int extentsMax,
     Duration stalledReaderDeadline,
     Duration tcpUserTimeout) {
+  private static final int EVENT_LOOPS_MAX = 1024;
+  private static final int CLIENTS_MAX = 1_000_000;
+  private static final Duration DURATION_MIN = Duration.ofMillis(1);
+  private static final Duration DURATION_MAX = Duration.ofDays(24);
 
-  /// One event loop per processor; 4096 connections, 128 handshakes of 10 s and 128 options; 64
+  /// @throws IllegalArgumentException when a value is out of its range
+  public ServerLimits {
+    check("eventLoopCount", eventLoopCount, 1, EVENT_LOOPS_MAX);
+    check("connectionsMax", connectionsMax, 1, CLIENTS_MAX);
+    check("handshakesMax", handshakesMax, 1, CLIENTS_MAX);
+    check("handshakeDeadline", handshakeDeadline);
+    check("optionsMax", optionsMax, 100, Integer.MAX_VALUE);
+    check("requestsInFlightMax", requestsInFlightMax, 1, 1 << 16);
+    check("bytesInFlightMax", bytesInFlightMax, 1, Long.MAX_VALUE / 2);
+    check(
+        "bytesInFlightTotalMax",
+        bytesInFlightTotalMax,
+        WireLimits.PAYLOAD_BYTES_MAX,
+        Long.MAX_VALUE / 2);
+    check("extentsMax", extentsMax, 1, 1 << 20);
+    check("stalledReaderDeadline", stalledReaderDeadline);
+    check("tcpUserTimeout", tcpUserTimeout);
+  }
+
+  private static void check(String name, long value, long min, long max) {
+    if (value < min || value > max) {
+      throw new IllegalArgumentException(
+          name + ": " + value + " (expected: " + min + " to " + max + ")");
+    }
+  }
+
+  private static void check(String name, Duration value) {
+    if (value.compareTo(DURATION_MIN) < 0 || value.compareTo(DURATION_MAX) > 0) {
+      throw new IllegalArgumentException(name + ": " + value + " (expected: 1 ms to 24 days)");
+    }
+  }
+
+  /// One event loop per processor; 1024 connections, 128 handshakes of 10 s and 128 options; 64
   /// requests and 64 MiB per connection, 512 MiB in all; 2^17 extents; 60 s.
   public static ServerLimits defaults() {
     return new ServerLimits(
-        Runtime.getRuntime().availableProcessors(),
-        4096,
+        Math.min(EVENT_LOOPS_MAX, Runtime.getRuntime().availableProcessors()),
+        1024,
         128,
         Duration.ofSeconds(10),
         128,

@@ -36,6 +36,7 @@ final class Transmission implements Phase {
   private final ZeroRuns zeroRuns = new ZeroRuns();
   private final RequestRules rules;
   private final Replies replies;
+  private final PayloadWatch payloadWatch;
   private final EventLoop loop;
   private final CompletionQueue completions;
   private final Runnable lateFlush = this::flushLate;
@@ -66,6 +67,8 @@ final class Transmission implements Phase {
     this.header = new RequestHeader(style);
     this.rules = new RequestRules(export.info(), style, !contexts.isEmpty());
     this.replies = new Replies(connection, ctx, style);
+    this.payloadWatch =
+        new PayloadWatch(connection, replies, connection.server().limits().stalledReaderDeadline());
     this.loop = ctx.channel().eventLoop();
     this.completions = new CompletionQueue(loop, this);
     this.shuttingDown = connection.server().isClosing();
@@ -254,7 +257,7 @@ final class Transmission implements Phase {
     }
     CommandWrite write = new CommandWrite(this, header);
     if (in.readableBytes() >= lengthBytes) {
-      input.sawShortPayload();
+      input.sawShortPayload(lengthBytes);
       write.payload(in);
       in.skipBytes(lengthBytes);
       start(write);
@@ -267,6 +270,7 @@ final class Transmission implements Phase {
     }
     replies.begin(write.costBytes);
     unfinishedWrite = write;
+    payloadWatch.start();
     return true;
   }
 
@@ -293,6 +297,7 @@ final class Transmission implements Phase {
       refuse(verdict);
       return true;
     }
+    replies.keepNothing();
     discardBytes = header.lengthBytes();
     discardedCookie = header.cookie();
     discardedOffsetBytes = header.offsetBytes();
@@ -370,6 +375,7 @@ final class Transmission implements Phase {
     if (!lost) {
       flush();
       connection.goOn();
+      connection.input().settle();
     }
   }
 
@@ -430,12 +436,17 @@ final class Transmission implements Phase {
   public void inputEnded() {
     inputOver = true;
     discardBytes = 0;
+    forgetUnfinished();
+    flush();
+  }
+
+  private void forgetUnfinished() {
     CommandWrite cutShort = unfinishedWrite;
     unfinishedWrite = null;
     if (cutShort != null) {
+      connection.input().dropPayload();
       replies.forget(cutShort.costBytes);
     }
-    flush();
   }
 
   @Override
@@ -451,8 +462,8 @@ final class Transmission implements Phase {
   @Override
   public void lost() {
     lost = true;
-    unfinishedWrite = null;
     replies.release();
+    forgetUnfinished();
     endIfLast();
   }
 

@@ -8,6 +8,16 @@ final class WireLimits {
   /// Largest READ or WRITE, advertised as NBD_INFO_BLOCK_SIZE; QEMU's own number.
   static final int PAYLOAD_BYTES_MAX = 32 << 20;
 
+  /// What each connection may have in flight besides [ServerLimits#bytesInFlightTotalMax], so that
+  /// small requests pass whatever others do.
+  static final int OWN_BYTES = 256 << 10;
+
+  /// A payload that others wait for has to bring as much within the deadline of a stalled client.
+  static final int PAYLOAD_PROGRESS_BYTES = 64 << 10;
+
+  /// Descriptors of one context in one reply when memory is short.
+  static final int SHORT_EXTENTS_MAX = 16;
+
   /// A WRITE above [#PAYLOAD_BYTES_MAX] and up to here is consumed and refused; a longer one ends
   /// the connection.
   static final long DISCARDED_PAYLOAD_BYTES_MAX = 64L << 20;
