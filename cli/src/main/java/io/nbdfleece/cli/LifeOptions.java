@@ -28,8 +28,8 @@ final class LifeOptions {
       paramLabel = "COMMAND",
       description =
           "Runs it with sh when the server is ready, with $$uri, $$nbd, $$port, $$unixsocket, "
-              + "$$exportname, $$tls and $$qmp set, on a private socket unless an address is given; "
-              + "ends with it, and with its exit code.")
+              + "$$exportname, $$tls and $$qmp set, on a private socket unless an address is "
+              + "given; ends with it, and with its exit code.")
   private Optional<String> run = Optional.empty();
 
   @Option(

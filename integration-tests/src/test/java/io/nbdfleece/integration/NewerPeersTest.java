@@ -62,9 +62,23 @@ final class NewerPeersTest {
   void nbdinfoNegotiatesExtendedHeaders() throws IOException {
     Command.Result info = Command.run(NewerPeers.program("nbdinfo"), uri).succeeds();
     assertTrue(info.out().contains("using extended packets"), info::toString);
-    JsonNode json = Command.run(NewerPeers.program("nbdinfo"), "--json", uri).succeeds().json();
-    assertTrue(
-        json.path("exports").get(0).path("can_block_status_payload").asBoolean(), json::toString);
+  }
+
+  @Test
+  void nbdshAsksForTheStatusOfOneContextOnly() throws IOException {
+    String script =
+        """
+        h.add_meta_context("base:allocation")
+        h.connect_uri("%s")
+        assert h.can_block_status_payload()
+        seen = []
+        h.block_status_filter(
+            h.get_size(), 0, ["base:allocation"], lambda c, o, e, err: seen.append(c))
+        print(seen)
+        """
+            .formatted(uri);
+    Command.Result status = Command.run(NewerPeers.program("nbdsh"), "-c", script).succeeds();
+    assertEquals("['base:allocation']\n", status.out(), status::toString);
   }
 
   @Test

@@ -27,8 +27,8 @@ import java.util.stream.Collectors;
 /// The life of one server: start everything or nothing, serve, end in order.
 ///
 /// ```
-///   start: store, disks ─▶ NBD server ─▶ control socket ─▶ pid file ─▶ ready lines, READY=1 ─▶ --run
-///   end:   --run ended, STOPPING=1 ─▶ pid file, control socket ─▶ NBD server drained ─▶ disks synced
+///   start: store, disks ─▶ NBD server ─▶ control socket ─▶ pid file ─▶ READY=1 ─▶ --run
+///   end:   --run ended ─▶ STOPPING=1 ─▶ control socket ─▶ NBD server drained ─▶ disks synced
 /// ```
 ///
 /// [#run] belongs to one thread. Signals and the `quit` command only wake it: nothing is torn down

@@ -20,7 +20,8 @@ import java.util.Optional;
 
 /// One bound address. Thread-safe.
 final class Listener {
-  private static final int BACKLOG = 1024;
+  /// As many as the kernel allows by default (net.core.somaxconn).
+  private static final int BACKLOG = 4096;
 
   /// The kernel gives what it may (net.core.wmem_max) and doubles it: then a reply of 256 KiB goes
   /// into a Unix socket at once.
