@@ -12,6 +12,7 @@ import io.netty.channel.ChannelInitializer;
 import io.netty.channel.ChannelOption;
 import io.netty.channel.EventLoop;
 import io.netty.channel.epoll.Epoll;
+import io.netty.channel.epoll.EpollChannelOption;
 import io.netty.channel.epoll.EpollDomainSocketChannel;
 import io.netty.channel.epoll.EpollSocketChannel;
 import io.netty.channel.unix.DomainSocketAddress;
@@ -39,6 +40,11 @@ final class Dialer {
   private static final int SOCKET_PATH_BYTES_MAX = 107;
 
   private static final int RECEIVE_BUFFER_BYTES_MAX = 256 << 10;
+
+  private static final int KEEPALIVE_IDLE_SECONDS = 60;
+  private static final int KEEPALIVE_INTERVAL_SECONDS = 10;
+  private static final int KEEPALIVE_PROBES = 6;
+  private static final int USER_TIMEOUT_MILLIS = 60_000;
 
   private final NbdUri uri;
   private final EventLoop eventLoop;
@@ -190,7 +196,15 @@ final class Dialer {
                   }
                 });
     if (type == EpollSocketChannel.class) {
-      bootstrap.option(ChannelOption.TCP_NODELAY, true);
+      bootstrap
+          .option(ChannelOption.TCP_NODELAY, true)
+          // A host that lost its power, or a network that was cut, says nothing: without these a
+          // request that TCP had acknowledged would wait for ever.
+          .option(ChannelOption.SO_KEEPALIVE, true)
+          .option(EpollChannelOption.TCP_KEEPIDLE, KEEPALIVE_IDLE_SECONDS)
+          .option(EpollChannelOption.TCP_KEEPINTVL, KEEPALIVE_INTERVAL_SECONDS)
+          .option(EpollChannelOption.TCP_KEEPCNT, KEEPALIVE_PROBES)
+          .option(EpollChannelOption.TCP_USER_TIMEOUT, USER_TIMEOUT_MILLIS);
     }
     try {
       var connecting = bootstrap.connect(address);
