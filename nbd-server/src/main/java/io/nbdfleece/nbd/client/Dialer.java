@@ -8,6 +8,7 @@ import io.nbdfleece.nbd.tls.TlsEndpoint;
 import io.netty.bootstrap.Bootstrap;
 import io.netty.channel.AdaptiveRecvByteBufAllocator;
 import io.netty.channel.Channel;
+import io.netty.channel.ChannelFuture;
 import io.netty.channel.ChannelInitializer;
 import io.netty.channel.ChannelOption;
 import io.netty.channel.EventLoop;
@@ -88,6 +89,9 @@ final class Dialer {
     } catch (IOException e) {
       stream.close();
       throw failure(e.getMessage(), e);
+    } catch (RuntimeException | Error e) {
+      stream.close();
+      throw e;
     }
   }
 
@@ -207,23 +211,30 @@ final class Dialer {
           .option(EpollChannelOption.TCP_USER_TIMEOUT, USER_TIMEOUT_MILLIS);
     }
     try {
-      var connecting = bootstrap.connect(address);
+      await(bootstrap.connect(address));
+      return Objects.requireNonNull(opened.get());
+    } catch (RejectedExecutionException e) {
+      throw new IOException("the client's event loop was closed", e);
+    }
+  }
+
+  /// Leaves no socket behind when it throws.
+  private void await(ChannelFuture connecting) throws IOException {
+    try {
       // Netty looks at the deadline itself; a second more in case that its loop has ended.
       if (!connecting.await(deadline.toMillis() + 1000)) {
         var _ = connecting.channel().close();
         throw new IOException("no connection within " + deadline.toMillis() + " ms");
       }
-      if (!connecting.isSuccess()) {
-        throw connecting.cause() instanceof IOException e ? e : new IOException(connecting.cause());
-      }
-      return Objects.requireNonNull(opened.get());
     } catch (InterruptedException e) {
+      var _ = connecting.channel().close();
       Thread.currentThread().interrupt();
       InterruptedIOException interrupted = new InterruptedIOException("interrupted");
       interrupted.initCause(e);
       throw interrupted;
-    } catch (RejectedExecutionException e) {
-      throw new IOException("the client's event loop was closed", e);
+    }
+    if (!connecting.isSuccess()) {
+      throw connecting.cause() instanceof IOException e ? e : new IOException(connecting.cause());
     }
   }
 
