@@ -8,10 +8,12 @@ import io.nbdfleece.nbd.tls.TlsEndpoint;
 import io.netty.bootstrap.Bootstrap;
 import io.netty.channel.AdaptiveRecvByteBufAllocator;
 import io.netty.channel.Channel;
+import io.netty.channel.ChannelFuture;
 import io.netty.channel.ChannelInitializer;
 import io.netty.channel.ChannelOption;
 import io.netty.channel.EventLoop;
 import io.netty.channel.epoll.Epoll;
+import io.netty.channel.epoll.EpollChannelOption;
 import io.netty.channel.epoll.EpollDomainSocketChannel;
 import io.netty.channel.epoll.EpollSocketChannel;
 import io.netty.channel.unix.DomainSocketAddress;
@@ -39,6 +41,11 @@ final class Dialer {
   private static final int SOCKET_PATH_BYTES_MAX = 107;
 
   private static final int RECEIVE_BUFFER_BYTES_MAX = 256 << 10;
+
+  private static final int KEEPALIVE_IDLE_SECONDS = 60;
+  private static final int KEEPALIVE_INTERVAL_SECONDS = 10;
+  private static final int KEEPALIVE_PROBES = 6;
+  private static final int USER_TIMEOUT_MILLIS = 60_000;
 
   private final NbdUri uri;
   private final EventLoop eventLoop;
@@ -82,6 +89,9 @@ final class Dialer {
     } catch (IOException e) {
       stream.close();
       throw failure(e.getMessage(), e);
+    } catch (RuntimeException | Error e) {
+      stream.close();
+      throw e;
     }
   }
 
@@ -190,26 +200,41 @@ final class Dialer {
                   }
                 });
     if (type == EpollSocketChannel.class) {
-      bootstrap.option(ChannelOption.TCP_NODELAY, true);
+      bootstrap
+          .option(ChannelOption.TCP_NODELAY, true)
+          // A host that lost its power, or a network that was cut, says nothing: without these a
+          // request that TCP had acknowledged would wait for ever.
+          .option(ChannelOption.SO_KEEPALIVE, true)
+          .option(EpollChannelOption.TCP_KEEPIDLE, KEEPALIVE_IDLE_SECONDS)
+          .option(EpollChannelOption.TCP_KEEPINTVL, KEEPALIVE_INTERVAL_SECONDS)
+          .option(EpollChannelOption.TCP_KEEPCNT, KEEPALIVE_PROBES)
+          .option(EpollChannelOption.TCP_USER_TIMEOUT, USER_TIMEOUT_MILLIS);
     }
     try {
-      var connecting = bootstrap.connect(address);
+      await(bootstrap.connect(address));
+      return Objects.requireNonNull(opened.get());
+    } catch (RejectedExecutionException e) {
+      throw new IOException("the client's event loop was closed", e);
+    }
+  }
+
+  /// Leaves no socket behind when it throws.
+  private void await(ChannelFuture connecting) throws IOException {
+    try {
       // Netty looks at the deadline itself; a second more in case that its loop has ended.
       if (!connecting.await(deadline.toMillis() + 1000)) {
         var _ = connecting.channel().close();
         throw new IOException("no connection within " + deadline.toMillis() + " ms");
       }
-      if (!connecting.isSuccess()) {
-        throw connecting.cause() instanceof IOException e ? e : new IOException(connecting.cause());
-      }
-      return Objects.requireNonNull(opened.get());
     } catch (InterruptedException e) {
+      var _ = connecting.channel().close();
       Thread.currentThread().interrupt();
       InterruptedIOException interrupted = new InterruptedIOException("interrupted");
       interrupted.initCause(e);
       throw interrupted;
-    } catch (RejectedExecutionException e) {
-      throw new IOException("the client's event loop was closed", e);
+    }
+    if (!connecting.isSuccess()) {
+      throw connecting.cause() instanceof IOException e ? e : new IOException(connecting.cause());
     }
   }
 

@@ -215,9 +215,15 @@ final class HandshakeStream extends ChannelInboundHandlerAdapter {
     release();
   }
 
+  /// The connecting thread's alone, as `current` is.
   private void release() {
     current.release();
     current = Unpooled.EMPTY_BUFFER;
+    releaseArrivals();
+  }
+
+  /// By any thread.
+  private void releaseArrivals() {
     for (Arrival a = arrivals.poll(); a != null; a = arrivals.poll()) {
       if (a instanceof Arrival.Bytes(ByteBuf bytes)) {
         bytes.release();
@@ -232,7 +238,7 @@ final class HandshakeStream extends ChannelInboundHandlerAdapter {
     } else {
       arrivals.add(new Arrival.Bytes((ByteBuf) message));
       if (closed) {
-        release();
+        releaseArrivals();
       }
     }
   }

@@ -228,7 +228,8 @@ public final class NbdClient implements AutoCloseable {
 
   /// NBD_CMD_BLOCK_STATUS, all negotiated contexts, in the order in which they were asked for. What
   /// the server gave: extents from `offsetBytes` on, which may cover less than asked, and the last
-  /// one more; each context may cover another length.
+  /// one more; each context may cover another length. Of a longer answer only the first 2^16
+  /// extents are kept, shared out evenly among the contexts.
   ///
   /// @param lengthBytes 1 to [#effectBytesMax]
   public CompletableFuture<List<ContextExtents>> blockStatus(long offsetBytes, long lengthBytes) {
@@ -239,6 +240,12 @@ public final class NbdClient implements AutoCloseable {
   /// only if it offers that (NBD_FLAG_BLOCK_STAT_PAYLOAD), else for all.
   public CompletableFuture<List<ContextExtents>> blockStatus(
       long offsetBytes, long lengthBytes, List<String> contexts) {
+    return blockStatus(offsetBytes, lengthBytes, contexts, Integer.MAX_VALUE);
+  }
+
+  /// The same, where the caller has no use for more extents per context, at least 1.
+  CompletableFuture<List<ContextExtents>> blockStatus(
+      long offsetBytes, long lengthBytes, List<String> contexts, int extentsMax) {
     if (lengthBytes == 0) {
       throw new IllegalArgumentException("lengthBytes: 0 (expected: >= 1)");
     }
@@ -259,8 +266,8 @@ public final class NbdClient implements AutoCloseable {
     long sizeBytes = info().sizeBytes();
     Request.Status status =
         asksForSome
-            ? Request.Status.ofSome(offsetBytes, lengthBytes, asked, sizeBytes)
-            : new Request.Status(offsetBytes, lengthBytes, asked, sizeBytes);
+            ? Request.Status.ofSome(offsetBytes, lengthBytes, asked, sizeBytes, extentsMax)
+            : Request.Status.ofAll(offsetBytes, lengthBytes, asked, sizeBytes, extentsMax);
     transmission.submit(status);
     return isAll ? status.future : status.future.thenApply(found -> pick(found, contexts));
   }
@@ -305,7 +312,20 @@ public final class NbdClient implements AutoCloseable {
           new NbdException(
               NbdError.ENOTSUP, uri + ": the server makes nothing durable, neither FUA nor flush"));
     }
-    return request.submit(0).thenCompose(nothing -> flush());
+    return request.submit(0).thenCompose(nothing -> flushOfChange());
+  }
+
+  /// Whatever number the server gives, e.g. that it is full, it is no answer to the change, which
+  /// has succeeded, and may tell of earlier ones that are lost. Shutting down stays what it is.
+  private CompletableFuture<Void> flushOfChange() {
+    return flush()
+        .exceptionallyCompose(
+            error ->
+                CompletableFuture.failedFuture(
+                    error instanceof NbdException answer && answer.error() != NbdError.ESHUTDOWN
+                        ? new NbdException(
+                            NbdError.EIO, String.valueOf(answer.getMessage()), answer)
+                        : error));
   }
 
   private CompletableFuture<Void> plain(

@@ -28,8 +28,13 @@ import java.util.Set;
 /// connection, as are those that come meanwhile, for [RemoteOptions#reconnectDelay]. From then on
 /// requests fail with EIO at once, while connecting goes on in the background (after 100 ms, then
 /// twice as long each time, to 5 s), and the first success heals everything. A server that comes
-/// back with another size, or with fewer abilities or contexts, is not the one that went away: all
-/// requests fail from then on, for good.
+/// back with another size, with fewer abilities, narrower limits, or without `base:allocation` is
+/// not the one that went away: all requests fail from then on, for good. Other contexts may go, as
+/// a dirty bitmap does that is removed: `info` keeps them, and asking for one fails with ENOTSUP
+/// over every connection made since.
+///
+/// A host that dies without a word is found out by TCP within two minutes, a server that holds the
+/// connection and does not answer by [RemoteOptions#requestDeadline] only.
 ///
 /// **What sending again means.** Every request of the protocol can be repeated while its caller
 /// still waits: the caller has been told nothing, so the range of an unanswered write holds the old
@@ -216,7 +221,7 @@ public final class RemoteExport implements Export, AutoCloseable {
     long length = Math.min(lengthBytes, effectBytesMax);
     link.submit(
         new RemoteRequest<>(
-            client -> client.blockStatus(offsetBytes, length, contexts),
+            client -> client.blockStatus(offsetBytes, length, contexts, extentsMax),
             done::succeeded,
             done::failed));
   }

@@ -3,15 +3,17 @@ package io.nbdfleece.nbd.client;
 
 import io.nbdfleece.nbd.ExportInfo.Ability;
 import java.util.EnumSet;
-import java.util.LinkedHashSet;
 import java.util.Set;
 
 /// Whether a server that came back can stand in for the one that went away.
 final class RemoteIdentity {
+  private static final String ALLOCATION = "base:allocation";
+
   private RemoteIdentity() {}
 
   /// What the later one lacks, for people; empty if nothing. More abilities or contexts than before
-  /// do no harm.
+  /// do no harm. Nor do fewer contexts, but for `base:allocation`: a dirty bitmap may be removed at
+  /// any time, which ends the requests for it, not those for data.
   static String difference(NbdClient before, NbdClient after) {
     if (after.info().sizeBytes() != before.info().sizeBytes()) {
       return "another size: "
@@ -26,10 +28,9 @@ final class RemoteIdentity {
     if (!lost.isEmpty()) {
       return "fewer abilities, without " + lost;
     }
-    Set<String> contexts = new LinkedHashSet<>(before.info().metaContexts());
-    contexts.removeAll(after.info().metaContexts());
-    if (!contexts.isEmpty()) {
-      return "fewer metadata contexts, without " + contexts;
+    if (before.info().metaContexts().contains(ALLOCATION)
+        && !after.info().metaContexts().contains(ALLOCATION)) {
+      return "no metadata context " + ALLOCATION;
     }
     if (after.minimumBlockBytes() > before.minimumBlockBytes()
         || after.maximumRequestBytes() < before.maximumRequestBytes()

@@ -94,8 +94,20 @@ final class RemoteLink {
   @GuardedBy("lock")
   private long downCount;
 
+  /// An attempt is under way.
   @GuardedBy("lock")
   private boolean connecting;
+
+  /// The next attempt, while it has not begun, and when it will ([System#nanoTime]).
+  @GuardedBy("lock")
+  private @Nullable Future<?> scheduled;
+
+  @GuardedBy("lock")
+  private long scheduledNanos;
+
+  /// Counts the attempts scheduled, so that one that was replaced does nothing.
+  @GuardedBy("lock")
+  private long attemptCount;
 
   @GuardedBy("lock")
   private @Nullable Thread connector;
@@ -253,7 +265,7 @@ final class RemoteLink {
         state = wait ? State.WAITING : State.FAILING;
         if (wait) {
           long number = downCount;
-          after(options.reconnectDelay().toNanos(), () -> giveUpWaiting(number));
+          var _ = after(options.reconnectDelay().toNanos(), () -> giveUpWaiting(number));
         }
       }
       connectAfter(pauseNanos);
@@ -315,7 +327,8 @@ final class RemoteLink {
     return Math.clamp(pauseNanos * 2, PAUSE_NANOS_MIN, max);
   }
 
-  /// Sees to it that the next attempt is made if one is needed.
+  /// Sees to it that the next attempt is made if one is needed, after the delay at the latest: the
+  /// one that is scheduled may belong to a time when there was no hurry.
   @GuardedBy("lock")
   private void connectAfter(long delayNanos) {
     boolean wanted =
@@ -323,25 +336,36 @@ final class RemoteLink {
           case UP, WAITING, FAILING -> live.length < connectionsWanted;
           case DEAD, CLOSED -> false;
         };
-    if (wanted && !connecting) {
-      connecting = true;
-      after(delayNanos, this::connect);
+    long dueNanos = System.nanoTime() + delayNanos;
+    Future<?> later = scheduled;
+    if (!wanted || connecting || (later != null && scheduledNanos - dueNanos <= 0)) {
+      return;
     }
+    if (later != null) {
+      later.cancel(false);
+    }
+    long number = ++attemptCount;
+    scheduled = after(delayNanos, () -> connect(number));
+    scheduledNanos = dueNanos;
   }
 
+  /// Null if the loop was closed.
   @GuardedBy("lock")
-  private void after(long delayNanos, Runnable task) {
+  private @Nullable Future<?> after(long delayNanos, Runnable task) {
     try {
-      var _ = timers.schedule(task, delayNanos, TimeUnit.NANOSECONDS);
+      return timers.schedule(task, delayNanos, TimeUnit.NANOSECONDS);
     } catch (RejectedExecutionException e) {
       state = State.DEAD;
       trouble = uri + ": the client's event loop was closed";
+      return null;
     }
   }
 
-  private void connect() {
+  private void connect(long number) {
     synchronized (lock) {
-      if (state != State.DEAD && state != State.CLOSED) {
+      if (number == attemptCount && state != State.DEAD && state != State.CLOSED) {
+        scheduled = null;
+        connecting = true;
         connector = Thread.ofVirtual().name("nbd-connect " + uri).start(this::tryToConnect);
       }
     }
@@ -351,7 +375,7 @@ final class RemoteLink {
     try {
       NbdClient client = NbdClient.connect(uri, clientOptions);
       connected(client);
-    } catch (IOException | RuntimeException e) {
+    } catch (IOException | RuntimeException | Error e) { // else no attempt would follow
       LOG.log(Level.DEBUG, "no connection: {0}", e.getMessage());
       notConnected(withoutUri(e));
     }
@@ -452,6 +476,9 @@ final class RemoteLink {
       refusal = refusal();
       if (connector != null) {
         connector.interrupt();
+      }
+      if (scheduled != null) {
+        scheduled.cancel(false);
       }
     }
     if (deadlineTicks != null) {

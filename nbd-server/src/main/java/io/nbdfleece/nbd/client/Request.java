@@ -197,6 +197,10 @@ abstract sealed class Request {
 
   /// A block status request for all contexts of the connection, or for some.
   static final class Status extends Request {
+    /// Over all contexts. What a server sends beyond is looked at and not kept: a shorter answer is
+    /// allowed, and a reply of 64 contexts with 2^20 extents each would be gigabytes.
+    private static final int EXTENT_COUNT_MAX = 1 << 16;
+
     final CompletableFuture<List<ContextExtents>> future = new CompletableFuture<>();
 
     /// What the header announces: range and ids (NBD specification, "NBD_CMD_BLOCK_STATUS" with
@@ -205,20 +209,17 @@ abstract sealed class Request {
 
     private final Map<Integer, String> contextById;
     private final long sizeBytes;
+    private final int extentsPerContextMax;
     private final Map<Integer, List<Extent>> extentsById = new HashMap<>();
     private List<Extent> current = List.of();
     private long currentBytes;
-
-    /// Of all contexts of the connection.
-    Status(long offsetBytes, long lengthBytes, Map<Integer, String> contextById, long sizeBytes) {
-      this(offsetBytes, lengthBytes, contextById, sizeBytes, new byte[0]);
-    }
 
     private Status(
         long offsetBytes,
         long lengthBytes,
         Map<Integer, String> contextById,
         long sizeBytes,
+        int extentsMax,
         byte[] payload) {
       super(
           Nbd.CMD_BLOCK_STATUS,
@@ -228,14 +229,33 @@ abstract sealed class Request {
       this.contextById = contextById;
       this.sizeBytes = sizeBytes;
       this.payload = payload;
+      this.extentsPerContextMax =
+          Math.clamp(EXTENT_COUNT_MAX / Math.max(1, contextById.size()), 1, extentsMax);
+    }
+
+    /// Of all contexts of the connection.
+    ///
+    /// @param extentsMax as many per context are of use, at least 1
+    static Status ofAll(
+        long offsetBytes,
+        long lengthBytes,
+        Map<Integer, String> contextById,
+        long sizeBytes,
+        int extentsMax) {
+      return new Status(offsetBytes, lengthBytes, contextById, sizeBytes, extentsMax, new byte[0]);
     }
 
     /// Of these contexts only.
     static Status ofSome(
-        long offsetBytes, long lengthBytes, Map<Integer, String> contextById, long sizeBytes) {
+        long offsetBytes,
+        long lengthBytes,
+        Map<Integer, String> contextById,
+        long sizeBytes,
+        int extentsMax) {
       ByteBuffer payload = ByteBuffer.allocate(8 + 4 * contextById.size()).putLong(lengthBytes);
       contextById.keySet().forEach(payload::putInt);
-      return new Status(offsetBytes, lengthBytes, contextById, sizeBytes, payload.array());
+      return new Status(
+          offsetBytes, lengthBytes, contextById, sizeBytes, extentsMax, payload.array());
     }
 
     void startContext(int id) throws ProtocolViolationException {
@@ -272,7 +292,9 @@ abstract sealed class Request {
                 + this);
       }
       currentBytes += extentBytes;
-      current.add(new Extent(extentBytes, extentFlags));
+      if (current.size() < extentsPerContextMax) {
+        current.add(new Extent(extentBytes, extentFlags));
+      }
     }
 
     @Override

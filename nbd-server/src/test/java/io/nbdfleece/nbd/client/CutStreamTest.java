@@ -120,7 +120,7 @@ final class CutStreamTest {
     ByteBuffer target = ByteBuffer.allocate(8);
     Request.Read read = new Request.Read(100, target);
     Request.Plain trim = new Request.Plain(4, 0, 0, 512);
-    Request.Status status = new Request.Status(0, 8, Map.of(1, "base:allocation"), 4096);
+    Request.Status status = Request.Status.ofAll(0, 8, Map.of(1, "base:allocation"), 4096, 100);
     requests.add(read);
     requests.add(trim);
     requests.add(status);

@@ -10,18 +10,24 @@ import static io.nbdfleece.nbd.client.ScriptedServer.doneChunk;
 import static io.nbdfleece.nbd.client.ScriptedServer.errorChunk;
 import static io.nbdfleece.nbd.client.ScriptedServer.holeChunk;
 import static io.nbdfleece.nbd.client.ScriptedServer.simple;
+import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.nbdfleece.nbd.ContextExtents;
+import io.nbdfleece.nbd.Extent;
 import io.nbdfleece.nbd.NbdException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -217,6 +223,39 @@ final class HostileRepliesTest {
       assertViolation(server, attacked, hostile.expected());
       assertViolation(server, bystander, hostile.expected());
       assertViolation(server, client.flush(), hostile.expected());
+    }
+  }
+
+  @Test
+  void extentsBeyondAnyUseAreNotKept() throws Exception {
+    String[] contexts = {"base:allocation", "a:1", "a:2", "a:3"};
+    int sentCount = 20_000;
+    var extents = bytes();
+    for (int i = 0; i < sentCount; i++) {
+      extents.u32(1).u32(i);
+    }
+    try (ScriptedServer server =
+            new ScriptedServer(
+                directory,
+                peer -> {
+                  peer.handshake(contexts);
+                  while (true) {
+                    long cookie = peer.request().cookie();
+                    for (int id = 1; id <= contexts.length; id++) {
+                      byte[] payload = bytes().u32(id).raw(extents.array()).array();
+                      peer.send(chunk(id == contexts.length ? DONE : 0, 5, cookie, payload));
+                    }
+                  }
+                });
+        NbdClient client = server.connect(contexts)) {
+      List<Integer> keptCounts = new ArrayList<>();
+      for (ContextExtents one : client.blockStatus(0, sentCount).get()) {
+        keptCounts.add(one.extents().size());
+        assertEquals(new Extent(1, 16_383), one.extents().getLast());
+      }
+      assertEquals(List.of(1 << 14, 1 << 14, 1 << 14, 1 << 14), keptCounts);
+      List<ContextExtents> few = client.blockStatus(0, sentCount, List.of("a:1"), 10).get();
+      assertEquals(10, few.getFirst().extents().size());
     }
   }
 

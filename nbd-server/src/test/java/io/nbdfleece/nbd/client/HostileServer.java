@@ -6,6 +6,7 @@ import java.io.IOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.net.StandardProtocolFamily;
+import java.net.StandardSocketOptions;
 import java.net.UnixDomainSocketAddress;
 import java.nio.channels.ServerSocketChannel;
 import java.nio.channels.SocketChannel;
@@ -62,6 +63,10 @@ final class HostileServer implements AutoCloseable {
       try {
         HostileSession session = sessions.take();
         try (SocketChannel connection = listener.accept()) {
+          if (socket.isEmpty()) {
+            // Sends small pieces: each would wait for the client's delayed acknowledgement.
+            connection.setOption(StandardSocketOptions.TCP_NODELAY, true);
+          }
           session.serve(connection, clock);
         } finally {
           session.over.countDown();

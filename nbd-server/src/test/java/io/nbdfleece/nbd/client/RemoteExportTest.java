@@ -41,8 +41,9 @@ import org.junit.jupiter.params.provider.MethodSource;
 /// A remote export whose server goes away, comes back, or comes back as something else.
 @Timeout(60)
 final class RemoteExportTest {
-  private static final int ALL_FLAGS = 0xd6d;
-  private static final long SIZE = 1 << 20;
+  static final int ALL_FLAGS = 0xd6d;
+  static final long SIZE = 1 << 20;
+  private static final String CONTEXT = "base:allocation";
 
   @TempDir Path directory;
 
@@ -64,18 +65,17 @@ final class RemoteExportTest {
     }
   }
 
-  private interface Start {
+  interface Start {
     void start(Completion done);
   }
 
-  private static Outcome run(Start start) {
+  static Outcome run(Start start) {
     Outcome outcome = new Outcome();
     start.start(outcome);
     return outcome;
   }
 
-  private static void handshake(Peer peer, long size, int flags, String... contexts)
-      throws IOException {
+  static void handshake(Peer peer, long size, int flags, String... contexts) throws IOException {
     handshake(peer, size, flags, new byte[0], contexts);
   }
 
@@ -99,7 +99,7 @@ final class RemoteExportTest {
     return optionReply(7, 3, bytes().u16(3).u32(minimum).u32(preferred).u32(maximum).array());
   }
 
-  private static void answer(Peer peer, Received request) throws IOException {
+  static void answer(Peer peer, Received request) throws IOException {
     if (request.command() == 0) {
       byte[] data = new byte[request.length()];
       java.util.Arrays.fill(data, (byte) 7);
@@ -117,7 +117,7 @@ final class RemoteExportTest {
         ClientOptions.defaults().withExtendedHeaders(ClientOptions.ExtendedHeaders.NEVER));
   }
 
-  private static RemoteExport open(ScriptedServer server) throws IOException {
+  static RemoteExport open(ScriptedServer server) throws IOException {
     return open(server, Duration.ofSeconds(30), Duration.ZERO);
   }
 
@@ -234,13 +234,17 @@ final class RemoteExportTest {
 
   static Stream<Change> changes() {
     return Stream.of(
-        new Change("size", p -> handshake(p, SIZE * 2, ALL_FLAGS, "a:b"), "another size: 2097152"),
-        new Change("read-only", p -> handshake(p, SIZE, ALL_FLAGS | 2, "a:b"), "without [WRITE"),
-        new Change("no flush", p -> handshake(p, SIZE, ALL_FLAGS & ~4, "a:b"), "without [FLUSH]"),
-        new Change("no context", p -> handshake(p, SIZE, ALL_FLAGS), "without [a:b]"),
+        new Change(
+            "size", p -> handshake(p, SIZE * 2, ALL_FLAGS, CONTEXT), "another size: 2097152"),
+        new Change("read-only", p -> handshake(p, SIZE, ALL_FLAGS | 2, CONTEXT), "without [WRITE"),
+        new Change("no flush", p -> handshake(p, SIZE, ALL_FLAGS & ~4, CONTEXT), "without [FLUSH]"),
+        new Change(
+            "no allocation",
+            p -> handshake(p, SIZE, ALL_FLAGS, "a:b"),
+            "no metadata context base:allocation"),
         new Change(
             "minimum",
-            p -> handshake(p, SIZE, ALL_FLAGS, blockSizes(4096, 4096, 1 << 25), "a:b"),
+            p -> handshake(p, SIZE, ALL_FLAGS, blockSizes(4096, 4096, 1 << 25), CONTEXT),
             "narrower limits"));
   }
 
@@ -254,7 +258,7 @@ final class RemoteExportTest {
                 directory,
                 peer -> {
                   if (connection.incrementAndGet() == 1) {
-                    handshake(peer, SIZE, ALL_FLAGS, "a:b");
+                    handshake(peer, SIZE, ALL_FLAGS, CONTEXT);
                     peer.request();
                   } else {
                     change.second().run(peer);
@@ -262,7 +266,7 @@ final class RemoteExportTest {
                   }
                 });
         RemoteExport export = open(server)) {
-      assertEquals(List.of("a:b"), export.info().metaContexts());
+      assertEquals(List.of(CONTEXT), export.info().metaContexts());
       String failure = text(run(export::flush).failure());
       assertTrue(failure.contains("came back with"), failure);
       assertTrue(failure.contains(change.expected()), failure);
@@ -307,6 +311,7 @@ final class RemoteExportTest {
       NbdException refused = assertInstanceOf(NbdException.class, fast.failure());
       assertEquals(NbdError.ENOTSUP, refused.error());
     }
+    Awaitility.await().until(() -> received.contains("2@0+0"));
     assertEquals(
         List.of(
             "0@1024+4608",
@@ -441,7 +446,10 @@ final class RemoteExportTest {
       NbdException refused = assertInstanceOf(NbdException.class, trim.failure());
       assertEquals(NbdError.ENOTSUP, refused.error());
     }
-    assertEquals(List.of(1 << 8, 3 << 8, 2 << 8), commands);
+    // The server reads the goodbye after the client has gone.
+    Awaitility.await()
+        .untilAsserted(
+            () -> assertEquals(List.of(1 << 8, 3 << 8, 2 << 8), List.copyOf(commands)));
   }
 
   @Test

@@ -68,7 +68,8 @@ final class ReplyFuzzTest {
         List.of(
             new Request.Read(READ_OFFSET, target),
             new Request.Plain(4, 0, READ_OFFSET, READ_BYTES),
-            new Request.Status(READ_OFFSET, READ_BYTES, Map.of(1, "a:b", 2, "c:d"), 1 << 20));
+            Request.Status.ofAll(
+                READ_OFFSET, READ_BYTES, Map.of(1, "a:b", 2, "c:d"), 1 << 20, 100));
     all.forEach(requests::add);
     boolean violation = false;
     try {
