@@ -220,25 +220,28 @@ public final class TieredStore implements ClusterStore {
   @Override
   public void kept(int[] entries, int count) {
     for (int i = 0; i < count; i++) {
-      RamCopy copy;
-      synchronized (lock) {
-        copy = table.resident(entries[i]);
-      }
-      if (copy != null) {
-        policy.put(copy.entry, copy);
-        forgetIfReleased(copy);
-      }
+      tellPolicy(entries[i]);
     }
     spiller.kick();
   }
 
-  private void forgetIfReleased(RamCopy copy) {
-    boolean released;
-    synchronized (lock) {
-      released = copy.released;
+  /// Released meanwhile, the number may be another commit's by now, whose copy the put displaced:
+  /// so what is removed is followed by what the table has then.
+  private void tellPolicy(int entry) {
+    for (RamCopy copy = resident(entry); copy != null; copy = resident(entry)) {
+      policy.put(entry, copy);
+      synchronized (lock) {
+        if (!copy.released) {
+          return;
+        }
+      }
+      policy.asMap().remove(entry, copy);
     }
-    if (released) {
-      policy.asMap().remove(copy.entry, copy);
+  }
+
+  private @Nullable RamCopy resident(int entry) {
+    synchronized (lock) {
+      return table.resident(entry);
     }
   }
 

@@ -17,6 +17,7 @@ final class Program {
           "-Xmx256m",
           "-XX:MaxDirectMemorySize=4g",
           "-XX:+ExitOnOutOfMemoryError",
+          "-Djdk.tls.rejectClientInitiatedRenegotiation=true",
           "-Dio.netty.leakDetection.level=paranoid",
           "-ea");
   private static final List<String> CLIENT_OPTIONS =

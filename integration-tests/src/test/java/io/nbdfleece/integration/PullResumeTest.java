@@ -94,6 +94,23 @@ final class PullResumeTest {
   }
 
   @Test
+  void aSecondPullOfAFileThatAResumedOneWritesIsRefused() throws IOException {
+    Process killed = start();
+    Awaitility.await().atMost(Duration.ofSeconds(60)).until(() -> journalBytes() > 200);
+    killed.destroyForcibly();
+    int _ = Command.await(killed, List.of("pull"));
+    long leftBytes = journalBytes();
+    Process resumed = start();
+    Awaitility.await().atMost(Duration.ofSeconds(60)).until(() -> journalBytes() != leftBytes);
+    assertTrue(resumed.isAlive());
+    Command.Result second = Command.run(command());
+    assertEquals(11, second.exitCode(), second::toString);
+    assertTrue(second.err().contains("another pull is writing it"), second::toString);
+    assertEquals(0, Command.await(resumed, List.of("pull")));
+    assertArrayEquals(image, Files.readAllBytes(target));
+  }
+
+  @Test
   void aServerThatIsGoneLeavesWhatHasComeForTheNextRun() throws IOException {
     Process pull = start();
     Awaitility.await().atMost(Duration.ofSeconds(60)).until(() -> journalBytes() > 200);

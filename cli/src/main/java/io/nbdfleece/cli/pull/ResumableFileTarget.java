@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.cli.pull;
 
-import io.nbdfleece.cache.posix.LinuxFile;
 import io.nbdfleece.cache.posix.PosixException;
 import io.nbdfleece.cli.base.CommandFailure;
 import io.nbdfleece.cli.base.ExitCode;
@@ -65,7 +64,7 @@ final class ResumableFileTarget implements PullTarget {
                 + ": pull without --resume to start over, or name another FILE");
       }
       DoneRanges done = content.done();
-      if (part.sizeBytes() != source.sizeBytes() || !emptied(part.part(), done, source)) {
+      if (part.sizeBytes() != source.sizeBytes() || !emptied(part, done, source)) {
         PullJournal.remove(map);
         part.empty(source.sizeBytes());
         done = new DoneRanges();
@@ -85,17 +84,18 @@ final class ResumableFileTarget implements PullTarget {
 
   /// What was written but not noted before a crash may be anything. It becomes a hole again, since
   /// zeroes are not written. False if this file system cannot do that.
-  private static boolean emptied(Path part, DoneRanges done, PullSource source) throws IOException {
+  private static boolean emptied(SparseFileTarget part, DoneRanges done, PullSource source)
+      throws IOException {
     if (done.isEmpty()) {
       return false;
     }
-    try (LinuxFile file = LinuxFile.open(part, LinuxFile.Access.READ_WRITE)) {
+    try {
       for (ByteRange gap : done.gaps(source.sizeBytes())) {
-        file.punchHole(gap.offsetBytes(), gap.lengthBytes());
+        part.punchHole(gap);
       }
       return true;
     } catch (PosixException e) {
-      LOG.log(Level.WARNING, "{0}: starts over: {1}", part, Messages.of(e));
+      LOG.log(Level.WARNING, "{0}: starts over: {1}", part.part(), Messages.of(e));
       return false;
     }
   }

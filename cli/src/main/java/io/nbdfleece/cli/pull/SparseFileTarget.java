@@ -1,33 +1,42 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.cli.pull;
 
+import io.nbdfleece.cache.posix.ImageInUseException;
+import io.nbdfleece.cache.posix.ImageLock;
+import io.nbdfleece.cache.posix.LinuxFile;
 import io.nbdfleece.cli.base.CommandFailure;
 import io.nbdfleece.cli.base.ExitCode;
 import java.io.IOException;
-import java.io.RandomAccessFile;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
-import java.nio.channels.FileLock;
-import java.nio.channels.OverlappingFileLockException;
+import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
+import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.BasicFileAttributes;
+import java.util.Objects;
 
 /// A new sparse file. It is written as `FILE.part` and gets its name at the end, so that a pull
-/// that failed never looks complete. The lock on it keeps a second pull to the same file out; one
-/// that a killed pull left behind is taken over.
+/// that failed never looks complete. The lock on it keeps a second pull to the same file out, and
+/// QEMU; one that a killed pull left behind is taken over.
 final class SparseFileTarget implements PullTarget {
+  /* The lock belongs to `locked`, an open file, and stands until that is closed. FileChannel.lock
+   * would not do: such a lock belongs to the process, which loses it as soon as it closes the file
+   * anywhere. */
+
   private final Path file;
   private final Path part;
-  private final RandomAccessFile access;
+  private final LinuxFile locked;
   private final FileChannel channel;
   private volatile boolean settled;
 
-  private SparseFileTarget(Path file, Path part, RandomAccessFile access) {
+  private SparseFileTarget(Path file, Path part, LinuxFile locked, FileChannel channel) {
     this.file = file;
     this.part = part;
-    this.access = access;
-    this.channel = access.getChannel();
+    this.locked = locked;
+    this.channel = channel;
   }
 
   /// Creates `FILE.part` with that size. `file` itself is not looked at.
@@ -47,23 +56,51 @@ final class SparseFileTarget implements PullTarget {
   /// Opens `FILE.part`, which is created when it is not there, and leaves it as it is.
   static SparseFileTarget lock(Path file) throws IOException {
     Path part = file.resolveSibling(file.getFileName() + ".part");
-    RandomAccessFile access = new RandomAccessFile(part.toFile(), "rw");
+    createIfAbsent(part);
     try {
-      FileLock lock = lock(access.getChannel());
-      if (lock == null) {
-        throw new CommandFailure(
-            ExitCode.BUSY,
-            part + ": another pull is writing it: wait for it, or name another FILE");
+      // While it is opened and locked, the pull that had it may give it its final name. That the
+      // name stood for one file before and after tells that both opened that one.
+      Object key = keyOf(part);
+      LinuxFile locked = LinuxFile.open(part, LinuxFile.Access.READ_WRITE);
+      try {
+        ImageLock.acquire(locked, LinuxFile.Access.READ_WRITE); // held until the file is closed
+        FileChannel channel = FileChannel.open(part, StandardOpenOption.WRITE);
+        SparseFileTarget target = new SparseFileTarget(file, part, locked, channel);
+        if (!key.equals(keyOf(part))) {
+          channel.close();
+          throw new NoSuchFileException(part.toString());
+        }
+        return target;
+      } catch (IOException e) {
+        try {
+          locked.close();
+        } catch (IOException closing) {
+          e.addSuppressed(closing);
+        }
+        throw e;
       }
-      if (!Files.exists(part)) {
-        // Between opening and locking it, the pull that had it gave it its final name.
-        throw new CommandFailure(ExitCode.BUSY, part + ": another pull has just ended: try again");
-      }
-      return new SparseFileTarget(file, part, access);
-    } catch (IOException e) {
-      access.close();
-      throw e;
+    } catch (ImageInUseException e) {
+      throw new CommandFailure(
+          ExitCode.BUSY,
+          part + ": another pull is writing it: wait for it, or name another FILE",
+          e);
+    } catch (NoSuchFileException e) {
+      throw new CommandFailure(ExitCode.BUSY, part + ": another pull has just ended: try again", e);
     }
+  }
+
+  private static void createIfAbsent(Path part) throws IOException {
+    try {
+      Path _ = Files.createFile(part);
+    } catch (FileAlreadyExistsException e) {
+      // Left behind by a pull, or one is writing it: the lock tells.
+      assert e.getFile() != null;
+    }
+  }
+
+  private static Object keyOf(Path path) throws IOException {
+    return Objects.requireNonNull(
+        Files.readAttributes(path, BasicFileAttributes.class).fileKey(), "key of a Linux file");
   }
 
   Path part() {
@@ -71,13 +108,18 @@ final class SparseFileTarget implements PullTarget {
   }
 
   long sizeBytes() throws IOException {
-    return access.length();
+    return locked.sizeBytes();
   }
 
   /// Makes it one hole of that size.
   void empty(long sizeBytes) throws IOException {
-    access.setLength(0);
-    access.setLength(sizeBytes);
+    locked.truncate(0);
+    locked.truncate(sizeBytes);
+  }
+
+  /// Makes a range a hole again, if the file system can do that.
+  void punchHole(ByteRange range) throws IOException {
+    locked.punchHole(range.offsetBytes(), range.lengthBytes());
   }
 
   /// Waits until what was written is on stable storage.
@@ -87,15 +129,8 @@ final class SparseFileTarget implements PullTarget {
 
   /// Lets go of `FILE.part`, which stays.
   void close() throws IOException {
-    access.close();
-  }
-
-  @SuppressWarnings("NullAway") // Null is what FileChannel.tryLock says for "locked by another".
-  private static FileLock lock(FileChannel channel) throws IOException {
-    try {
-      return channel.tryLock();
-    } catch (OverlappingFileLockException e) {
-      return null;
+    try (locked) {
+      channel.close();
     }
   }
 
@@ -133,7 +168,7 @@ final class SparseFileTarget implements PullTarget {
     }
     Files.move(part, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
     settled = true;
-    access.close();
+    close();
     if (sync == Sync.FSYNC) {
       // The name is durable once the directory is.
       PullJournal.syncDirectoryOf(file);
@@ -148,7 +183,7 @@ final class SparseFileTarget implements PullTarget {
     settled = true;
     try {
       Files.deleteIfExists(part);
-      access.close();
+      close();
     } catch (IOException e) {
       System.getLogger("nbdfleece.pull")
           .log(System.Logger.Level.WARNING, "cannot remove {0}: {1}", part, e.getMessage());

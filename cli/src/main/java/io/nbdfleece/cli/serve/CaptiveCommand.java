@@ -53,8 +53,7 @@ final class CaptiveCommand {
       try {
         if (!process.waitFor(TERMINATION_SECONDS, TimeUnit.SECONDS)) {
           LOG.log(Level.WARNING, "the command does not end: killing it");
-          process.descendants().forEach(ProcessHandle::destroyForcibly);
-          var _ = process.destroyForcibly();
+          kill();
           continue;
         }
         break;
@@ -67,6 +66,12 @@ final class CaptiveCommand {
       Thread.currentThread().interrupt();
     }
     return process.exitValue();
+  }
+
+  /// Kills it and its children (SIGKILL), without waiting.
+  void kill() {
+    process.descendants().forEach(ProcessHandle::destroyForcibly);
+    var _ = process.destroyForcibly();
   }
 
   private static void terminate(ProcessHandle process) {

@@ -49,4 +49,11 @@ record PrivatePlace(Path directory) {
   void remove() throws IOException {
     boolean _ = Files.deleteIfExists(directory);
   }
+
+  /// Of a process that ends at once: the sockets too.
+  void removeWithSockets() throws IOException {
+    boolean _ = Files.deleteIfExists(nbdSocket());
+    boolean _ = Files.deleteIfExists(controlSocket());
+    remove();
+  }
 }

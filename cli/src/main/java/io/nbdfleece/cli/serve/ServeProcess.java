@@ -39,10 +39,18 @@ public final class ServeProcess {
   private static final System.Logger LOG = System.getLogger("nbdfleece.serve");
   private static final Duration DRAIN = Duration.ofSeconds(30);
 
+  /// The process that started the launcher.
+  private static final String PARENT_PROPERTY = "nbdfleece.parent";
+
+  /// Java lets TLS 1.2 clients renegotiate: handshakes at our cost, and replies that wait behind
+  /// one that never ends are beyond the limits. It asks for this at the first handshake.
+  private static final String NO_RENEGOTIATION = "jdk.tls.rejectClientInitiatedRenegotiation";
+
   private final ServeOptions options;
   private final ReadyReport report;
   private final ServeEvents events = new ServeEvents();
   private final AtomicInteger endSignals = new AtomicInteger();
+  private volatile Optional<CaptiveCommand> command = Optional.empty();
 
   /// @param report told once, when clients can connect
   public ServeProcess(ServeOptions options, ReadyReport report) {
@@ -53,6 +61,7 @@ public final class ServeProcess {
   /// Serves until a signal, `quit`, or the end of the command of `--run`, whose status it returns.
   /// Fails, leaving nothing behind, when it cannot start.
   public int run() throws IOException {
+    System.setProperty(NO_RENEGOTIATION, System.getProperty(NO_RENEGOTIATION, "true"));
     checkDisks();
     ServeLog.install(options.isCaptive());
     if (!TerminationSignals.handle(this::onSignal)) {
@@ -111,10 +120,11 @@ public final class ServeProcess {
       }
       report.ready(target, options, scratchBytesMax);
       notifier.ready(statusText());
-      Optional<CaptiveCommand> command = startCommand(server);
+      command = startCommand(server);
+      started.add(this::endCommand);
       serveUntilStopped(server, notifier);
       notifier.stopping();
-      int status = command.map(CaptiveCommand::end).orElse(ExitCode.OK.number());
+      int status = endCommand();
       LOG.log(
           Level.INFO,
           "ending: no new requests, finishing those in flight (at most {0} s)",
@@ -124,12 +134,17 @@ public final class ServeProcess {
   }
 
   private Optional<CaptiveCommand> startCommand(NbdServer server) throws IOException {
-    Optional<String> command = options.life().run();
-    if (command.isEmpty()) {
+    Optional<String> line = options.life().run();
+    if (line.isEmpty()) {
       return Optional.empty();
     }
     Map<String, String> variables = CaptiveVariables.of(options, server.uris().getFirst());
-    return Optional.of(CaptiveCommand.start(command.get(), variables, this::stop));
+    return Optional.of(CaptiveCommand.start(line.get(), variables, this::stop));
+  }
+
+  /// Its status; the same again when it has ended already.
+  private int endCommand() {
+    return command.map(CaptiveCommand::end).orElse(ExitCode.OK.number());
   }
 
   private void serveUntilStopped(NbdServer server, ServiceNotifier notifier) {
@@ -169,15 +184,33 @@ public final class ServeProcess {
     }
     if (endSignals.incrementAndGet() > 1) {
       LOG.log(Level.WARNING, "second signal SIG{0}: ending at once", name);
-      Runtime.getRuntime().halt(ExitCode.INTERRUPTED.number());
+      endAtOnce();
     }
     LOG.log(Level.INFO, "signal SIG{0}", name);
     stop();
   }
 
+  /// Waits for nothing, but leaves nothing behind that is of no use without us.
+  private void endAtOnce() {
+    try {
+      command.ifPresent(CaptiveCommand::kill);
+      if (options.privatePlace().isPresent()) {
+        options.privatePlace().get().removeWithSockets();
+      }
+    } catch (IOException | RuntimeException e) {
+      LOG.log(Level.WARNING, "cannot remove the private directory: {0}", e.getMessage());
+    } finally {
+      Runtime.getRuntime().halt(ExitCode.INTERRUPTED.number());
+    }
+  }
+
+  /// The launcher tells who its parent was: one that ended before we look is not the one we have
+  /// now, which took over its orphans.
   private void stopWithParent() {
     Optional<ProcessHandle> parent = ProcessHandle.current().parent();
-    if (parent.isEmpty()) {
+    long expected = Long.getLong(PARENT_PROPERTY, 0);
+    if (parent.isEmpty() || (expected != 0 && parent.get().pid() != expected)) {
+      LOG.log(Level.INFO, "the process that started us has ended already");
       stop();
       return;
     }

@@ -41,11 +41,12 @@ final class ServerUris {
 
   /// For a program on this machine, run by the same user: encrypted only if it must be.
   static NbdUri usable(NbdUri bound, ServerTls tls) throws IOException {
+    NbdUri uri = reachable(bound);
     if (tls.mode() != ServerTls.Mode.REQUIRE || tls.credentials().isEmpty()) {
-      return with(bound, Optional.empty());
+      return with(uri, Optional.empty());
     }
     return with(
-        bound,
+        uri,
         Optional.of(
             switch (tls.credentials().get()) {
               case TlsCredentials.X509 x509 ->

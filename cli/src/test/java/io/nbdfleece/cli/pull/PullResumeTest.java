@@ -6,6 +6,9 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.nbdfleece.cache.posix.ImageInUseException;
+import io.nbdfleece.cache.posix.ImageLock;
+import io.nbdfleece.cache.posix.LinuxFile;
 import io.nbdfleece.cli.base.CommandFailure;
 import io.nbdfleece.cli.base.ExitCode;
 import io.nbdfleece.cli.base.Messages;
@@ -170,6 +173,38 @@ final class PullResumeTest {
     PullSummary summary = pull(export);
     assertTrue(summary.resumedBytes() > 0, summary::toString);
     assertArrayEquals(image, Files.readAllBytes(directory.resolve("out.img")));
+  }
+
+  /// The lock is looked at as another program would: one of the same process could not tell.
+  @Test
+  void whileAResumedPullRunsNobodyElseMayWriteItsFile() throws IOException {
+    byte[] image = image();
+    ImageExport export = export(image);
+    export.failFromBytes = 12 << 20;
+    assertThrows(CommandFailure.class, () -> pull(export));
+    export.failFromBytes = Long.MAX_VALUE;
+    export.readBytes.set(0);
+    export.holdFromBytes = 20 << 20;
+    try (Served served = new Served(export, directory)) {
+      CompletableFuture<PullSummary> running =
+          start(new Pull(served.uri(), options(PullOptions.Resume.YES, 0), Progress.none()));
+      Awaitility.await().until(() -> export.readBytes.get() > 0);
+      Path part = directory.resolve("out.img.part");
+      try (LinuxFile other = LinuxFile.open(part, LinuxFile.Access.READ_WRITE)) {
+        assertThrows(
+            ImageInUseException.class, () -> ImageLock.acquire(other, LinuxFile.Access.READ_WRITE));
+      }
+      for (PullOptions.Resume resume : PullOptions.Resume.values()) {
+        Pull second = new Pull(served.uri(), options(resume, 0), Progress.none());
+        CommandFailure failure = assertThrows(CommandFailure.class, second::run);
+        assertEquals(ExitCode.BUSY, failure.code());
+        assertTrue(Messages.of(failure).contains("another pull"), Messages.of(failure));
+      }
+      export.release();
+      assertTrue(running.join().resumedBytes() > 0);
+    }
+    assertArrayEquals(image, Files.readAllBytes(directory.resolve("out.img")));
+    assertOnlyFiles("out.img");
   }
 
   @Test

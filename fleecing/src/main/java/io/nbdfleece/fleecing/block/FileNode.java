@@ -16,6 +16,7 @@ import java.util.EnumSet;
 import java.util.List;
 import java.util.Set;
 import java.util.concurrent.Executor;
+import java.util.concurrent.atomic.AtomicBoolean;
 
 /// A raw file or a block device. Reads and writes go through the page cache: inline when they need
 /// not wait, else on a worker. Zeroing and discarding punch holes, so that the space is free for
@@ -25,13 +26,17 @@ public final class FileNode implements BlockNode {
   private static final int EXTENTS_PER_ANSWER_MAX = 16_384;
 
   /// How much one hint reads ahead.
-  private static final long CACHE_BYTES_MAX = 256L << 20;
+  private static final long CACHE_BYTES_MAX = 32L << 20;
 
   private final LinuxFile file;
   private final AsyncFile async;
   private final long sizeBytes;
   private final int logicalBlockBytes;
   private final boolean writable;
+
+  /// A hint is being followed. Others are not meanwhile: reading ahead waits while the device's
+  /// queue is full, and must not take all workers from those who need their data now.
+  private final AtomicBoolean readingAhead = new AtomicBoolean();
 
   private FileNode(LinuxFile file, AsyncFile async, boolean writable) throws IOException {
     this.file = file;
@@ -213,11 +218,25 @@ public final class FileNode implements BlockNode {
 
   @Override
   public void cache(long offsetBytes, long lengthBytes, Completion done) {
-    if (file.neverWaits()) {
+    if (file.neverWaits() || !readingAhead.compareAndSet(false, true)) {
       done.succeeded();
-    } else {
-      async.call(() -> file.readAhead(offsetBytes, Math.min(lengthBytes, CACHE_BYTES_MAX)), done);
+      return;
     }
+    async.call(
+        () -> file.readAhead(offsetBytes, Math.min(lengthBytes, CACHE_BYTES_MAX)),
+        new Completion() {
+          @Override
+          public void succeeded() {
+            readingAhead.set(false);
+            done.succeeded();
+          }
+
+          @Override
+          public void failed(IOException error) {
+            readingAhead.set(false);
+            done.failed(error);
+          }
+        });
   }
 
   @Override
