@@ -77,11 +77,24 @@ final class CommandBlockStatus extends Request implements StatusCompletion {
       coveredBytes = list.coveredBytes(coveredBytes, limit);
     }
     int bytesMax = bytesMax(descriptorCount);
-    ByteBuf out = transmission.allocator().directBuffer(bytesMax, bytesMax);
-    for (int index = 0; index < count; index++) {
-      put(out, lists[index], coveredBytes, index);
+    ByteBuf out = buffer(bytesMax);
+    try {
+      for (int index = 0; index < count; index++) {
+        put(out, lists[index], coveredBytes, index);
+      }
+    } catch (RuntimeException badAnswer) {
+      out.release();
+      throw badAnswer;
     }
     replies.data(out, out.readableBytes(), costBytes);
+  }
+
+  private ByteBuf buffer(int bytes) throws IOException {
+    try {
+      return transmission.allocator().directBuffer(bytes, bytes);
+    } catch (OutOfMemoryError noBuffer) {
+      throw new NbdException(NbdError.ENOMEM, "block status: no memory for the reply", noBuffer);
+    }
   }
 
   private int bytesMax(int descriptorCount) {
