@@ -82,9 +82,12 @@ final class Replies {
         || (inFlightCount < countMax && inFlightBytes + costBytes <= bytesMax);
   }
 
-  /// Whether a request that counts for `costBytes` may have a reply of so many bytes.
+  /// Whether a request that is in flight and counts for `costBytes` may have a reply of so many
+  /// bytes.
   boolean admitsReply(long replyBytes, long costBytes) {
-    return share.admits(inFlightBytes - costBytes + replyBytes);
+    long wantedBytes = inFlightBytes - costBytes + replyBytes;
+    return replyBytes <= costBytes
+        || ((inFlightCount == 1 || wantedBytes <= bytesMax) && share.admits(wantedBytes));
   }
 
   /// The request that has been admitted takes none of the memory that was meant for it.

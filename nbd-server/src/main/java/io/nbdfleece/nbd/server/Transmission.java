@@ -164,7 +164,10 @@ final class Transmission implements Phase {
   }
 
   private boolean mayBegin() {
-    long costBytes = header.costBytes();
+    long costBytes =
+        header.command() == Nbd.CMD_BLOCK_STATUS
+            ? CommandBlockStatus.costBytes(style, contexts)
+            : header.costBytes();
     if (replies.admits(costBytes)) {
       return true;
     }
