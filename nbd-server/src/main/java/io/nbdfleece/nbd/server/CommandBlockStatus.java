@@ -28,7 +28,7 @@ final class CommandBlockStatus extends Request implements StatusCompletion {
   private List<ContextExtents> found = List.of();
 
   CommandBlockStatus(Transmission transmission, RequestHeader header, ContextSelection contexts) {
-    super(transmission, header, 0);
+    super(transmission, header, costBytes(transmission.style(), contexts));
     this.contexts = contexts;
     style = transmission.style();
     extentsMax = header.has(Nbd.CMD_FLAG_REQ_ONE) ? 1 : transmission.extentsMax();
@@ -36,6 +36,15 @@ final class CommandBlockStatus extends Request implements StatusCompletion {
         style == HeaderStyle.EXTENDED
             ? lengthBytes
             : Math.min(lengthBytes, WireLimits.STATUS_BYTES_MAX);
+  }
+
+  /// What a short answer weighs at most. That counts from the beginning; what a longer one weighs
+  /// beyond that has to find room when it is there, see [Replies#admitsReply].
+  static int costBytes(HeaderStyle style, ContextSelection contexts) {
+    return contexts.names().size()
+        * (style.chunkBytes()
+            + ExtentList.headBytes(style)
+            + WireLimits.SHORT_EXTENTS_MAX * ExtentList.descriptorBytes(style));
   }
 
   @Override
@@ -77,11 +86,24 @@ final class CommandBlockStatus extends Request implements StatusCompletion {
       coveredBytes = list.coveredBytes(coveredBytes, limit);
     }
     int bytesMax = bytesMax(descriptorCount);
-    ByteBuf out = transmission.allocator().directBuffer(bytesMax, bytesMax);
-    for (int index = 0; index < count; index++) {
-      put(out, lists[index], coveredBytes, index);
+    ByteBuf out = buffer(bytesMax);
+    try {
+      for (int index = 0; index < count; index++) {
+        put(out, lists[index], coveredBytes, index);
+      }
+    } catch (RuntimeException badAnswer) {
+      out.release();
+      throw badAnswer;
     }
     replies.data(out, out.readableBytes(), costBytes);
+  }
+
+  private ByteBuf buffer(int bytes) throws IOException {
+    try {
+      return transmission.allocator().directBuffer(bytes, bytes);
+    } catch (OutOfMemoryError noBuffer) {
+      throw new NbdException(NbdError.ENOMEM, "block status: no memory for the reply", noBuffer);
+    }
   }
 
   private int bytesMax(int descriptorCount) {

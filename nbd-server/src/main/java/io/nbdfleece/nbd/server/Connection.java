@@ -19,6 +19,7 @@ import java.lang.System.Logger.Level;
 import java.net.InetSocketAddress;
 import java.util.Optional;
 import java.util.concurrent.RejectedExecutionException;
+import javax.net.ssl.SSLProtocolException;
 import org.jspecify.annotations.Nullable;
 
 /// One client: hands what arrives to the current [Phase], stops reading when the phase asks for it,
@@ -148,7 +149,9 @@ final class Connection extends ChannelInboundHandlerAdapter {
 
   @Override
   public void exceptionCaught(ChannelHandlerContext ctx, Throwable cause) {
-    if (cause instanceof IOException) {
+    if (cause instanceof SSLProtocolException wrong) {
+      drop(String.valueOf(wrong.getMessage()));
+    } else if (cause instanceof IOException) {
       LOG.log(Level.DEBUG, () -> "client " + peer() + ": " + cause.getMessage());
     } else {
       LOG.log(Level.ERROR, "client " + peer() + ": dropped: " + cause, cause);
@@ -191,6 +194,11 @@ final class Connection extends ChannelInboundHandlerAdapter {
       channel.flush();
     }
     close();
+  }
+
+  /// Not even a reply can be made, and a client that waits for one must not wait for ever.
+  void dropForMemory() {
+    drop("no memory for its replies");
   }
 
   /// Others need the place of this handshake. Any thread.
@@ -322,6 +330,8 @@ final class Connection extends ChannelInboundHandlerAdapter {
       if (inputEnded && !paused && !closing) {
         before.inputEnded();
       }
+    } catch (OutOfMemoryError noBuffer) {
+      dropForMemory();
     } finally {
       consuming = false;
     }

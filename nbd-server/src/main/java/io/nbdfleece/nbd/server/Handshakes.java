@@ -23,11 +23,16 @@ final class Handshakes {
    * GRACE gives way; while there is nothing older, no more is accepted, and new clients wait in the
    * kernel's queue. A flood costs a new client at most the time the flood needs to pass through,
    * limit by limit per GRACE: 1,000 sockets need less than half a second.
+   *
+   * Sockets that talk must not bring that about as well: some places are for silent ones younger
+   * than GRACE. While these are few, a talking one goes, and nobody waits in the kernel's queue,
+   * however many talk and however often they come back.
    */
   private static final long GRACE_NANOS = TimeUnit.MILLISECONDS.toNanos(50);
 
   private final int countMax;
   private final int brakeCount;
+  private final int youngPlaces;
   private final LongSupplier clock;
   private final Object lock = new Object();
 
@@ -45,6 +50,7 @@ final class Handshakes {
     this.clock = clock;
     // Some accepted ones may not have arrived here when the next ones are accepted.
     this.brakeCount = Math.max(1, countMax - countMax / 4);
+    this.youngPlaces = countMax / 4;
   }
 
   /// A connection begins; another one may have to go.
@@ -63,11 +69,21 @@ final class Handshakes {
 
   @GuardedBy("lock")
   private @Nullable Connection removeOldest() {
-    Map<Connection, Long> from = silent.isEmpty() ? talking : silent;
+    boolean sparesSilent =
+        !talking.isEmpty() && silent.size() <= youngPlaces && graceLeftNanos() > 0;
+    Map<Connection, Long> from = silent.isEmpty() || sparesSilent ? talking : silent;
     Map.Entry<Connection, Long> oldest = from.entrySet().iterator().next();
     Connection victim = oldest.getKey();
     from.remove(victim);
     return victim;
+  }
+
+  /// Of the oldest silent one; zero or less: it has had its chance, or there is none.
+  @GuardedBy("lock")
+  private long graceLeftNanos() {
+    return silent.isEmpty()
+        ? 0
+        : GRACE_NANOS - (clock.getAsLong() - silent.values().iterator().next());
   }
 
   /// It has completed a step.
@@ -97,12 +113,10 @@ final class Handshakes {
   /// How long no more should be accepted; zero or less: go on.
   long pauseNanos() {
     synchronized (lock) {
-      if (silent.size() + talking.size() < brakeCount) {
-        return 0;
-      }
-      Map<Connection, Long> from = silent.isEmpty() ? talking : silent;
-      long oldest = from.values().iterator().next();
-      return GRACE_NANOS - (clock.getAsLong() - oldest);
+      // Half of the places: some accepted ones may not have arrived here either.
+      boolean hasRoom =
+          silent.size() + talking.size() < brakeCount || silent.size() <= youngPlaces / 2;
+      return hasRoom ? 0 : graceLeftNanos();
     }
   }
 }

@@ -20,7 +20,8 @@ import org.jspecify.annotations.Nullable;
 ///
 /// Replies without data are gathered in one buffer. What a flush has put into the socket at once,
 /// the normal case, is settled at once; only when the socket is full, a mark behind the replies
-/// tells when they have left.
+/// tells when they have left. On an encrypted connection there always is a mark: what lies between
+/// here and the socket may keep replies back, and a mark stays behind them.
 final class Replies {
   private static final System.Logger LOG = System.getLogger("io.nbdfleece.nbd.server.connections");
 
@@ -42,6 +43,8 @@ final class Replies {
   private final long bytesMax;
   private final FlightShare share;
   private final StallWatch stallWatch;
+  private final boolean encrypted;
+  private int marksPending;
   private int inFlightCount;
   private long inFlightBytes;
   private int unflushedCount;
@@ -57,7 +60,8 @@ final class Replies {
     bytesMax = limits.bytesInFlightMax();
     share =
         new FlightShare(connection, connection.server().flightBudget(), limits.connectionsMax());
-    stallWatch = new StallWatch(connection, limits.stalledReaderDeadline());
+    stallWatch = new StallWatch(connection, this, limits.stalledReaderDeadline());
+    encrypted = connection.identity().tls().isPresent();
   }
 
   /// Whether one more request of that cost may be begun.
@@ -78,9 +82,12 @@ final class Replies {
         || (inFlightCount < countMax && inFlightBytes + costBytes <= bytesMax);
   }
 
-  /// Whether a request that counts for `costBytes` may have a reply of so many bytes.
+  /// Whether a request that is in flight and counts for `costBytes` may have a reply of so many
+  /// bytes.
   boolean admitsReply(long replyBytes, long costBytes) {
-    return share.admits(inFlightBytes - costBytes + replyBytes);
+    long wantedBytes = inFlightBytes - costBytes + replyBytes;
+    return replyBytes <= costBytes
+        || ((inFlightCount == 1 || wantedBytes <= bytesMax) && share.admits(wantedBytes));
   }
 
   /// The request that has been admitted takes none of the memory that was meant for it.
@@ -210,25 +217,46 @@ final class Replies {
       small = null;
       write(current);
     }
-    ctx.flush();
     int count = unflushedCount;
     long bytes = unflushedBytes;
     unflushedCount = 0;
     unflushedBytes = 0;
+    if (encrypted) {
+      // Before the flush, so that it shares a record with the replies.
+      ChannelFuture mark = ctx.write(Unpooled.EMPTY_BUFFER);
+      ctx.flush();
+      settleAt(mark, count, bytes);
+      return;
+    }
+    ctx.flush();
     ChannelOutboundBuffer outbound = ctx.channel().unsafe().outboundBuffer();
     if (outbound == null || outbound.isEmpty()) {
       sent(count, bytes);
     } else {
-      ctx.writeAndFlush(Unpooled.EMPTY_BUFFER)
-          .addListener(
-              left -> {
-                sent(count, bytes);
-                if (left.isSuccess()) {
-                  connection.goOn();
-                }
-              });
-      stallWatch.start();
+      settleAt(ctx.writeAndFlush(Unpooled.EMPTY_BUFFER), count, bytes);
     }
+  }
+
+  private void settleAt(ChannelFuture mark, int count, long bytes) {
+    if (mark.isDone()) {
+      sent(count, bytes);
+      return;
+    }
+    marksPending++;
+    mark.addListener(
+        left -> {
+          marksPending--;
+          sent(count, bytes);
+          if (left.isSuccess()) {
+            connection.goOn();
+          }
+        });
+    stallWatch.start();
+  }
+
+  /// Whether replies that have been flushed have not all left.
+  boolean awaitsMark() {
+    return marksPending > 0;
   }
 
   private void sent(int count, long bytes) {

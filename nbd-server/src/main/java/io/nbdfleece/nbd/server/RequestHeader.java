@@ -51,7 +51,8 @@ final class RequestHeader {
   }
 
   /// What it counts for in the limits of bytes in flight, at most what the largest payload counts
-  /// for: the data of a READ with the header of its reply, that of a WRITE.
+  /// for: the data of a READ with the header of its reply, that of a WRITE. What a BLOCK_STATUS
+  /// counts for depends on its contexts: [CommandBlockStatus#costBytes].
   long costBytes() {
     if (command > Nbd.CMD_WRITE) {
       return 0;

@@ -6,12 +6,13 @@ import java.time.Duration;
 import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
 
-/// Drops a client that leaves its replies in the socket. Looks now and then while replies wait, and
-/// costs nothing otherwise. Event loop only.
+/// Drops a client that leaves its replies in the socket, or keeps encryption from sending them.
+/// Looks now and then while replies wait, and costs nothing otherwise. Event loop only.
 final class StallWatch implements Runnable {
   private static final int LOOKS_PER_DEADLINE = 8;
 
   private final Connection connection;
+  private final Replies replies;
   private final long deadlineNanos;
   private boolean running;
   private long progressNanos;
@@ -19,8 +20,9 @@ final class StallWatch implements Runnable {
   private long messageProgress;
   private long pendingBytes;
 
-  StallWatch(Connection connection, Duration deadline) {
+  StallWatch(Connection connection, Replies replies, Duration deadline) {
     this.connection = connection;
+    this.replies = replies;
     this.deadlineNanos = deadline.toNanos();
   }
 
@@ -37,7 +39,7 @@ final class StallWatch implements Runnable {
   @Override
   public void run() {
     ChannelOutboundBuffer outbound = connection.channel().unsafe().outboundBuffer();
-    if (outbound == null || outbound.isEmpty()) {
+    if (outbound == null || (outbound.isEmpty() && !replies.awaitsMark())) {
       running = false;
       message = null;
       return;

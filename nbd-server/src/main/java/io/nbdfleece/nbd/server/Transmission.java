@@ -164,7 +164,10 @@ final class Transmission implements Phase {
   }
 
   private boolean mayBegin() {
-    long costBytes = header.costBytes();
+    long costBytes =
+        header.command() == Nbd.CMD_BLOCK_STATUS
+            ? CommandBlockStatus.costBytes(style, contexts)
+            : header.costBytes();
     if (replies.admits(costBytes)) {
       return true;
     }
@@ -239,11 +242,14 @@ final class Transmission implements Phase {
       nothingToDo();
       return;
     }
+    Request request;
     try {
-      start(Request.of(this, header));
+      request = Request.of(this, header);
     } catch (OutOfMemoryError noBuffer) {
       refuse(Verdict.NO_MEMORY);
+      return;
     }
+    start(request);
   }
 
   private boolean beginWrite(InputBuffer input, ByteBuf in, Verdict verdict) {
@@ -379,13 +385,22 @@ final class Transmission implements Phase {
     }
   }
 
+  /// Throws nothing: others come behind it.
   private void settle(Request request) {
     awaitedCount--;
-    if (lost) {
+    try {
+      if (!lost) {
+        answer(request);
+      }
+    } catch (OutOfMemoryError noBuffer) {
+      connection.dropForMemory();
+    } finally {
       request.release();
-      endIfLast();
-      return;
     }
+    endIfLast();
+  }
+
+  private void answer(Request request) {
     IOException error = request.error();
     if (error == null) {
       try {
@@ -396,7 +411,6 @@ final class Transmission implements Phase {
     } else {
       fail(request, error);
     }
-    request.release();
   }
 
   private void fail(Request request, IOException error) {

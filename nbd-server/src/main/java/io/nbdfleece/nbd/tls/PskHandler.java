@@ -206,6 +206,16 @@ final class PskHandler extends ChannelDuplexHandler {
   /// a plain connection that is closed.
   @Override
   public void close(ChannelHandlerContext ctx, ChannelPromise promise) {
+    try {
+      sayGoodbye(ctx);
+    } finally {
+      // Also when there is no memory for it.
+      var closed = ctx.close(promise);
+      assert closed != null;
+    }
+  }
+
+  private void sayGoodbye(ChannelHandlerContext ctx) {
     if (!broken) {
       broken = true;
       discardEarly(new ClosedChannelException());
@@ -217,8 +227,6 @@ final class PskHandler extends ChannelDuplexHandler {
         proved.tryFailure(wrong);
       }
     }
-    var closed = ctx.close(promise);
-    assert closed != null;
   }
 
   @Override

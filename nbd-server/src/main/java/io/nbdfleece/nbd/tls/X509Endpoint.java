@@ -96,7 +96,7 @@ final class X509Endpoint implements TlsEndpoint {
                 proved.tryFailure(done.cause());
               }
             });
-    channel.pipeline().addFirst(handler, new TlsEvents());
+    channel.pipeline().addFirst(handler, new TlsEvents(handler));
     return proved;
   }
 

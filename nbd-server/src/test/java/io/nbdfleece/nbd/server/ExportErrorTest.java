@@ -14,9 +14,12 @@ import io.nbdfleece.nbd.server.RawPeer.OptionAnswer;
 import io.nbdfleece.nbd.wire.Nbd;
 import java.io.IOException;
 import java.util.List;
+import org.awaitility.Awaitility;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /// Which errors of an export a client sees for which command, and the alignment that keeps requests
 /// from it. The export has 64 MiB in blocks of 4096 bytes; none of it is real.
@@ -143,6 +146,37 @@ class ExportErrorTest {
       assertEquals(5, chunk.errorNumber());
       assertEquals(3, chunk.cookie());
       assertEquals(BLOCK, chunk.offset());
+    }
+  }
+
+  /// One whose reply cannot be made.
+  private static final class Exhausted extends IOException {
+    private static final long serialVersionUID = 1L;
+
+    @Override
+    public String getMessage() {
+      throw new OutOfMemoryError("by the test");
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(booleans = {true, false})
+  void requestsBehindOneWhoseReplyFindsNoMemoryAreSettled(boolean inline) throws IOException {
+    server.disk.fault = done -> done.failed(new Exhausted());
+    server.disk.hold = !inline;
+    try (RawPeer other = server.openStructured()) {
+      peer.send(ConnectionEndTest.reads(3, BLOCK));
+      if (!inline) {
+        Awaitility.await().until(() -> server.disk.held.size() == 3);
+        server.disk.held.forEach(Runnable::run);
+        server.disk.held.clear();
+      }
+      assertTrue(peer.atEnd());
+      Awaitility.await().until(() -> server.disk.disconnected.get() == 1);
+      server.disk.hold = false;
+      server.disk.fault = done -> done.failed(new NbdException(NbdError.EIO, "because"));
+      other.send(request(Nbd.CMD_FLUSH, 7, 0, 0));
+      assertEquals(7, other.reply().cookie());
     }
   }
 }

@@ -4,11 +4,14 @@ package io.nbdfleece.nbd.server;
 import static io.nbdfleece.nbd.server.RawPeer.option;
 import static io.nbdfleece.nbd.server.RawPeer.request;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.nbdfleece.nbd.ClientIdentity;
 import io.nbdfleece.nbd.Export;
 import io.nbdfleece.nbd.wire.Nbd;
+import io.netty.buffer.PooledByteBufAllocator;
+import io.netty.channel.embedded.EmbeddedChannel;
 import java.io.IOException;
 import java.net.StandardProtocolFamily;
 import java.net.UnixDomainSocketAddress;
@@ -187,5 +190,52 @@ final class HandshakeLimitsTest {
     for (int peer = 0; peer < 10_000; peer++) {
       assertEquals(0, log.admit("flood " + peer));
     }
+  }
+
+  private static Connection begun(Handshakes handshakes, ServerState state) {
+    Connection connection = new Connection(state, new EmbeddedChannel());
+    handshakes.begin(connection);
+    return connection;
+  }
+
+  /// Whether it has its place still, which it loses by that.
+  private static boolean leaves(Handshakes handshakes, Connection connection) {
+    int before = handshakes.count();
+    handshakes.end(connection);
+    return handshakes.count() < before;
+  }
+
+  @Test
+  void clientsThatTalkNeitherHoldUpNorPushOutNewOnes() {
+    AtomicLong now = new AtomicLong();
+    Handshakes handshakes = new Handshakes(16, now::get);
+    ServerState state =
+        new ServerState(
+            new MemoryExport(512, MemoryExport.WRITABLE),
+            TestServer.LIMITS,
+            PooledByteBufAllocator.DEFAULT);
+    List<Connection> talking = new ArrayList<>();
+    for (int index = 0; index < 16; index++) {
+      talking.add(begun(handshakes, state));
+      handshakes.progress(talking.getLast());
+    }
+    assertEquals(0, handshakes.pauseNanos());
+    List<Connection> silent = new ArrayList<>();
+    for (int index = 0; index < 2; index++) {
+      silent.add(begun(handshakes, state));
+      assertEquals(0, handshakes.pauseNanos());
+    }
+    silent.add(begun(handshakes, state));
+    assertTrue(handshakes.pauseNanos() > 0, "many at once may be a flood of silent ones");
+    silent.add(begun(handshakes, state));
+    now.addAndGet(TimeUnit.SECONDS.toNanos(1));
+    assertEquals(16, handshakes.count());
+    assertTrue(handshakes.pauseNanos() <= 0);
+    Connection last = begun(handshakes, state);
+    assertFalse(leaves(handshakes, silent.getFirst()), "one that had its chance goes first");
+    assertTrue(leaves(handshakes, silent.get(1)));
+    assertTrue(leaves(handshakes, last));
+    assertFalse(leaves(handshakes, talking.get(3)), "those without progress for longest");
+    assertTrue(leaves(handshakes, talking.get(4)));
   }
 }

@@ -6,10 +6,12 @@ import static io.nbdfleece.nbd.server.RawPeer.write;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.nbdfleece.nbd.wire.HeaderStyle;
 import io.nbdfleece.nbd.wire.Nbd;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.time.Duration;
+import java.util.List;
 import org.awaitility.Awaitility;
 import org.junit.jupiter.api.Test;
 
@@ -154,6 +156,30 @@ class LimitsTest {
       assertTrue(silent.atEnd());
       open.send(request(Nbd.CMD_FLUSH, 1, 0, 0));
       assertEquals(0, open.reply().error());
+    }
+  }
+
+  @Test
+  void statusRequestsCountForTheirShortestAnswer() throws IOException {
+    ContextSelection contexts = ContextSelection.of(List.of("base:allocation"));
+    int costBytes = CommandBlockStatus.costBytes(HeaderStyle.EXTENDED, contexts);
+    try (TestServer server = server(100, 4L * costBytes);
+        RawPeer peer = RawPeer.openExtended(server.socket, "base:allocation");
+        RawPeer other = server.open()) {
+      server.disk.hold = true;
+      byte[] status = RawPeer.extended(Nbd.CMD_BLOCK_STATUS, 0, 1, 0, 4096, new byte[0]);
+      peer.send(times(10, status));
+      Awaitility.await().until(() -> server.disk.held.size() == 4);
+      other.send(request(Nbd.CMD_READ, 2, 0, 0));
+      other.reply();
+      assertEquals(4, server.disk.held.size());
+      server.disk.hold = false;
+      for (Runnable held; (held = server.disk.held.poll()) != null; ) {
+        held.run();
+      }
+      for (int index = 0; index < 10; index++) {
+        assertEquals(Nbd.REPLY_BLOCK_STATUS_EXT, peer.chunk().type());
+      }
     }
   }
 }
