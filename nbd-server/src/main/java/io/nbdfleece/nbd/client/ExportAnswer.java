@@ -152,7 +152,7 @@ final class ExportAnswer {
             info.abilities(),
             has(Nbd.FLAG_READ_ONLY),
             has(Nbd.FLAG_SEND_DF),
-            replies == Negotiated.Replies.EXTENDED && has(Nbd.FLAG_BLOCK_STAT_PAYLOAD),
+            replies == Negotiated.Replies.EXTENDED && has(Nbd.FLAG_BLOCK_STATUS_PAYLOAD),
             sent(minimumBytes),
             sent(preferredBytes),
             sent(maximumBytes),

@@ -237,7 +237,7 @@ public final class NbdClient implements AutoCloseable {
   }
 
   /// The same for some of the negotiated contexts, in this order. The server is asked for these
-  /// only if it offers that (NBD_FLAG_BLOCK_STAT_PAYLOAD), else for all.
+  /// only if it offers that (NBD_FLAG_BLOCK_STATUS_PAYLOAD), else for all.
   public CompletableFuture<List<ContextExtents>> blockStatus(
       long offsetBytes, long lengthBytes, List<String> contexts) {
     return blockStatus(offsetBytes, lengthBytes, contexts, Integer.MAX_VALUE);

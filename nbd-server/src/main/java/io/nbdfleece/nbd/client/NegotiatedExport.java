@@ -16,7 +16,7 @@ import java.util.Set;
 /// @param abilities what the server advertised; nothing that changes content if `readOnly`
 /// @param readOnly NBD_FLAG_READ_ONLY
 /// @param dontFragment NBD_FLAG_SEND_DF
-/// @param statusPayload NBD_FLAG_BLOCK_STAT_PAYLOAD: block status of some contexts only
+/// @param statusPayload NBD_FLAG_BLOCK_STATUS_PAYLOAD: block status of some contexts only
 /// @param minimumBlockBytes as sent in NBD_INFO_BLOCK_SIZE; empty if it was not sent
 /// @param preferredBlockBytes the same
 /// @param maximumBlockBytes the same; up to 2^32 - 1, which stands for no limit

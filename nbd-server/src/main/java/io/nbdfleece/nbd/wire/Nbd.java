@@ -80,7 +80,7 @@ public final class Nbd {
   public static final int FLAG_CAN_MULTI_CONN = 1 << 8;
   public static final int FLAG_SEND_CACHE = 1 << 10;
   public static final int FLAG_SEND_FAST_ZERO = 1 << 11;
-  public static final int FLAG_BLOCK_STAT_PAYLOAD = 1 << 12;
+  public static final int FLAG_BLOCK_STATUS_PAYLOAD = 1 << 12;
 
   // Commands.
   public static final int CMD_READ = 0;

@@ -20,10 +20,10 @@ public final class TransmissionFlags {
     return flags;
   }
 
-  /// The same with NBD_FLAG_BLOCK_STAT_PAYLOAD where it is true: extended headers are agreed on and
+  /// The same with NBD_FLAG_BLOCK_STATUS_PAYLOAD where it is true: extended headers are agreed on and
   /// metadata contexts of the export are selected.
   public static int of(ExportInfo info, boolean structuredReplies, boolean statusPayload) {
-    return of(info, structuredReplies) | (statusPayload ? Nbd.FLAG_BLOCK_STAT_PAYLOAD : 0);
+    return of(info, structuredReplies) | (statusPayload ? Nbd.FLAG_BLOCK_STATUS_PAYLOAD : 0);
   }
 
   /// Whether nothing can change the content.

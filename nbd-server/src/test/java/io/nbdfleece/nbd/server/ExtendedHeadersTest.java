@@ -194,7 +194,7 @@ class ExtendedHeadersTest {
   }
 
   private static int mask() {
-    return Nbd.FLAG_SEND_DF | Nbd.FLAG_BLOCK_STAT_PAYLOAD;
+    return Nbd.FLAG_SEND_DF | Nbd.FLAG_BLOCK_STATUS_PAYLOAD;
   }
 
   private static int flags(RawPeer other) throws IOException {
