@@ -448,8 +448,7 @@ final class RemoteExportTest {
     }
     // The server reads the goodbye after the client has gone.
     Awaitility.await()
-        .untilAsserted(
-            () -> assertEquals(List.of(1 << 8, 3 << 8, 2 << 8), List.copyOf(commands)));
+        .untilAsserted(() -> assertEquals(List.of(1 << 8, 3 << 8, 2 << 8), List.copyOf(commands)));
   }
 
   @Test
