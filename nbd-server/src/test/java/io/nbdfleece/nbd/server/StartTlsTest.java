@@ -21,8 +21,10 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
+import javax.net.ssl.SSLSocket;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -310,6 +312,54 @@ final class StartTlsTest {
       org.junit.jupiter.api.Assertions.assertNotEquals(
           first.getPeerCertificates()[0], third.getPeerCertificates()[0]);
       assertType(Nbd.REP_ACK, before.go("disk"));
+    }
+  }
+
+  @Test
+  void anotherHandshakeUnderTls12EndsTheConnection() throws IOException {
+    try (TestServer server = server(Mode.REQUIRE, false);
+        SecurePeer peer = SecurePeer.greeted(server.port())) {
+      SSLSocket secure = peer.startTls("TLSv1.2", Optional.empty());
+      assertType(Nbd.REP_ACK, peer.go("disk"));
+      // Says hello again; the rest would be done by the next read.
+      secure.startHandshake();
+      assertTrue(peer.atEnd());
+      server.awaitNoConnections();
+    }
+  }
+
+  @Test
+  void newKeysUnderTls13AreFine() throws IOException {
+    try (TestServer server = server(Mode.REQUIRE, false);
+        SecurePeer peer = SecurePeer.greeted(server.port())) {
+      SSLSocket secure = peer.startTls("TLSv1.3", Optional.empty());
+      assertType(Nbd.REP_ACK, peer.go("disk"));
+      for (int round = 0; round < 10; round++) {
+        // Under TLS 1.3 this asks for an update of keys.
+        secure.startHandshake();
+        peer.send(request(Nbd.CMD_READ, round, 0, 100_000));
+        assertEquals(round, peer.reply(100_000).cookie());
+      }
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"TLSv1.2", "TLSv1.3"})
+  void encryptedClientThatReadsNoRepliesIsBoundedAndDropped(String protocol) throws IOException {
+    ServerLimits limits =
+        TestServer.LIMITS
+            .withRequestsInFlightMax(8)
+            .withStalledReaderDeadline(Duration.ofMillis(300));
+    ServerTls tls = new ServerTls(Mode.REQUIRE, Optional.of(credentials), false);
+    try (TestServer server = new TestServer(new Catalog(), limits, tls);
+        SecurePeer peer = SecurePeer.greeted(server.port())) {
+      peer.startTls(protocol, Optional.empty());
+      assertType(Nbd.REP_ACK, peer.go("disk"));
+      peer.send(ConnectionEndTest.reads(300, 1 << 20));
+      server.awaitNoConnections();
+      int started = server.disk.started.get();
+      // Beyond the eight: what the buffers of the sockets take.
+      assertTrue(started < 100, () -> "requests begun: " + started);
     }
   }
 }
