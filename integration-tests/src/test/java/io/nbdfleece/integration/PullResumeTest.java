@@ -102,9 +102,10 @@ final class PullResumeTest {
     long leftBytes = journalBytes();
     Process resumed = start();
     Awaitility.await().atMost(Duration.ofSeconds(60)).until(() -> journalBytes() != leftBytes);
-    assertTrue(resumed.isAlive());
-    Command.Result second = Command.run(command());
-    assertEquals(11, second.exitCode(), second::toString);
+    // Stopped, so that it cannot end before the second one has looked.
+    Command.Result _ = Command.run("kill", "-STOP", Long.toString(resumed.pid())).succeeds();
+    Command.Result second = Command.run(command()).exits(11);
+    Command.Result _ = Command.run("kill", "-CONT", Long.toString(resumed.pid())).succeeds();
     assertTrue(second.err().contains("another pull is writing it"), second::toString);
     assertEquals(0, Command.await(resumed, List.of("pull")));
     assertArrayEquals(image, Files.readAllBytes(target));

@@ -15,11 +15,14 @@ import java.io.RandomAccessFile;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayDeque;
 import java.util.List;
+import java.util.Queue;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
 import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -196,6 +199,24 @@ final class FileNodeTest {
     try (FileNode node = open(image(1L << 40))) {
       await(done -> node.cache(0, 1L << 40, done));
       await(done -> node.cache((1L << 40) - 1, 1, done));
+    }
+  }
+
+  @Test
+  void aHintMeetingAnotherTakesNoWorker() throws Exception {
+    Queue<Runnable> waiting = new ArrayDeque<>();
+    try (LinuxFile file = LinuxFile.open(image(1 << 20), LinuxFile.Access.READ_ONLY)) {
+      Assumptions.assumeFalse(file.neverWaits(), "the temporary directory is in memory");
+    }
+    try (FileNode node = FileNode.open(image(1 << 20), LinuxFile.Access.READ_WRITE, waiting::add)) {
+      for (int i = 0; i < 2; i++) {
+        Outcome first = new Outcome();
+        node.cache(0, 1 << 20, first);
+        await(done -> node.cache(0, 1 << 20, done));
+        assertEquals(1, waiting.size());
+        waiting.remove().run();
+        first.future().get(10, TimeUnit.SECONDS);
+      }
     }
   }
 
