@@ -20,8 +20,8 @@ public final class TransmissionFlags {
     return flags;
   }
 
-  /// The same with NBD_FLAG_BLOCK_STATUS_PAYLOAD where it is true: extended headers are agreed on and
-  /// metadata contexts of the export are selected.
+  /// The same with NBD_FLAG_BLOCK_STATUS_PAYLOAD where it is true: extended headers are agreed on
+  /// and metadata contexts of the export are selected.
   public static int of(ExportInfo info, boolean structuredReplies, boolean statusPayload) {
     return of(info, structuredReplies) | (statusPayload ? Nbd.FLAG_BLOCK_STATUS_PAYLOAD : 0);
   }
