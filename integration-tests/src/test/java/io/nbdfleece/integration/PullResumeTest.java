@@ -94,24 +94,6 @@ final class PullResumeTest {
   }
 
   @Test
-  void aSecondPullOfAFileThatAResumedOneWritesIsRefused() throws IOException {
-    Process killed = start();
-    Awaitility.await().atMost(Duration.ofSeconds(60)).until(() -> journalBytes() > 200);
-    killed.destroyForcibly();
-    int _ = Command.await(killed, List.of("pull"));
-    long leftBytes = journalBytes();
-    Process resumed = start();
-    Awaitility.await().atMost(Duration.ofSeconds(60)).until(() -> journalBytes() != leftBytes);
-    // Stopped, so that it cannot end before the second one has looked.
-    Command.Result _ = Command.run("kill", "-STOP", Long.toString(resumed.pid())).succeeds();
-    Command.Result second = Command.run(command()).exits(11);
-    Command.Result _ = Command.run("kill", "-CONT", Long.toString(resumed.pid())).succeeds();
-    assertTrue(second.err().contains("another pull is writing it"), second::toString);
-    assertEquals(0, Command.await(resumed, List.of("pull")));
-    assertArrayEquals(image, Files.readAllBytes(target));
-  }
-
-  @Test
   void aServerThatIsGoneLeavesWhatHasComeForTheNextRun() throws IOException {
     Process pull = start();
     Awaitility.await().atMost(Duration.ofSeconds(60)).until(() -> journalBytes() > 200);
