@@ -14,7 +14,7 @@ import org.junit.jupiter.api.Assumptions;
 enum Peer {
   NBDCOPY("nbdcopy", "libnbd-bin"),
   NBDINFO("nbdinfo", "libnbd-bin"),
-  NBDFUSE("nbdfuse", "nbdfuse"),
+  NBDFUSE("nbdfuse", "libnbd-bin"),
   NBDKIT("nbdkit", "nbdkit"),
   QEMU_IMG("qemu-img", "qemu-utils"),
   QEMU_IO("qemu-io", "qemu-utils"),
