@@ -97,6 +97,8 @@ final class HostileLoadTest {
     byte[] bytes = new byte[random.nextInt(1, 100_000)];
     random.nextBytes(bytes);
     try (SocketChannel socket = SocketChannel.open(UnixDomainSocketAddress.of(server.socket()))) {
+      // Waits to be accepted: see connectAndLeave.
+      int _ = socket.read(ByteBuffer.allocate(18));
       ByteBuffer buffer = ByteBuffer.wrap(bytes);
       // Client flags that are allowed take the rest into the options.
       buffer.putInt(0, random.nextInt(4));

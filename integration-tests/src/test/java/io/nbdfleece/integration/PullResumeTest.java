@@ -25,6 +25,7 @@ import tools.jackson.databind.JsonNode;
 @Timeout(180)
 final class PullResumeTest {
   private static final int SIZE_BYTES = 48 << 20;
+  private static final int NO_SERVER = 69;
   private static final long SEED = Long.getLong("test.seed", 20261121);
 
   @TempDir Path directory = Path.of("");
@@ -37,14 +38,31 @@ final class PullResumeTest {
     Path source = directory.resolve("source.img");
     image = Images.random(source, SIZE_BYTES, SEED);
     target = directory.resolve("out.img");
+    startServer();
+  }
+
+  private void startServer() throws IOException {
+    Files.deleteIfExists(directory.resolve("n.sock"));
     slow =
         PeerServer.nbdkit(
             directory.resolve("n.sock"),
             "-r",
             "--filter=rate",
             "file",
-            source.toString(),
+            directory.resolve("source.img").toString(),
             "rate=100M");
+  }
+
+  /// Runs the same command again. nbdkit 1.32 now and then aborts when the client of a request that
+  /// its rate filter holds back dies (an assertion of its own): then another one serves the file.
+  private Command.Result goOn() throws IOException {
+    Command.Result result = Command.run(command());
+    for (int tries = 0; result.exitCode() == NO_SERVER && tries < 3; tries++) {
+      slow.close();
+      startServer();
+      result = Command.run(command());
+    }
+    return result.succeeds();
   }
 
   @AfterEach
@@ -62,11 +80,14 @@ final class PullResumeTest {
           .atMost(Duration.ofSeconds(60))
           .until(() -> !pull.isAlive() || journalBytes() >= wantedBytes);
       pull.destroyForcibly();
-      int _ = Command.await(pull, List.of("pull"));
+      if (Command.await(pull, List.of("pull")) == NO_SERVER) {
+        slow.close();
+        startServer();
+      }
       assertTrue(Files.exists(part()) || Files.exists(target), "seed=" + SEED);
     }
     if (!Files.exists(target)) {
-      JsonNode summary = summary(Command.run(command()).succeeds());
+      JsonNode summary = summary(goOn());
       assertTrue(summary.path("resumed_bytes").asLong() > 0, summary::toString);
       assertTrue(summary.path("data_bytes").asLong() < SIZE_BYTES, summary::toString);
       assertEquals(
@@ -89,7 +110,7 @@ final class PullResumeTest {
     String said =
         new String(pull.getErrorStream().readAllBytes(), java.nio.charset.StandardCharsets.UTF_8);
     assertTrue(said.contains("run the same command again to go on"), said);
-    Command.Result _ = Command.run(command()).succeeds();
+    Command.Result _ = goOn();
     assertArrayEquals(image, Files.readAllBytes(target));
   }
 
@@ -103,7 +124,7 @@ final class PullResumeTest {
     slow =
         PeerServer.nbdkit(
             directory.resolve("n.sock"), "-r", "file", directory.resolve("source.img").toString());
-    JsonNode summary = summary(Command.run(command()).succeeds());
+    JsonNode summary = summary(goOn());
     assertTrue(summary.path("resumed_bytes").asLong() > 0, summary::toString);
     assertArrayEquals(image, Files.readAllBytes(target));
   }
