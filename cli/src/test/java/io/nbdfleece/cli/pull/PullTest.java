@@ -115,8 +115,9 @@ final class PullTest {
     assertOnlyFiles();
   }
 
+  /// nbdcopy once ended with success and zeroes where the data could not be read (CVE-2022-0485).
   @Test
-  void anyOtherReadErrorIsAFailure() throws IOException {
+  void cve2022v0485ReadErrorIsAFailureAndLeavesNoFile() throws IOException {
     ImageExport export = new ImageExport(image(), List.of());
     export.failFromBytes = 1;
     export.failure = "cannot read";

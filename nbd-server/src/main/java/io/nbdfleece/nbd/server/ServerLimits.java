@@ -2,6 +2,7 @@
 package io.nbdfleece.nbd.server;
 
 import java.time.Duration;
+import java.util.function.Consumer;
 
 /// What a peer may cost us. All durations are 1 ms to 24 days.
 ///
@@ -98,177 +99,106 @@ public record ServerLimits(
 
   /// With another [#eventLoopCount].
   public ServerLimits withEventLoopCount(int value) {
-    return new ServerLimits(
-        value,
-        connectionsMax,
-        handshakesMax,
-        handshakeDeadline,
-        optionsMax,
-        requestsInFlightMax,
-        bytesInFlightMax,
-        bytesInFlightTotalMax,
-        extentsMax,
-        stalledReaderDeadline,
-        tcpUserTimeout);
+    return with(draft -> draft.eventLoopCount = value);
   }
 
   /// With another [#connectionsMax].
   public ServerLimits withConnectionsMax(int value) {
-    return new ServerLimits(
-        eventLoopCount,
-        value,
-        handshakesMax,
-        handshakeDeadline,
-        optionsMax,
-        requestsInFlightMax,
-        bytesInFlightMax,
-        bytesInFlightTotalMax,
-        extentsMax,
-        stalledReaderDeadline,
-        tcpUserTimeout);
+    return with(draft -> draft.connectionsMax = value);
   }
 
   /// With another [#handshakesMax].
   public ServerLimits withHandshakesMax(int value) {
-    return new ServerLimits(
-        eventLoopCount,
-        connectionsMax,
-        value,
-        handshakeDeadline,
-        optionsMax,
-        requestsInFlightMax,
-        bytesInFlightMax,
-        bytesInFlightTotalMax,
-        extentsMax,
-        stalledReaderDeadline,
-        tcpUserTimeout);
+    return with(draft -> draft.handshakesMax = value);
   }
 
   /// With another [#handshakeDeadline].
   public ServerLimits withHandshakeDeadline(Duration value) {
-    return new ServerLimits(
-        eventLoopCount,
-        connectionsMax,
-        handshakesMax,
-        value,
-        optionsMax,
-        requestsInFlightMax,
-        bytesInFlightMax,
-        bytesInFlightTotalMax,
-        extentsMax,
-        stalledReaderDeadline,
-        tcpUserTimeout);
+    return with(draft -> draft.handshakeDeadline = value);
   }
 
   /// With another [#optionsMax].
   public ServerLimits withOptionsMax(int value) {
-    return new ServerLimits(
-        eventLoopCount,
-        connectionsMax,
-        handshakesMax,
-        handshakeDeadline,
-        value,
-        requestsInFlightMax,
-        bytesInFlightMax,
-        bytesInFlightTotalMax,
-        extentsMax,
-        stalledReaderDeadline,
-        tcpUserTimeout);
+    return with(draft -> draft.optionsMax = value);
   }
 
   /// With another [#requestsInFlightMax].
   public ServerLimits withRequestsInFlightMax(int value) {
-    return new ServerLimits(
-        eventLoopCount,
-        connectionsMax,
-        handshakesMax,
-        handshakeDeadline,
-        optionsMax,
-        value,
-        bytesInFlightMax,
-        bytesInFlightTotalMax,
-        extentsMax,
-        stalledReaderDeadline,
-        tcpUserTimeout);
+    return with(draft -> draft.requestsInFlightMax = value);
   }
 
   /// With another [#bytesInFlightMax].
   public ServerLimits withBytesInFlightMax(long value) {
-    return new ServerLimits(
-        eventLoopCount,
-        connectionsMax,
-        handshakesMax,
-        handshakeDeadline,
-        optionsMax,
-        requestsInFlightMax,
-        value,
-        bytesInFlightTotalMax,
-        extentsMax,
-        stalledReaderDeadline,
-        tcpUserTimeout);
+    return with(draft -> draft.bytesInFlightMax = value);
   }
 
   /// With another [#bytesInFlightTotalMax].
   public ServerLimits withBytesInFlightTotalMax(long value) {
-    return new ServerLimits(
-        eventLoopCount,
-        connectionsMax,
-        handshakesMax,
-        handshakeDeadline,
-        optionsMax,
-        requestsInFlightMax,
-        bytesInFlightMax,
-        value,
-        extentsMax,
-        stalledReaderDeadline,
-        tcpUserTimeout);
+    return with(draft -> draft.bytesInFlightTotalMax = value);
   }
 
   /// With another [#extentsMax].
   public ServerLimits withExtentsMax(int value) {
-    return new ServerLimits(
-        eventLoopCount,
-        connectionsMax,
-        handshakesMax,
-        handshakeDeadline,
-        optionsMax,
-        requestsInFlightMax,
-        bytesInFlightMax,
-        bytesInFlightTotalMax,
-        value,
-        stalledReaderDeadline,
-        tcpUserTimeout);
+    return with(draft -> draft.extentsMax = value);
   }
 
   /// With another [#stalledReaderDeadline].
   public ServerLimits withStalledReaderDeadline(Duration value) {
-    return new ServerLimits(
-        eventLoopCount,
-        connectionsMax,
-        handshakesMax,
-        handshakeDeadline,
-        optionsMax,
-        requestsInFlightMax,
-        bytesInFlightMax,
-        bytesInFlightTotalMax,
-        extentsMax,
-        value,
-        tcpUserTimeout);
+    return with(draft -> draft.stalledReaderDeadline = value);
   }
 
   /// With another [#tcpUserTimeout].
   public ServerLimits withTcpUserTimeout(Duration value) {
-    return new ServerLimits(
-        eventLoopCount,
-        connectionsMax,
-        handshakesMax,
-        handshakeDeadline,
-        optionsMax,
-        requestsInFlightMax,
-        bytesInFlightMax,
-        bytesInFlightTotalMax,
-        extentsMax,
-        stalledReaderDeadline,
-        value);
+    return with(draft -> draft.tcpUserTimeout = value);
+  }
+
+  private ServerLimits with(Consumer<Draft> change) {
+    Draft draft = new Draft(this);
+    change.accept(draft);
+    return draft.limits();
+  }
+
+  /// The same fields, to change one of them.
+  private static final class Draft {
+    int eventLoopCount;
+    int connectionsMax;
+    int handshakesMax;
+    Duration handshakeDeadline;
+    int optionsMax;
+    int requestsInFlightMax;
+    long bytesInFlightMax;
+    long bytesInFlightTotalMax;
+    int extentsMax;
+    Duration stalledReaderDeadline;
+    Duration tcpUserTimeout;
+
+    Draft(ServerLimits limits) {
+      eventLoopCount = limits.eventLoopCount;
+      connectionsMax = limits.connectionsMax;
+      handshakesMax = limits.handshakesMax;
+      handshakeDeadline = limits.handshakeDeadline;
+      optionsMax = limits.optionsMax;
+      requestsInFlightMax = limits.requestsInFlightMax;
+      bytesInFlightMax = limits.bytesInFlightMax;
+      bytesInFlightTotalMax = limits.bytesInFlightTotalMax;
+      extentsMax = limits.extentsMax;
+      stalledReaderDeadline = limits.stalledReaderDeadline;
+      tcpUserTimeout = limits.tcpUserTimeout;
+    }
+
+    ServerLimits limits() {
+      return new ServerLimits(
+          eventLoopCount,
+          connectionsMax,
+          handshakesMax,
+          handshakeDeadline,
+          optionsMax,
+          requestsInFlightMax,
+          bytesInFlightMax,
+          bytesInFlightTotalMax,
+          extentsMax,
+          stalledReaderDeadline,
+          tcpUserTimeout);
+    }
   }
 }

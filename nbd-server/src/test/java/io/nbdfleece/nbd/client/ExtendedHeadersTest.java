@@ -236,7 +236,10 @@ final class ExtendedHeadersTest {
         status("count 2^28+1", bytes().u32(1).u32((1 << 28) + 1).u64(1).u64(0).array(), "announc"),
         status("unknown id", bytes().u32(9).u32(1).u64(1).u64(0).array(), "never negotiated"),
         status("extent of 0", bytes().u32(1).u32(1).u64(0).u64(0).array(), "length 0"),
-        status("extent of 2^63", bytes().u32(1).u32(1).u64(1L << 63).u64(0).array(), "behind"),
+        status(
+            "CVE-2023-5871: extent of 2^63",
+            bytes().u32(1).u32(1).u64(1L << 63).u64(0).array(),
+            "behind"),
         status("extent of 2^64-1", bytes().u32(1).u32(1).u64(-1).u64(0).array(), "1844674"),
         status(
             "extents whose sum overflows",

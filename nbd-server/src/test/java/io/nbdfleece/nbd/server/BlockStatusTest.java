@@ -101,6 +101,7 @@ class BlockStatusTest {
   }
 
   @Test
+  @Rule({"AL1", "B6"})
   void holeThatDoesNotReadAsZeroesIsReportedAsData() throws IOException {
     select(BASE, BITMAP);
     server.disk.statuses =
