@@ -2,6 +2,7 @@
 package io.nbdfleece.fleecing;
 
 import java.nio.file.Path;
+import java.util.Optional;
 
 /// How much the engine may use.
 ///
@@ -15,13 +16,30 @@ public record EngineConfig(
     long ramBytesMax,
     Path scratchDirectory,
     long scratchBytesMax,
-    int ioThreadCount) {
+    int ioThreadCount,
+    Optional<Path> stateDirectory) {
 
   /// 64 KiB, as QEMU.
   public static final int CLUSTER_BYTES_DEFAULT = 64 << 10;
 
   /// Enough to keep 64 slow requests in flight.
   public static final int IO_THREADS_DEFAULT = 64;
+
+  /// Without a state directory: bitmaps end with the process.
+  public EngineConfig(
+      int clusterBytes,
+      long ramBytesMax,
+      Path scratchDirectory,
+      long scratchBytesMax,
+      int ioThreadCount) {
+    this(
+        clusterBytes,
+        ramBytesMax,
+        scratchDirectory,
+        scratchBytesMax,
+        ioThreadCount,
+        Optional.empty());
+  }
 
   public EngineConfig {
     if (Integer.bitCount(clusterBytes) != 1 || clusterBytes < 4096 || clusterBytes > 4 << 20) {

@@ -8,6 +8,10 @@ import io.nbdfleece.cache.TieredStore;
 import io.nbdfleece.cache.posix.ImageInUseException;
 import io.nbdfleece.cache.posix.IoWorkers;
 import io.nbdfleece.cache.posix.LinuxFile;
+import io.nbdfleece.fleecing.bitmap.BitmapInfo;
+import io.nbdfleece.fleecing.bitmap.BitmapRef;
+import io.nbdfleece.fleecing.bitmap.CheckpointInfo;
+import io.nbdfleece.fleecing.bitmap.GranuleSet;
 import io.nbdfleece.fleecing.block.BlockNode;
 import io.nbdfleece.fleecing.block.FileNode;
 import io.nbdfleece.fleecing.block.NodeAbility;
@@ -31,6 +35,7 @@ import java.util.concurrent.ScheduledThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.locks.ReentrantLock;
+import java.util.function.Consumer;
 
 /// The engine behind every front end: disks, their fleecing hooks, snapshots.
 ///
@@ -390,7 +395,9 @@ public final class FleecingEngine implements AutoCloseable {
       SnapshotRequest request, String name, List<ServedDisk> chosen, Freeze.Frozen frozen) {
     List<Snapshot.Part> parts = new ArrayList<>(chosen.size());
     for (int i = 0; i < chosen.size(); i++) {
-      parts.add(new Snapshot.Part(chosen.get(i), frozen.views().get(i), new AtomicInteger()));
+      parts.add(
+          new Snapshot.Part(
+              chosen.get(i), frozen.views().get(i), new AtomicInteger(), Optional.empty()));
     }
     Snapshot snapshot =
         new Snapshot(name, Instant.now(), Duration.ofNanos(frozen.heldNanos()), request, parts);
@@ -430,6 +437,57 @@ public final class FleecingEngine implements AutoCloseable {
     SnapshotStatus status = snapshot.status();
     snapshot.parts().forEach(part -> part.view().release());
     return status;
+  }
+
+  /// The same, saying what became of the backup. Needed for a snapshot with a checkpoint.
+  public SnapshotStatus release(String snapshotName, ReleaseOutcome outcome) throws IOException {
+    throw new UnsupportedOperationException(snapshotName + outcome);
+  }
+
+  /// Carries out all steps at one instant, or none. Writes are held up for as long as the slowest
+  /// write in flight takes. The future fails with a [io.nbdfleece.fleecing.bitmap.BitmapException]
+  /// or what [#snapshot] fails with.
+  public CompletableFuture<TransactionResult> transact(List<TransactionAction> actions) {
+    throw new UnsupportedOperationException(actions.toString());
+  }
+
+  /// What a transaction has done.
+  ///
+  /// @param snapshot the one that it took
+  /// @param heldNanos how long writes were held up
+  public record TransactionResult(Optional<SnapshotStatus> snapshot, long heldNanos) {}
+
+  /// The bitmaps of a disk, checkpoints' stretches included, in the order they were made.
+  public List<BitmapInfo> bitmaps(String disk) throws NoSuchDiskException {
+    throw new UnsupportedOperationException(disk);
+  }
+
+  /// The checkpoints of a disk, oldest first.
+  public List<CheckpointInfo> checkpoints(String disk) throws NoSuchDiskException {
+    throw new UnsupportedOperationException(disk);
+  }
+
+  /// What was written since a checkpoint, or what is dirty in a bitmap, as of now: without freezing
+  /// anything.
+  public GranuleSet dirtySince(String disk, String name) throws IOException {
+    throw new UnsupportedOperationException(disk + name);
+  }
+
+  /// Takes a bitmap into use: it is busy until that is closed. Fails when it is busy, inconsistent
+  /// or not there.
+  public BitmapUse useBitmap(BitmapRef bitmap) throws IOException {
+    throw new UnsupportedOperationException(bitmap.toString());
+  }
+
+  /// Takes a disk away and closes it. Fails when it has clients or snapshots.
+  public void removeDisk(String name) throws IOException {
+    throw new UnsupportedOperationException(name);
+  }
+
+  /// Has `subscriber` told of events, in order, on a thread of the engine's; it must not wait.
+  /// Closing what is returned ends that.
+  public AutoCloseable subscribe(Consumer<EngineEvent> subscriber) {
+    throw new UnsupportedOperationException(subscriber.toString());
   }
 
   /// The snapshots, oldest first, broken ones included until they are released.

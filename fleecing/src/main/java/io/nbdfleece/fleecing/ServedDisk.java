@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.fleecing;
 
+import io.nbdfleece.fleecing.block.BlockNode;
 import io.nbdfleece.fleecing.hook.FleecingHook;
 import io.nbdfleece.fleecing.hook.HookStatistics;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -10,10 +11,12 @@ public final class ServedDisk implements Disk {
   private final DiskConfig config;
   private final FleecingHook hook;
   private final AtomicInteger clients = new AtomicInteger();
+  private volatile BlockNode top;
 
   ServedDisk(DiskConfig config, FleecingHook hook) {
     this.config = config;
     this.hook = hook;
+    this.top = hook;
   }
 
   @Override
@@ -26,9 +29,18 @@ public final class ServedDisk implements Disk {
     return hook.sizeBytes();
   }
 
-  /// The top of the disk's chain.
   public FleecingHook hook() {
     return hook;
+  }
+
+  /// The top of the disk's chain: what a guest's request meets first. The hook, or a filter on it.
+  public BlockNode top() {
+    return top;
+  }
+
+  /// Puts a filter on top, or takes it away. Requests under way end where they began.
+  public void replaceTop(BlockNode next) {
+    top = next;
   }
 
   /// Connections that have the disk open; whoever serves it counts them.

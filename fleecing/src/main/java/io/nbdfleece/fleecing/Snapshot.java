@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.fleecing;
 
+import io.nbdfleece.fleecing.bitmap.GranuleSet;
 import io.nbdfleece.fleecing.hook.SnapshotView;
 import java.time.Duration;
 import java.time.Instant;
@@ -58,13 +59,27 @@ public final class Snapshot {
         freezeTime,
         request.access(),
         request.onCbwError(),
+        request.increment(),
+        request.lifetime(),
         parts.stream().map(part -> part.status(name)).toList());
+  }
+
+  /// What it was asked to be.
+  public SnapshotRequest request() {
+    return request;
   }
 
   /// One disk's view and who reads it.
   ///
+  /// @param dirty the bitmap exported beside the view
   /// @param clients connections that have it open; whoever serves it counts them
-  public record Part(ServedDisk disk, SnapshotView view, AtomicInteger clients) {
+  public record Part(
+      ServedDisk disk, SnapshotView view, AtomicInteger clients, Optional<Dirty> dirty) {
+
+    /// An exported bitmap.
+    ///
+    /// @param exportedAs NAME in `qemu:dirty-bitmap:NAME`
+    public record Dirty(String exportedAs, GranuleSet granules) {}
 
     private SnapshotStatus.PerDisk status(String snapshot) {
       SnapshotView.ViewStatistics held = view.statistics();
@@ -79,7 +94,9 @@ public final class Snapshot {
           held.releasedBytes(),
           held.lostBytes(),
           clients.get(),
-          view.brokenBecause());
+          view.brokenBecause(),
+          dirty.map(Dirty::exportedAs),
+          dirty.map(d -> d.granules().dirtyBytes()));
     }
   }
 }

@@ -3,6 +3,7 @@ package io.nbdfleece.fleecing;
 
 import java.time.Duration;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 
 /// A snapshot to take.
@@ -11,12 +12,16 @@ import java.util.Optional;
 /// @param name without one, `snap-1`, `snap-2` and so on; same rules as a disk's name
 /// @param cbwTimeout longest that one copy may hold a guest write up before `onCbwError` decides;
 ///   zero = no limit
+/// @param increment what makes it one of a chain
+/// @param lifetime when it ends by itself
 public record SnapshotRequest(
     List<String> disks,
     Optional<String> name,
     Access access,
     OnCbwError onCbwError,
-    Duration cbwTimeout) {
+    Duration cbwTimeout,
+    Increment increment,
+    Lifetime lifetime) {
 
   public static final Duration CBW_TIMEOUT_DEFAULT = Duration.ofSeconds(30);
 
@@ -26,6 +31,62 @@ public record SnapshotRequest(
     if (cbwTimeout.isNegative()) {
       throw new IllegalArgumentException("cbw-timeout: " + cbwTimeout + " (expected: >= 0)");
     }
+  }
+
+  /// A full snapshot without a checkpoint that lasts until it is released.
+  public SnapshotRequest(
+      List<String> disks,
+      Optional<String> name,
+      Access access,
+      OnCbwError onCbwError,
+      Duration cbwTimeout) {
+    this(disks, name, access, onCbwError, cbwTimeout, Increment.NONE, Lifetime.UNTIL_RELEASED);
+  }
+
+  /// What makes it one of a chain of incremental backups.
+  ///
+  /// @param checkpoint starts this checkpoint on each disk at the instant of the freeze
+  /// @param since the checkpoint, or else the bitmap, that it exports beside the frozen view; each
+  ///   disk must have it
+  /// @param sinceByDisk for single disks instead of `since`; empty = all of that disk
+  /// @param exportedAs name of the exported bitmap in `qemu:dirty-bitmap:NAME`; the name of what it
+  ///   is since when absent
+  /// @param outside what reading outside of the bitmap gives
+  public record Increment(
+      Optional<String> checkpoint,
+      Optional<String> since,
+      Map<String, Optional<String>> sinceByDisk,
+      Optional<String> exportedAs,
+      Outside outside) {
+    public static final Increment NONE =
+        new Increment(Optional.empty(), Optional.empty(), Map.of(), Optional.empty(), Outside.DATA);
+
+    public Increment {
+      sinceByDisk = Map.copyOf(sinceByDisk);
+    }
+
+    /// What the snapshot of that disk is since.
+    public Optional<String> sinceOf(String disk) {
+      return sinceByDisk.getOrDefault(disk, since);
+    }
+  }
+
+  /// What a client gets that reads where nothing has changed.
+  public enum Outside {
+    /// The frozen content: every cluster is preserved.
+    DATA,
+    /// Zeroes, reported as a hole; only what has changed is preserved.
+    ZERO,
+    /// EIO; only what has changed is preserved.
+    ERROR
+  }
+
+  /// When it ends by itself, as a failed backup.
+  ///
+  /// @param max after its creation
+  /// @param idleMax after the last client has left, or never came
+  public record Lifetime(Optional<Duration> max, Optional<Duration> idleMax) {
+    public static final Lifetime UNTIL_RELEASED = new Lifetime(Optional.empty(), Optional.empty());
   }
 
   /// What clients of the snapshot may do beyond reading.

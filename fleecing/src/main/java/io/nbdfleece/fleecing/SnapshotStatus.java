@@ -16,6 +16,8 @@ public record SnapshotStatus(
     Duration freezeTime,
     SnapshotRequest.Access access,
     SnapshotRequest.OnCbwError onCbwError,
+    SnapshotRequest.Increment increment,
+    SnapshotRequest.Lifetime lifetime,
     List<PerDisk> disks) {
 
   public SnapshotStatus {
@@ -34,6 +36,8 @@ public record SnapshotStatus(
   /// @param releasedBytes what clients discarded or have read once
   /// @param lostBytes what could not be read when it had to be preserved; reads of it fail
   /// @param clients connections that have it open
+  /// @param exportedBitmap NAME in `qemu:dirty-bitmap:NAME`
+  /// @param dirtyBytes what that bitmap covers
   public record PerDisk(
       String disk,
       String exportName,
@@ -44,5 +48,7 @@ public record SnapshotStatus(
       long releasedBytes,
       long lostBytes,
       int clients,
-      Optional<String> brokenBecause) {}
+      Optional<String> brokenBecause,
+      Optional<String> exportedBitmap,
+      Optional<Long> dirtyBytes) {}
 }

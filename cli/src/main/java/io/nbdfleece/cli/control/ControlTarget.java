@@ -3,13 +3,18 @@ package io.nbdfleece.cli.control;
 
 import io.nbdfleece.cache.StoreStatistics;
 import io.nbdfleece.fleecing.Disk;
+import io.nbdfleece.fleecing.FleecingEngine;
 import io.nbdfleece.fleecing.SnapshotRequest;
 import io.nbdfleece.fleecing.SnapshotStatus;
+import io.nbdfleece.fleecing.graph.BlockGraph;
+import io.nbdfleece.fleecing.nbd.NamedExports;
 import java.io.IOException;
+import java.net.InetSocketAddress;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 
 /// What the control socket controls. Any thread, many at once.
@@ -17,6 +22,18 @@ public interface ControlTarget {
 
   /// When the server started.
   Instant started();
+
+  /// What does the work.
+  FleecingEngine engine();
+
+  /// The nodes by name.
+  BlockGraph graph();
+
+  /// The exports that were added.
+  NamedExports exports();
+
+  /// The NBD server that was started by a command, beside those of `serve`.
+  NbdDoor nbd();
 
   /// The disks, in the order they were given.
   List<Disk> disks();
@@ -41,6 +58,27 @@ public interface ControlTarget {
 
   /// Ends the server: returns at once, the end comes later.
   void quit();
+
+  /// `nbd-server-start` and `nbd-server-stop`.
+  interface NbdDoor {
+
+    /// Opens [ControlTarget#exports] to clients at one more address. Fails when there is such a
+    /// server already, and when the address cannot be listened on.
+    ///
+    /// @param address as QEMU's `SocketAddress`
+    void start(NbdAddress address) throws IOException;
+
+    /// Closes it and deletes the exports. Fails when there is none.
+    void stop() throws IOException;
+
+    boolean running();
+  }
+
+  /// Where `nbd-server-start` listens.
+  ///
+  /// @param connectionsMax 0 = no limit
+  record NbdAddress(
+      Optional<Path> unix, Optional<InetSocketAddress> inet, int connectionsMax, boolean tls) {}
 
   /// The cluster store and where its disk tier lives.
   record Store(StoreStatistics statistics, Path scratchDirectory) {}

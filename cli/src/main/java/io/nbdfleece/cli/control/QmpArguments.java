@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.cli.control;
 
+import io.nbdfleece.cli.control.schema.QmpType;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.Set;
+import java.util.stream.Collectors;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
 
@@ -14,13 +16,34 @@ final class QmpArguments {
   private final ObjectNode arguments;
 
   /// Fails when there is an argument that the command does not know.
-  QmpArguments(ObjectNode arguments, Set<String> known) throws QmpException {
+  QmpArguments(ObjectNode arguments, QmpType.Struct type) throws QmpException {
     this.arguments = arguments;
+    Set<String> known =
+        type.members().stream().map(QmpType.Member::name).collect(Collectors.toSet());
     for (String name : arguments.propertyNames()) {
       if (!known.contains(name)) {
         throw QmpException.generic("Parameter '" + name + "' is unexpected");
       }
     }
+  }
+
+  /// A member that is an object.
+  Optional<QmpArguments> optionalObject(String name) throws QmpException {
+    throw new UnsupportedOperationException(name);
+  }
+
+  /// The objects of an array; none when it is absent.
+  List<QmpArguments> objects(String name) throws QmpException {
+    throw new UnsupportedOperationException(name);
+  }
+
+  Optional<Boolean> optionalBoolean(String name) throws QmpException {
+    throw new UnsupportedOperationException(name);
+  }
+
+  /// A member as it stands.
+  Optional<JsonNode> raw(String name) {
+    return Optional.ofNullable(arguments.get(name));
   }
 
   String string(String name) throws QmpException {

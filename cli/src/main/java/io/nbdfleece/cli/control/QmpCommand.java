@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.cli.control;
 
+import io.nbdfleece.cli.control.schema.QmpType;
 import java.io.IOException;
-import java.util.Set;
 import tools.jackson.databind.JsonNode;
 
 /// One QMP command.
@@ -11,9 +11,14 @@ interface QmpCommand {
   /// What stands in `execute`.
   String name();
 
-  /// The arguments it takes; any other is refused before it is called.
-  default Set<String> argumentNames() {
-    return Set.of();
+  /// The arguments it takes; whatever does not fit is refused before it is called.
+  default QmpType.Struct arguments() {
+    return QmpType.Struct.EMPTY;
+  }
+
+  /// What it returns.
+  default QmpType returns() {
+    return QmpType.Struct.EMPTY;
   }
 
   /// Does it, and returns what stands in `return`. May wait: it has the thread of its client.

@@ -143,7 +143,7 @@ final class QmpSession implements AutoCloseable {
                         QmpException.ErrorClass.COMMAND_NOT_FOUND,
                         "The command " + name + " has not been found"));
     try {
-      return command.execute(new QmpArguments(arguments, command.argumentNames()), target);
+      return command.execute(new QmpArguments(arguments, command.arguments()), target);
     } catch (QmpException e) {
       throw e;
     } catch (IOException | IllegalArgumentException e) {

@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.cli.control;
 
+import static io.nbdfleece.cli.control.schema.QmpType.Builtin.STRING;
+import static io.nbdfleece.cli.control.schema.QmpType.Builtin.UINT32;
+
+import io.nbdfleece.cli.control.schema.QmpType;
+import io.nbdfleece.cli.control.schema.QmpType.Member;
 import io.nbdfleece.fleecing.SnapshotRequest;
 import io.nbdfleece.fleecing.SnapshotStatus;
 import java.io.IOException;
 import java.time.Duration;
+import java.util.List;
 import java.util.OptionalLong;
-import java.util.Set;
 import java.util.concurrent.ExecutionException;
 import tools.jackson.databind.JsonNode;
 
@@ -18,6 +23,20 @@ import tools.jackson.databind.JsonNode;
 /// - `on-cbw-error`: `break-snapshot`, `break-guest-write`
 /// - `cbw-timeout`: seconds; 0 = no limit
 final class TakeSnapshot implements QmpCommand {
+  private static final QmpType.Enumeration ACCESS =
+      new QmpType.Enumeration("FleecingAccess", WireName.all(SnapshotRequest.Access.class));
+  private static final QmpType.Enumeration ON_CBW_ERROR =
+      new QmpType.Enumeration("OnCbwError", WireName.all(SnapshotRequest.OnCbwError.class));
+  private static final QmpType.Struct ARGUMENTS =
+      new QmpType.Struct(
+          "FleecingStartArguments",
+          List.of(
+              Member.optional("disks", new QmpType.ArrayOf(STRING)),
+              Member.optional("name", STRING),
+              Member.optional("access", ACCESS),
+              Member.optional("on-cbw-error", ON_CBW_ERROR),
+              Member.optional("cbw-timeout", UINT32)));
+
   private static final long TIMEOUT_SECONDS_MAX = 4_294_967_295L;
 
   @Override
@@ -26,8 +45,8 @@ final class TakeSnapshot implements QmpCommand {
   }
 
   @Override
-  public Set<String> argumentNames() {
-    return Set.of("disks", "name", "access", "on-cbw-error", "cbw-timeout");
+  public QmpType.Struct arguments() {
+    return ARGUMENTS;
   }
 
   @Override

@@ -8,6 +8,8 @@ import io.nbdfleece.fleecing.Disk;
 import io.nbdfleece.fleecing.FleecingEngine;
 import io.nbdfleece.fleecing.SnapshotRequest;
 import io.nbdfleece.fleecing.SnapshotStatus;
+import io.nbdfleece.fleecing.graph.BlockGraph;
+import io.nbdfleece.fleecing.nbd.NamedExports;
 import io.nbdfleece.nbd.NbdUri;
 import java.io.IOException;
 import java.lang.System.Logger.Level;
@@ -27,6 +29,8 @@ final class EngineTarget implements ControlTarget {
   private final SnapshotDefaults snapshotDefaults;
   private final Runnable quit;
   private final Instant started = Instant.now();
+  private final BlockGraph graph;
+  private final NamedExports exports;
 
   EngineTarget(
       FleecingEngine engine,
@@ -39,11 +43,33 @@ final class EngineTarget implements ControlTarget {
     this.scratchDirectory = scratchDirectory;
     this.snapshotDefaults = snapshotDefaults;
     this.quit = quit;
+    this.graph = new BlockGraph(engine);
+    this.exports = new NamedExports(engine, id -> LOG.log(Level.INFO, "export {0}: deleted", id));
   }
 
   @Override
   public Instant started() {
     return started;
+  }
+
+  @Override
+  public FleecingEngine engine() {
+    return engine;
+  }
+
+  @Override
+  public BlockGraph graph() {
+    return graph;
+  }
+
+  @Override
+  public NamedExports exports() {
+    return exports;
+  }
+
+  @Override
+  public NbdDoor nbd() {
+    throw new UnsupportedOperationException();
   }
 
   @Override

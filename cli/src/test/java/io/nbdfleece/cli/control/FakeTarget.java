@@ -5,11 +5,14 @@ import io.nbdfleece.cache.StoreStatistics;
 import io.nbdfleece.fleecing.Disk;
 import io.nbdfleece.fleecing.DiskConfig;
 import io.nbdfleece.fleecing.DiskStatistics;
+import io.nbdfleece.fleecing.FleecingEngine;
 import io.nbdfleece.fleecing.NameTakenException;
 import io.nbdfleece.fleecing.NoSuchDiskException;
 import io.nbdfleece.fleecing.NoSuchSnapshotException;
 import io.nbdfleece.fleecing.SnapshotRequest;
 import io.nbdfleece.fleecing.SnapshotStatus;
+import io.nbdfleece.fleecing.graph.BlockGraph;
+import io.nbdfleece.fleecing.nbd.NamedExports;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -35,6 +38,26 @@ public final class FakeTarget implements ControlTarget {
   }
 
   @Override
+  public FleecingEngine engine() {
+    throw new UnsupportedOperationException();
+  }
+
+  @Override
+  public BlockGraph graph() {
+    throw new UnsupportedOperationException();
+  }
+
+  @Override
+  public NamedExports exports() {
+    throw new UnsupportedOperationException();
+  }
+
+  @Override
+  public NbdDoor nbd() {
+    throw new UnsupportedOperationException();
+  }
+
+  @Override
   public List<Disk> disks() {
     return List.of(new FakeDisk("vda"), new FakeDisk("vdb"));
   }
@@ -56,6 +79,8 @@ public final class FakeTarget implements ControlTarget {
             Duration.ofNanos(1_300_000),
             request.access(),
             request.onCbwError(),
+            request.increment(),
+            request.lifetime(),
             names.stream().map(disk -> perDisk(disk, name)).toList());
     return snapshots.putIfAbsent(name, status) == null
         ? CompletableFuture.completedFuture(status)
@@ -73,6 +98,8 @@ public final class FakeTarget implements ControlTarget {
         0,
         0,
         1,
+        Optional.empty(),
+        Optional.empty(),
         Optional.empty());
   }
 

@@ -403,6 +403,14 @@ public final class FleecingHook implements BlockNode {
     }
   }
 
+  /// The same for a snapshot of a part of the disk.
+  public SnapshotView freeze(SnapshotTerms terms, SnapshotScope scope) {
+    if (!scope.equals(SnapshotScope.ALL)) {
+      throw new UnsupportedOperationException(scope.toString());
+    }
+    return freeze(terms);
+  }
+
   /// Ends the epoch of a snapshot, for good: copies that nobody else needs are freed, copies under
   /// way that nobody else needs are forgotten, and reads in flight find out when they re-check
   /// (I7).

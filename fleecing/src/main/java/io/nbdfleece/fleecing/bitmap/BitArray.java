@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.nbdfleece.fleecing.bitmap;
+
+/// The plain bits of a bitmap that records, one per granule. Many threads set bits at once, without
+/// a lock.
+public interface BitArray {
+
+  /// Size of the disk in bytes.
+  long sizeBytes();
+
+  int granularityBytes();
+
+  /// Sets the bits of all granules that the range touches: one atomic operation per 64 of them,
+  /// none where they are set already.
+  void mark(long offsetBytes, long lengthBytes);
+
+  /// Sets the bits of a set, converted outward. Only for set-up: O(set).
+  void markAll(GranuleSet set);
+
+  /// The bits as they are. Exact only while nobody sets any.
+  GranuleSet toSet();
+
+  /// Bits set times granularity. Not exact while somebody sets some. O(array).
+  long dirtyBytes();
+}

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.nbdfleece.fleecing.state;
+
+import java.io.IOException;
+
+/// Tells whether a disk is still the one it was, and unchanged.
+public interface DiskIdentity {
+
+  long sizeBytes();
+
+  /// What stays the same as long as it is the same disk: for a file device and inode, for a block
+  /// device its number and serial.
+  String identity() throws IOException;
+
+  /// What changes when somebody writes to it: a file's time of modification in ns since 1970; a
+  /// checksum of some of a block device's content.
+  String stamp() throws IOException;
+}
