@@ -10,15 +10,18 @@ import io.nbdfleece.fleecing.block.NodeAbility;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.List;
+import java.util.Optional;
 import java.util.Set;
 
 /// The filter below the fleecing hook that marks what is written, before it is written: in memory
 /// by one atomic operation per 64 granules, in persistent bitmaps through a mapped file. Because it
 /// stands below the hook, a disk that is drained has no mark in flight.
 ///
-/// **Threads.** Any thread.
+/// **Threads.** Any thread. While nothing is tracked, and while what is written is covered, a
+/// change takes no lock and allocates nothing.
 public final class TrackingNode implements BlockNode {
   private final BlockNode child;
+  private final CompareBuffers buffers = new CompareBuffers();
   private volatile Tracks tracks = Tracks.NONE;
 
   public TrackingNode(BlockNode child) {
@@ -46,6 +49,31 @@ public final class TrackingNode implements BlockNode {
 
     public Tracks {
       arrays = List.copyOf(arrays);
+    }
+
+    void mark(long offsetBytes, long lengthBytes) {
+      for (int i = 0; i < arrays.size(); i++) { // an iterator would be garbage
+        arrays.get(i).mark(offsetBytes, lengthBytes);
+      }
+    }
+
+    /// After the marks are set: changes the disk as soon as they are safe.
+    void applyCovered(BlockNode child, Mutation mutation, Completion done) {
+      long offsetBytes = mutation.offsetBytes();
+      long lengthBytes = mutation.lengthBytes();
+      if (log.covers(offsetBytes, lengthBytes)) {
+        child.apply(mutation, done);
+      } else {
+        log.whenCovered(offsetBytes, lengthBytes, () -> child.apply(mutation, done));
+      }
+    }
+
+    int smallestGranularityBytes() {
+      int smallest = Integer.MAX_VALUE;
+      for (int i = 0; i < arrays.size(); i++) {
+        smallest = Math.min(smallest, arrays.get(i).granularityBytes());
+      }
+      return smallest;
     }
   }
 
@@ -76,7 +104,30 @@ public final class TrackingNode implements BlockNode {
 
   @Override
   public void apply(Mutation mutation, Completion done) {
-    child.apply(mutation, done);
+    Tracks now = tracks;
+    if (now.arrays().isEmpty()) {
+      child.apply(mutation, done);
+    } else if (now.skipUnchanged()
+        && mutation instanceof Mutation.Write write
+        && write.lengthBytes() <= CompareBuffers.LENGTH_BYTES_MAX) {
+      compareAndApply(now, write, done);
+    } else {
+      markAndApply(now, mutation, done);
+    }
+  }
+
+  private void compareAndApply(Tracks now, Mutation.Write write, Completion done) {
+    Optional<ByteBuffer> old = buffers.take((int) write.lengthBytes());
+    if (old.isPresent()) {
+      new ComparedWrite(now, child, buffers, write, old.get(), done).start();
+    } else {
+      markAndApply(now, write, done);
+    }
+  }
+
+  private void markAndApply(Tracks now, Mutation mutation, Completion done) {
+    now.mark(mutation.offsetBytes(), mutation.lengthBytes());
+    now.applyCovered(child, mutation, done);
   }
 
   @Override
