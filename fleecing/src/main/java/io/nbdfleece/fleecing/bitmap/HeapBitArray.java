@@ -162,7 +162,7 @@ public final class HeapBitArray implements BitArray {
       if (isFull(chunk)) {
         builder.addFullBlock(block);
       } else if (chunk.length > 0) {
-        builder.addBlock(block, chunk.clone());
+        builder.addBlock(block, chunk);
       }
     }
     return builder.build();
