@@ -14,8 +14,8 @@ final class ComparedWrite implements Completion {
   /*
    * Why writes that overlap in time need not wait for one another. Take a byte of the disk, and v,
    * what it was when a bitmap began to record. Of all writes since then, in the order in which they
-   * reach the byte, look at the first one that brings something else than v. It read the old content
-   * before it reached the byte, and every write before it brought v: so it read v, found a
+   * reach the byte, look at the first one that brings something else than v. It read the old
+   * content before it reached the byte, and every write before it brought v: so it read v, found a
    * difference, and marked before it wrote. Hence a byte that is not v, or ever was not, is marked,
    * whatever all others found. This needs no more than that bitmaps begin to record while no write
    * is in flight, and that whoever does not compare marks.
