@@ -61,6 +61,15 @@ final class CompareBuffers {
     }
   }
 
+  /// Gives idle buffers up.
+  void drop() {
+    for (ConcurrentLinkedDeque<ByteBuffer> some : idle) {
+      for (ByteBuffer one = some.pollFirst(); one != null; one = some.pollFirst()) {
+        idleBytes.addAndGet(-one.capacity());
+      }
+    }
+  }
+
   long usedBytes() {
     return usedBytes.get();
   }

@@ -14,14 +14,15 @@ final class ComparedWrite implements Completion {
   /*
    * Why writes that overlap in time need not wait for one another. Take a byte of the disk, and v,
    * what it was when a bitmap began to record. Of all writes since then, in the order in which they
-   * reach the byte, look at the first one that brings something else than v. It read the old content
-   * before it reached the byte, and every write before it brought v: so it read v, found a
+   * reach the byte, look at the first one that brings something else than v. It read the old
+   * content before it reached the byte, and every write before it brought v: so it read v, found a
    * difference, and marked before it wrote. Hence a byte that is not v, or ever was not, is marked,
    * whatever all others found. This needs no more than that bitmaps begin to record while no write
    * is in flight, and that whoever does not compare marks.
    *
-   * A write that changes nothing goes to the disk nevertheless: another one in flight may have just
-   * changed it, and it may have to be durable.
+   * A write that changes nothing goes to the disk nevertheless, and waits for the log as any other:
+   * another one in flight may have just changed what it brings back, so that a power failure could
+   * leave the one or the other.
    */
   private final TrackingNode.Tracks tracks;
   private final BlockNode child;
@@ -51,13 +52,9 @@ final class ComparedWrite implements Completion {
 
   @Override
   public void succeeded() {
-    boolean changes = markChanged();
+    markChanged();
     buffers.give(old);
-    if (changes) {
-      tracks.applyCovered(child, write, done);
-    } else {
-      child.apply(write, done);
-    }
+    tracks.applyCovered(child, write, done);
   }
 
   @Override
@@ -68,9 +65,7 @@ final class ComparedWrite implements Completion {
   }
 
   /// Marks the granules, of the smallest size that there is, that differ.
-  ///
-  /// @return whether any does
-  private boolean markChanged() {
+  private void markChanged() {
     long lengthBytes = write.lengthBytes();
     MemorySegment before = MemorySegment.ofBuffer(old.duplicate().position(0));
     MemorySegment after = MemorySegment.ofBuffer(write.data());
@@ -93,7 +88,6 @@ final class ComparedWrite implements Completion {
       at = end;
     }
     markRun(start, end);
-    return end > 0;
   }
 
   private void markRun(long start, long end) {

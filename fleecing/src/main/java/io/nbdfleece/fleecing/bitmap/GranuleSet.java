@@ -109,12 +109,11 @@ public final class GranuleSet {
     int granule = (int) geometry.at(offsetBytes);
     // The next absent value may only be asked for from a value that is there: RoaringBitmap answers
     // wrongly when the next container is in the upper half of the numbers and this one is not.
-    long next = granules.contains(granule) ? nextClean(granule) : granules.nextValue(granule);
+    long next =
+        granules.contains(granule)
+            ? granules.nextAbsentValue(granule)
+            : granules.nextValue(granule);
     return next < 0 ? endBytes : Math.min(endBytes, geometry.endBytes(next));
-  }
-
-  private long nextClean(int dirtyGranule) {
-    return granules.nextAbsentValue(dirtyGranule);
   }
 
   /// Whether the byte lies in a dirty granule.
@@ -254,7 +253,8 @@ public final class GranuleSet {
     }
 
     /// The granules whose bits are set in the 1,024 words, in the block of this number. Bits beyond
-    /// the disk are ignored. The array stays the caller's.
+    /// the disk are ignored. The array stays the caller's; bits that are being set meanwhile are in
+    /// the set or not.
     public Builder addBlock(int block, long[] words) {
       int count = 0;
       for (long word : words) {

@@ -21,8 +21,9 @@ public final class HeapBitArray implements BitArray {
    * Nobody writes to FULL, because all of its bits are set already. Who still holds the words that
    * FULL replaced sets bits there that nobody reads, and that FULL has too. So no mark is lost.
    *
-   * A bit is looked at with the strength of a volatile read: who finds it set, and then asks whether
-   * the region is on record, must not have the two the other way round. Setting is a full fence.
+   * A bit is looked at with the strength of a volatile read: who finds it set, and then asks
+   * whether the region is on record, must not have the two the other way round. Setting is a full
+   * fence.
    */
   private static final long[] CLEAN = {};
   private static final long[] FULL = allSet();
@@ -162,7 +163,7 @@ public final class HeapBitArray implements BitArray {
       if (isFull(chunk)) {
         builder.addFullBlock(block);
       } else if (chunk.length > 0) {
-        builder.addBlock(block, chunk.clone());
+        builder.addBlock(block, chunk);
       }
     }
     return builder.build();

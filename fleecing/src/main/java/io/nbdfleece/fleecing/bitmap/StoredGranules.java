@@ -20,9 +20,9 @@ import org.roaringbitmap.RoaringBitmap;
 /// format.
 ///
 /// ```
-///    0       8        12            16       24               32               36          40
-///    | magic | version | granularity | size   | payload length | payload CRC32C | head CRC  | payload
-///    | 8     | 4       | 4           | 8      | 8              | 4              | 4 (0..35) |
+///    0       8         12            16     24               32               36        40
+///    | magic | version | granularity | size | payload length | payload CRC32C | CRC32C  | payload
+///    | 8     | 4       | 4           | 8    | 8              | 4              | of 0-35 |
 /// ```
 final class StoredGranules {
   /// "nbdfGRAN".

@@ -32,6 +32,9 @@ public final class TrackingNode implements BlockNode {
   /// only while the disk is drained.
   public void track(Tracks next) {
     tracks = next;
+    if (!next.skipUnchanged()) {
+      buffers.drop();
+    }
   }
 
   public Tracks tracks() {

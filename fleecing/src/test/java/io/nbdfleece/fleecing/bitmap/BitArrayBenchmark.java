@@ -25,8 +25,8 @@ final class BitArrayBenchmark {
   private static final long DISK_BYTES = 16L << 40;
   private static final int GRANULARITY_BYTES = 64 << 10;
   private static final int WRITES = 1 << 20;
-  private static final int WARM_UP_ROUNDS = 10;
-  private static final int ROUNDS = 21;
+  private static final int WARM_UP_ROUNDS = 5;
+  private static final int ROUNDS = 11;
 
   private BitArrayBenchmark() {}
 
@@ -38,6 +38,7 @@ final class BitArrayBenchmark {
       }
     }
     System.out.println("bitmap of 16 TiB, granularity 64 KiB");
+    measureHeap("(warm-up)", 0.01);
     measureHeap("empty", 0);
     measureHeap("1 % at random", 0.01);
     measureHeap("full", 1);

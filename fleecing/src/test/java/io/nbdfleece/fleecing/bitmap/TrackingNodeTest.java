@@ -34,8 +34,11 @@ final class TrackingNodeTest {
   @TempDir Path directory;
 
   private static Mutation.Write write(long offsetBytes, int lengthBytes) {
-    return new Mutation.Write(
-        offsetBytes, ByteBuffer.allocateDirect(lengthBytes), Durability.CACHED);
+    ByteBuffer data = ByteBuffer.allocateDirect(lengthBytes);
+    for (int i = 0; i < lengthBytes; i++) {
+      data.put(i, (byte) 1);
+    }
+    return new Mutation.Write(offsetBytes, data, Durability.CACHED);
   }
 
   private static TrackingNode.Tracks tracks(BitArray... arrays) {
@@ -78,14 +81,16 @@ final class TrackingNodeTest {
 
   @Test
   void marksAreSetBeforeTheDiskChanges() throws Exception {
-    TestNode disk = inline();
-    TrackingNode node = new TrackingNode(disk);
-    HeapBitArray bits = new HeapBitArray(SIZE_BYTES, 512);
-    node.track(tracks(bits));
-    List<GranuleSet> seen = new ArrayList<>();
-    disk.beforeChange = () -> seen.add(bits.toSet());
-    apply(node, write(1000, 100));
-    assertEquals(List.of(set(512, 1000, 100)), seen);
+    for (boolean skipUnchanged : new boolean[] {false, true}) {
+      TestNode disk = inline();
+      TrackingNode node = new TrackingNode(disk);
+      HeapBitArray bits = new HeapBitArray(SIZE_BYTES, 512);
+      node.track(new TrackingNode.Tracks(List.of(bits), DurableMarks.NONE, skipUnchanged));
+      List<GranuleSet> seen = new ArrayList<>();
+      disk.beforeChange = () -> seen.add(bits.toSet());
+      apply(node, write(1000, 100));
+      assertEquals(List.of(set(512, 1000, 100)), seen);
+    }
   }
 
   @Test
@@ -152,6 +157,20 @@ final class TrackingNodeTest {
     log.waiting.removeFirst().run();
     assertTrue(outcome.future().isDone());
     assertEquals(9, disk.content()[0]);
+  }
+
+  @Test
+  void whatChangesNothingWaitsForTheLogToo() {
+    TrackingNode node = new TrackingNode(inline());
+    HeapBitArray bits = new HeapBitArray(SIZE_BYTES, 512);
+    SlowLog log = new SlowLog(bits);
+    node.track(new TrackingNode.Tracks(List.of(bits), log, true));
+    Outcome outcome = new Outcome();
+    node.apply(new Mutation.Write(0, ByteBuffer.allocateDirect(512), Durability.CACHED), outcome);
+    assertFalse(outcome.future().isDone());
+    log.waiting.removeFirst().run();
+    assertTrue(outcome.future().isDone());
+    assertEquals(0, bits.dirtyBytes());
   }
 
   @Test

@@ -148,6 +148,8 @@ final class UnchangedWriteTest {
     }
     assertEquals(0, buffers.usedBytes());
     assertTrue(buffers.idleBytes() <= 4 << 20);
+    buffers.drop();
+    assertEquals(0, buffers.idleBytes());
   }
 
   /// Many writes of few values to few places at once: they often change nothing, and often undo one
