@@ -44,11 +44,10 @@ final class FrozenLayout {
     void add(long lengthBytes, int version);
   }
 
-  /// Puts what the disk says of a range under what is preserved. The disk was asked first. A cluster
-  /// that is still not preserved now has not changed since the snapshot (I1), so what the disk said
-  /// of it holds for the frozen view. The others are overlaid.
-  void overlay(
-      long offsetBytes, List<BlockExtent> ofDisk, int extentsMax, ExtentsCompletion done) {
+  /// Puts what the disk says of a range under what is preserved. The disk was asked first. A
+  /// cluster that is still not preserved now has not changed since the snapshot (I1), so what the
+  /// disk said of it holds for the frozen view. The others are overlaid.
+  void overlay(long offsetBytes, List<BlockExtent> ofDisk, int extentsMax, ExtentsCompletion done) {
     List<BlockExtent> extents = new ArrayList<>();
     long position = offsetBytes;
     for (BlockExtent part : ofDisk) {

@@ -32,7 +32,8 @@ record OutsideClusters(RoaringBitmap clusters, Outside reads) {
               + geometry.sizeBytes()
               + ")");
     }
-    RoaringBitmap outside = RoaringBitmap.flip(touched(dirty, geometry), 0L, geometry.clusterCount());
+    RoaringBitmap outside =
+        RoaringBitmap.flip(touched(dirty, geometry), 0L, geometry.clusterCount());
     outside.runOptimize();
     return new OutsideClusters(outside, scope.outside());
   }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.fleecing.hook;
 
-import com.google.errorprone.annotations.concurrent.GuardedBy;
 import io.nbdfleece.cache.ClusterStore.Tier;
 import io.nbdfleece.cache.Completion;
 import io.nbdfleece.fleecing.SnapshotRequest.Access;
@@ -38,9 +37,9 @@ public final class SnapshotView {
     return epoch.terms;
   }
 
-  /// Fills `target` with the frozen bytes at `offsetBytes`, and with zeroes where it is outside of a
-  /// snapshot of a part that was taken so. Fails, with a message that says why, for a cluster that
-  /// was released or lost or is outside otherwise, and when the view has ended.
+  /// Fills `target` with the frozen bytes at `offsetBytes`, and with zeroes where it is outside of
+  /// a snapshot of a part that was taken so. Fails, with a message that says why, for a cluster
+  /// that was released or lost or is outside otherwise, and when the view has ended.
   public void read(long offsetBytes, ByteBuffer target, Completion done) {
     new FrozenRead(hook, epoch, offsetBytes, target, done).start();
   }
@@ -149,7 +148,8 @@ public final class SnapshotView {
           return new ViewStatistics(0, 0, 0, released * geometry.clusterBytes(), 0);
         }
         for (int n = 0; n < LOOKED_AT_MAX && cluster < geometry.clusterCount(); n++) {
-          int sliceEnd = Math.min(geometry.clusterCount(), sliceStart + FrozenLayout.SLICE_CLUSTERS);
+          int sliceEnd =
+              Math.min(geometry.clusterCount(), sliceStart + FrozenLayout.SLICE_CLUSTERS);
           cluster = hook.ledger.nextVersion(epoch, cluster, sliceEnd);
           if (cluster == sliceEnd) {
             break;
