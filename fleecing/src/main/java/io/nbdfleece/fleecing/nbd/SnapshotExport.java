@@ -164,8 +164,13 @@ final class SnapshotExport implements Export {
 
   private void finish(ContextAnswers answers, long offsetBytes, long lengthBytes, int extentsMax) {
     try {
-      // Asked in any case: a view that has ended has no status, of whichever context.
-      List<FrozenExtent> sources = view.sources(offsetBytes, lengthBytes, extentsMax);
+      // A view that has ended has no status, of whichever context: that is looked at in any case,
+      // and what comes below looks for itself.
+      boolean located = answers.wants(TIER) || answers.wants(ShownContexts.ALLOCATION_DEPTH);
+      List<FrozenExtent> sources =
+          located || !answers.wants(ExportInfo.BASE_ALLOCATION)
+              ? view.sources(offsetBytes, located ? lengthBytes : 1, extentsMax)
+              : List.of();
       if (answers.wants(TIER)) {
         answers.put(TIER, translated(sources, SnapshotExport::tier));
       }

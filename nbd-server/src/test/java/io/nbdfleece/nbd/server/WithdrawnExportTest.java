@@ -10,6 +10,7 @@ import io.nbdfleece.nbd.Completion;
 import io.nbdfleece.nbd.ExportClient;
 import io.nbdfleece.nbd.wire.Nbd;
 import java.time.Duration;
+import java.util.Arrays;
 import java.util.Queue;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import org.awaitility.Awaitility;
@@ -37,6 +38,12 @@ final class WithdrawnExportTest {
       if (unwelcome) {
         client.disconnect();
       }
+    }
+
+    /// The one that has come.
+    ExportClient client() {
+      Awaitility.await().until(() -> !clients.isEmpty());
+      return clients.remove();
     }
 
     @Override
@@ -77,7 +84,7 @@ final class WithdrawnExportTest {
     Disk disk = new Disk();
     try (TestServer server = new TestServer(disk);
         RawPeer first = server.open()) {
-      ExportClient toEnd = disk.clients.remove();
+      ExportClient toEnd = disk.client();
       try (RawPeer second = server.open()) {
         toEnd.disconnect();
         assertTrue(first.atEnd());
@@ -111,10 +118,10 @@ final class WithdrawnExportTest {
     ServerLimits limits = TestServer.LIMITS.withStalledReaderDeadline(Duration.ofMillis(200));
     try (TestServer server = new TestServer(disk, limits);
         RawPeer peer = server.open()) {
-      byte[] whole = write(1, 0, new byte[4096]);
-      peer.send(java.util.Arrays.copyOf(whole, whole.length - 1));
-      peer.send(new byte[0]);
-      disk.clients.forEach(ExportClient::disconnect);
+      byte[] whole = write(1, 0, new byte[1 << 20]);
+      peer.send(Arrays.copyOf(whole, whole.length - 1));
+      Awaitility.await().until(() -> server.server.flightBytes() > 0);
+      disk.client().disconnect();
       assertTrue(peer.atEnd());
       assertEquals(0, disk.started.get());
     }
