@@ -350,7 +350,8 @@ final class HookSimulation {
         });
   }
 
-  private void checkExcuse(IOException error, SimulatedSnapshot snapshot, int from, int lengthBytes) {
+  private void checkExcuse(
+      IOException error, SimulatedSnapshot snapshot, int from, int lengthBytes) {
     String text = String.valueOf(error.getMessage());
     boolean ended = snapshot.released || snapshot.view.brokenBecause().isPresent();
     boolean excused = error instanceof SnapshotEndedException && ended;

@@ -57,7 +57,12 @@ final class HookSimulationTest {
             + prefetches);
     assertTrue(
         replay != null
-            || (reads > last && partialReads > 0 && broken > 0 && refused > 0 && lost > 0 && prefetchedBytesMax > 0),
+            || (reads > last
+                && partialReads > 0
+                && broken > 0
+                && refused > 0
+                && lost > 0
+                && prefetchedBytesMax > 0),
         "the simulation does not reach what it is for");
   }
 }

@@ -40,12 +40,6 @@ final class WithdrawnExportTest {
       }
     }
 
-    /// The one that has come.
-    ExportClient client() {
-      Awaitility.await().until(() -> !clients.isEmpty());
-      return clients.remove();
-    }
-
     @Override
     public void flush(Completion done) {
       if (endsOnFlush) {
@@ -84,7 +78,7 @@ final class WithdrawnExportTest {
     Disk disk = new Disk();
     try (TestServer server = new TestServer(disk);
         RawPeer first = server.open()) {
-      ExportClient toEnd = disk.client();
+      ExportClient toEnd = disk.clients.remove();
       try (RawPeer second = server.open()) {
         toEnd.disconnect();
         assertTrue(first.atEnd());
@@ -121,7 +115,7 @@ final class WithdrawnExportTest {
       byte[] whole = write(1, 0, new byte[1 << 20]);
       peer.send(Arrays.copyOf(whole, whole.length - 1));
       Awaitility.await().until(() -> server.server.flightBytes() > 0);
-      disk.client().disconnect();
+      disk.clients.remove().disconnect();
       assertTrue(peer.atEnd());
       assertEquals(0, disk.started.get());
     }
