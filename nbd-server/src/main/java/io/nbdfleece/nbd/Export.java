@@ -30,6 +30,13 @@ public interface Export {
   /// [#disconnected], which is called once the last request of that connection has completed.
   default void connected() {}
 
+  /// What the server calls: the same with a hold on the connection, for an export that may be taken
+  /// away while it has clients. When it calls [ExportClient#disconnect] in here, no request of that
+  /// connection ever comes.
+  default void connected(ExportClient client) {
+    connected();
+  }
+
   /// The connection counted by [#connected] has ended.
   default void disconnected() {}
 

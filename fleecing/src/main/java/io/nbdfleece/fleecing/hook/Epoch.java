@@ -12,8 +12,12 @@ final class Epoch {
   /// P(k): the versions preserved in this epoch.
   final ClusterMap preserved;
 
-  /// Clusters that the snapshot's client has released: never preserved for it again, never read.
-  final RoaringBitmap released = new RoaringBitmap();
+  /// Clusters that are never preserved for the snapshot again: those that its client has released,
+  /// and those outside.
+  final RoaringBitmap released;
+
+  /// Clusters that it never was about.
+  final OutsideClusters outside;
 
   /// Released bytes that do not make up a whole cluster yet.
   final ByteRangeSet releasedPartly = new ByteRangeSet();
@@ -27,8 +31,10 @@ final class Epoch {
   /// Whether it ended by a failure rather than by a release.
   boolean broken;
 
-  Epoch(SnapshotTerms terms, int clusterCount) {
+  Epoch(SnapshotTerms terms, OutsideClusters outside, int clusterCount) {
     this.terms = terms;
+    this.outside = outside;
+    this.released = outside.clusters().clone();
     this.preserved = new ClusterMap(clusterCount);
   }
 

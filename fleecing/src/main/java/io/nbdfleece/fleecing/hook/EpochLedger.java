@@ -33,9 +33,14 @@ final class EpochLedger {
     return newest == null;
   }
 
-  /// Starts an epoch. No change of the disk may be under way.
+  /// Starts an epoch of a snapshot of all of the disk. No change of the disk may be under way.
   Epoch begin(SnapshotTerms terms) {
-    Epoch epoch = new Epoch(terms, geometry.clusterCount());
+    return begin(terms, OutsideClusters.none());
+  }
+
+  /// The same of a part of the disk: the clusters outside count as released from the start.
+  Epoch begin(SnapshotTerms terms, OutsideClusters outside) {
+    Epoch epoch = new Epoch(terms, outside, geometry.clusterCount());
     epoch.older = newest;
     if (newest == null) {
       oldest = epoch;
@@ -158,12 +163,23 @@ final class EpochLedger {
     if (holder.released.isEmpty() || holder.preserved.count() == 0) {
       return; // the holder itself reads all its versions, or has none
     }
-    holder.released.forEach(
-        (int cluster) -> {
-          if (holder.preserved.has(cluster)) {
-            dropIfUnread(holder, cluster, freed);
-          }
-        });
+    if (holder.released.getLongCardinality() <= holder.preserved.count()) {
+      holder.released.forEach(
+          (int cluster) -> {
+            if (holder.preserved.has(cluster)) {
+              dropIfUnread(holder, cluster, freed);
+            }
+          });
+      return;
+    }
+    int count = geometry.clusterCount();
+    for (int cluster = holder.preserved.nextPresent(0, count);
+        cluster < count;
+        cluster = holder.preserved.nextPresent(cluster + 1, count)) {
+      if (holder.released.contains(cluster)) {
+        dropIfUnread(holder, cluster, freed);
+      }
+    }
   }
 
   private void dropIfUnread(Epoch holder, int cluster, EntryList freed) {

@@ -86,19 +86,7 @@ public final class FleecingHook implements BlockNode {
   private int writesInFlight;
 
   @GuardedBy("lock")
-  private long writes;
-
-  @GuardedBy("lock")
-  private long writeErrors;
-
-  @GuardedBy("lock")
-  private long preservingWrites;
-
-  @GuardedBy("lock")
-  private long preserveNanosTotal;
-
-  @GuardedBy("lock")
-  private long preserveNanosMax;
+  private final WriteFigures figures = new WriteFigures();
 
   /// @param disk name for messages
   /// @param continuations runs what must not run on the store's own thread
@@ -289,7 +277,10 @@ public final class FleecingHook implements BlockNode {
     try {
       toStart = copies.join(write, kept);
       if (!write.isWaiting()) {
-        countPreserving(write);
+        if (write.copyingSinceNanos != 0) {
+          figures.preserved(nanoClock.getAsLong() - write.copyingSinceNanos);
+          write.copyingSinceNanos = 0;
+        }
         more = write.hasMoreClusters();
         ready = !more && write.awaitReads(reads);
       }
@@ -309,26 +300,12 @@ public final class FleecingHook implements BlockNode {
     }
   }
 
-  @GuardedBy("lock")
-  private void countPreserving(GuestWrite write) {
-    if (write.copyingSinceNanos != 0) {
-      long waitedNanos = nanoClock.getAsLong() - write.copyingSinceNanos;
-      write.copyingSinceNanos = 0;
-      preservingWrites++;
-      preserveNanosTotal += waitedNanos;
-      preserveNanosMax = Math.max(preserveNanosMax, waitedNanos);
-    }
-  }
-
   /// A write has completed and its caller knows.
   void writeEnded(boolean failed) {
     Runnable lastOneOut = null;
     lock.lock();
     try {
-      writes++;
-      if (failed) {
-        writeErrors++;
-      }
+      figures.ended(failed);
       if (--writesInFlight == 0 && gateClosed) {
         lastOneOut = drained;
         drained = null;
@@ -389,26 +366,24 @@ public final class FleecingHook implements BlockNode {
     }
   }
 
-  /// Starts an epoch: the view shows the disk as it is now. Only between the drain of [#closeGate]
-  /// and [#openGate].
+  /// As the one below, of all of the disk.
   public SnapshotView freeze(SnapshotTerms terms) {
+    return freeze(terms, SnapshotScope.ALL);
+  }
+
+  /// Starts an epoch: the view shows the disk as it is now, or a part of it. Only between the drain
+  /// of [#closeGate] and [#openGate].
+  public SnapshotView freeze(SnapshotTerms terms, SnapshotScope scope) {
+    OutsideClusters outside = OutsideClusters.of(scope, geometry); // may take a while
     lock.lock();
     try {
       if (!gateClosed || writesInFlight != 0) {
         throw new IllegalStateException("disk " + disk + " is not drained");
       }
-      return new SnapshotView(this, ledger.begin(terms));
+      return new SnapshotView(this, ledger.begin(terms, outside));
     } finally {
       lock.unlock();
     }
-  }
-
-  /// The same for a snapshot of a part of the disk.
-  public SnapshotView freeze(SnapshotTerms terms, SnapshotScope scope) {
-    if (!scope.equals(SnapshotScope.ALL)) {
-      throw new UnsupportedOperationException(scope.toString());
-    }
-    return freeze(terms);
   }
 
   /// Ends the epoch of a snapshot, for good: copies that nobody else needs are freed, copies under
@@ -458,13 +433,7 @@ public final class FleecingHook implements BlockNode {
   public HookStatistics statistics() {
     lock.lock();
     try {
-      return new HookStatistics(
-          writes,
-          writeErrors,
-          copies.preserved(),
-          preservingWrites,
-          preserveNanosTotal,
-          preserveNanosMax);
+      return figures.statistics(copies.preserved());
     } finally {
       lock.unlock();
     }

@@ -3,6 +3,7 @@ package io.nbdfleece.fleecing.hook;
 
 import com.google.errorprone.annotations.concurrent.GuardedBy;
 import io.nbdfleece.cache.Completion;
+import io.nbdfleece.fleecing.SnapshotRequest.Outside;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
@@ -71,16 +72,21 @@ final class FrozenRead {
     int lastCluster = geometry.clusterOf(endBytes - 1);
     // First look, then take: a refused read must leave no pin and no registration behind.
     for (int cluster = geometry.clusterOf(offsetBytes); cluster <= lastCluster; cluster++) {
-      if (epoch.released.contains(cluster)) {
-        return unreadable(cluster, "was released by its client (discarded, or read once)");
-      }
-      if (hook.ledger.version(epoch, cluster) == ClusterMap.LOST) {
-        return unreadable(cluster, "is lost: the disk could not be read when it was overwritten");
+      IOException refused = refusal(cluster);
+      if (refused != null) {
+        return refused;
       }
     }
     long position = offsetBytes;
     while (position < endBytes) {
       int cluster = geometry.clusterOf(position);
+      if (epoch.outside.contains(cluster)) {
+        int inside = epoch.outside.nextInside(cluster, lastCluster + 1);
+        long zeroEnd = Math.min(endBytes, geometry.endOf(inside - 1));
+        pieces.add(new ZeroPiece(slice(position, zeroEnd)));
+        position = zeroEnd;
+        continue;
+      }
       int version = hook.ledger.version(epoch, cluster);
       if (ClusterMap.isEntry(version)) {
         hook.store().pin(ClusterMap.entryOf(version));
@@ -91,6 +97,7 @@ final class FrozenRead {
       if (version == ClusterMap.ABSENT) {
         int next = hook.ledger.nextVersion(epoch, cluster, lastCluster + 1);
         next = hook.clean.nextPresent(cluster + 1, next);
+        next = epoch.outside.nextOutside(cluster + 1, next);
         end =
             Math.min(
                 Math.min(endBytes, geometry.endOf(next - 1)),
@@ -111,6 +118,21 @@ final class FrozenRead {
       position = end;
     }
     return null;
+  }
+
+  @GuardedBy("hook.lock")
+  private @Nullable IOException refusal(int cluster) {
+    if (epoch.outside.contains(cluster)) {
+      return epoch.outside.reads() == Outside.ERROR
+          ? unreadable(cluster, "has not changed: it is outside of the bitmap, and was not kept")
+          : null;
+    }
+    if (epoch.released.contains(cluster)) {
+      return unreadable(cluster, "was released by its client (discarded, or read once)");
+    }
+    return hook.ledger.version(epoch, cluster) == ClusterMap.LOST
+        ? unreadable(cluster, "is lost: the disk could not be read when it was overwritten")
+        : null;
   }
 
   private IOException unreadable(int cluster, String why) {

@@ -93,8 +93,11 @@ final class Prefetch {
             && lookedAt < LOOKED_AT_MAX;
         lookedAt++) {
       int cluster = nextCluster;
-      int version =
-          epoch.released.contains(cluster) ? ClusterMap.LOST : hook.ledger.version(epoch, cluster);
+      if (epoch.released.contains(cluster)) {
+        nextCluster = (int) Math.min(endCluster, epoch.released.nextAbsentValue(cluster));
+        continue;
+      }
+      int version = hook.ledger.version(epoch, cluster);
       if (version == ClusterMap.ABSENT && !hook.clean.has(cluster)) {
         Optional<RamSlot> slot = hook.store().acquireSpare();
         if (slot.isEmpty()) {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.fleecing.hook;
 
-import com.google.errorprone.annotations.concurrent.GuardedBy;
 import io.nbdfleece.cache.ClusterStore.Tier;
 import io.nbdfleece.cache.Completion;
 import io.nbdfleece.fleecing.SnapshotRequest.Access;
@@ -9,7 +8,6 @@ import io.nbdfleece.fleecing.block.BlockExtent;
 import io.nbdfleece.fleecing.block.ExtentsCompletion;
 import java.io.IOException;
 import java.nio.ByteBuffer;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 
@@ -20,11 +18,8 @@ public final class SnapshotView {
   /// What every failed read of a view that broke says, and no other failure.
   public static final String BROKEN_TEXT = " is broken and yields no data any more";
 
-  /// Clusters looked at in one go under the lock; a status that needs more is answered short.
+  /// Clusters looked at in one go under the lock when counting.
   private static final int LOOKED_AT_MAX = 16_384;
-
-  /// Clusters skipped over in one go under the lock when counting.
-  private static final int SLICE_CLUSTERS = 1 << 20;
 
   private final FleecingHook hook;
   private final Epoch epoch;
@@ -42,8 +37,9 @@ public final class SnapshotView {
     return epoch.terms;
   }
 
-  /// Fills `target` with the frozen bytes at `offsetBytes`. Fails, with a message that says why,
-  /// for a cluster that was released or lost, and when the view has ended.
+  /// Fills `target` with the frozen bytes at `offsetBytes`, and with zeroes where it is outside of
+  /// a snapshot of a part that was taken so. Fails, with a message that says why, for a cluster
+  /// that was released or lost or is outside otherwise, and when the view has ended.
   public void read(long offsetBytes, ByteBuffer target, Completion done) {
     new FrozenRead(hook, epoch, offsetBytes, target, done).start();
   }
@@ -79,8 +75,9 @@ public final class SnapshotView {
     new Prefetch(hook, epoch, offsetBytes, lengthBytes, done).step();
   }
 
-  /// Holes of the frozen view: where the disk has a hole and nothing was preserved, and where a
-  /// zero cluster was preserved. Released and lost clusters count as data.
+  /// Holes of the frozen view: where the disk has a hole and nothing was preserved, where a zero
+  /// cluster was preserved, and what is outside and reads as zeroes. Other clusters outside, and
+  /// released and lost ones, count as data.
   public void status(long offsetBytes, long lengthBytes, int extentsMax, ExtentsCompletion done) {
     hook.child()
         .status(
@@ -90,7 +87,7 @@ public final class SnapshotView {
             new ExtentsCompletion() {
               @Override
               public void succeeded(List<BlockExtent> extents) {
-                overlay(offsetBytes, extents, extentsMax, done);
+                new FrozenLayout(hook, epoch).overlay(offsetBytes, extents, extentsMax, done);
               }
 
               @Override
@@ -100,70 +97,14 @@ public final class SnapshotView {
             });
   }
 
-  /* The disk was asked first. A cluster that is still not preserved now has not changed since the
-   * snapshot (I1), so what the disk said of it holds for the frozen view. The others are
-   * overlaid. */
-  private void overlay(
-      long offsetBytes, List<BlockExtent> ofDisk, int extentsMax, ExtentsCompletion done) {
-    List<BlockExtent> extents = new ArrayList<>();
-    long position = offsetBytes;
-    int room = LOOKED_AT_MAX;
-    for (BlockExtent part : ofDisk) {
-      long partEnd = position + part.lengthBytes();
-      while (position < partEnd && extents.size() <= extentsMax && room > 0) {
-        // In slices, so that no guest write waits long.
-        long sliceBytes = (long) SLICE_CLUSTERS * hook.geometry().clusterBytes();
-        long sliceEnd = Math.min(partEnd, position / sliceBytes * sliceBytes + sliceBytes);
-        hook.lock.lock();
-        try {
-          if (epoch.endedBecause != null) {
-            room = -1;
-            break;
-          }
-          while (position < sliceEnd && extents.size() <= extentsMax && room > 0) {
-            room--;
-            position = overlayNext(position, sliceEnd, part.state(), extents);
-          }
-        } finally {
-          hook.lock.unlock();
-        }
-      }
-      if (position < partEnd) {
-        break;
-      }
-    }
-    if (room < 0) {
-      done.failed(ended(epoch));
-    } else {
-      done.succeeded(extents.size() > extentsMax ? extents.subList(0, extentsMax) : extents);
-    }
-  }
-
-  /// Adds the extent at `position`, at most to `endBytes`, and returns its end.
-  @GuardedBy("hook.lock")
-  private long overlayNext(
-      long position, long endBytes, BlockExtent.State ofDisk, List<BlockExtent> extents) {
-    ClusterGeometry geometry = hook.geometry();
-    int cluster = geometry.clusterOf(position);
-    int special = nextNotPlain(cluster, geometry.clusterOf(endBytes - 1) + 1);
-    long end = Math.min(endBytes, geometry.endOf(special > cluster ? special - 1 : cluster));
-    BlockExtent.append(extents, end - position, special > cluster ? ofDisk : stateOf(cluster));
-    return end;
-  }
-
-  /// The first cluster from `cluster` on of which the disk says nothing: preserved or released.
-  @GuardedBy("hook.lock")
-  private int nextNotPlain(int cluster, int endCluster) {
-    int preserved = hook.ledger.nextVersion(epoch, cluster, endCluster);
-    long released = epoch.released.nextValue(cluster);
-    return released >= 0 && released < preserved ? (int) released : preserved;
-  }
-
-  @GuardedBy("hook.lock")
-  private BlockExtent.State stateOf(int cluster) {
-    boolean zero =
-        !epoch.released.contains(cluster) && hook.ledger.version(epoch, cluster) == ClusterMap.ZERO;
-    return zero ? BlockExtent.State.HOLE : BlockExtent.State.DATA;
+  /// Where the content of a range is at this moment. May cover less than asked; at least one
+  /// extent.
+  ///
+  /// @param extentsMax no more extents than this are wanted, at least 1
+  /// @throws SnapshotEndedException when the view has ended
+  public List<FrozenExtent> sources(long offsetBytes, long lengthBytes, int extentsMax)
+      throws IOException {
+    return new FrozenLayout(hook, epoch).sources(offsetBytes, lengthBytes, extentsMax);
   }
 
   /// Ends the view and frees its copies. Idempotent.
@@ -202,17 +143,22 @@ public final class SnapshotView {
       int sliceStart = cluster;
       hook.lock.lock();
       try {
-        released = epoch.released.getLongCardinality();
+        released = epoch.released.getLongCardinality() - epoch.outside.count();
         if (epoch.hasEnded()) {
           return new ViewStatistics(0, 0, 0, released * geometry.clusterBytes(), 0);
         }
         for (int n = 0; n < LOOKED_AT_MAX && cluster < geometry.clusterCount(); n++) {
-          int sliceEnd = Math.min(geometry.clusterCount(), sliceStart + SLICE_CLUSTERS);
+          int sliceEnd =
+              Math.min(geometry.clusterCount(), sliceStart + FrozenLayout.SLICE_CLUSTERS);
           cluster = hook.ledger.nextVersion(epoch, cluster, sliceEnd);
           if (cluster == sliceEnd) {
             break;
           }
-          int version = hook.ledger.version(epoch, cluster++);
+          int version =
+              epoch.released.contains(cluster)
+                  ? ClusterMap.ABSENT // somebody else's
+                  : hook.ledger.version(epoch, cluster);
+          cluster++;
           if (version == ClusterMap.LOST) {
             lost++;
           } else if (ClusterMap.isEntry(version)) {

@@ -10,10 +10,11 @@ import io.nbdfleece.nbd.Completion;
 import io.nbdfleece.nbd.Export;
 import io.nbdfleece.nbd.ExportInfo;
 import io.nbdfleece.nbd.ExportInfo.Ability;
+import io.nbdfleece.nbd.Extent;
 import io.nbdfleece.nbd.StatusCompletion;
 import java.nio.ByteBuffer;
-import java.util.ArrayList;
 import java.util.EnumSet;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Set;
 
@@ -22,28 +23,48 @@ final class DiskExport implements Export {
   private static final List<String> BASE_ONLY = List.of(ExportInfo.BASE_ALLOCATION);
 
   private final ServedDisk disk;
-  private final BlockNode node;
+  private final ShownContexts shown;
   private final ExportInfo info;
 
-  DiskExport(ServedDisk disk, int preferredBlockBytes) {
-    this.disk = disk;
-    this.node = disk.hook();
+  /// As guests find it under its own name.
+  static DiskExport of(ServedDisk disk, int preferredBlockBytes) {
     boolean readOnly = disk.config().access() == Access.READ_ONLY;
-    List<String> contexts = new ArrayList<>();
-    contexts.add(ExportInfo.BASE_ALLOCATION);
-    contexts.addAll(node.contexts());
+    return new DiskExport(
+        disk,
+        preferredBlockBytes,
+        readOnly ? "disk, read-only" : "disk",
+        readOnly,
+        ShownContexts.NONE);
+  }
+
+  DiskExport(
+      ServedDisk disk,
+      int preferredBlockBytes,
+      String description,
+      boolean readOnly,
+      ShownContexts shown) {
+    this.disk = disk;
+    this.shown = shown;
+    Set<String> contexts = new LinkedHashSet<>(BASE_ONLY);
+    contexts.addAll(disk.hook().contexts());
+    contexts.addAll(shown.names());
     this.info =
         new ExportInfo(
             disk.sizeBytes(),
-            readOnly ? "disk, read-only" : "disk",
+            description,
             abilities(readOnly),
-            node.blockBytes(),
+            disk.hook().blockBytes(),
             preferredBlockBytes,
-            contexts);
+            List.copyOf(contexts));
+  }
+
+  /// What guests meet first may be replaced while they are connected.
+  private BlockNode node() {
+    return disk.top();
   }
 
   private Set<Ability> abilities(boolean readOnly) {
-    Set<NodeAbility> below = node.abilities();
+    Set<NodeAbility> below = disk.hook().abilities();
     Set<Ability> abilities = EnumSet.of(Ability.MULTI_CONN, Ability.CACHE);
     if (below.contains(NodeAbility.FLUSH)) {
       abilities.add(Ability.FLUSH);
@@ -77,18 +98,20 @@ final class DiskExport implements Export {
 
   @Override
   public void read(long offsetBytes, ByteBuffer target, Completion done) {
-    node.read(offsetBytes, target, BlockCompletions.to(done));
+    node().read(offsetBytes, target, BlockCompletions.to(done));
   }
 
   @Override
   public void write(long offsetBytes, ByteBuffer data, Durability durability, Completion done) {
-    node.apply(new Mutation.Write(offsetBytes, data, of(durability)), BlockCompletions.to(done));
+    node().apply(new Mutation.Write(offsetBytes, data, of(durability)), BlockCompletions.to(done));
   }
 
   @Override
   public void trim(long offsetBytes, long lengthBytes, Durability durability, Completion done) {
-    node.apply(
-        new Mutation.Discard(offsetBytes, lengthBytes, of(durability)), BlockCompletions.to(done));
+    node()
+        .apply(
+            new Mutation.Discard(offsetBytes, lengthBytes, of(durability)),
+            BlockCompletions.to(done));
   }
 
   @Override
@@ -98,24 +121,25 @@ final class DiskExport implements Export {
         zeroing.mustStayProvisioned()
             ? Mutation.Provisioning.KEEP
             : Mutation.Provisioning.MAY_PUNCH;
-    node.apply(
-        new Mutation.Zero(
-            offsetBytes,
-            lengthBytes,
-            provisioning,
-            zeroing.mustBeFast() ? Mutation.Speed.FAST_ONLY : Mutation.Speed.ANY,
-            of(durability)),
-        BlockCompletions.to(done));
+    node()
+        .apply(
+            new Mutation.Zero(
+                offsetBytes,
+                lengthBytes,
+                provisioning,
+                zeroing.mustBeFast() ? Mutation.Speed.FAST_ONLY : Mutation.Speed.ANY,
+                of(durability)),
+            BlockCompletions.to(done));
   }
 
   @Override
   public void flush(Completion done) {
-    node.flush(BlockCompletions.to(done));
+    node().flush(BlockCompletions.to(done));
   }
 
   @Override
   public void cache(long offsetBytes, long lengthBytes, Completion done) {
-    node.cache(offsetBytes, lengthBytes, BlockCompletions.to(done));
+    node().cache(offsetBytes, lengthBytes, BlockCompletions.to(done));
   }
 
   @Override
@@ -126,10 +150,32 @@ final class DiskExport implements Export {
       int extentsMax,
       StatusCompletion done) {
     if (contexts.equals(BASE_ONLY)) {
-      node.status(offsetBytes, lengthBytes, extentsMax, BlockCompletions.to(contexts, done));
+      node().status(offsetBytes, lengthBytes, extentsMax, BlockCompletions.to(contexts, done));
+    } else {
+      ContextAnswers answers = new ContextAnswers(contexts, done);
+      shown.answer(
+          answers,
+          offsetBytes,
+          lengthBytes,
+          extentsMax,
+          () -> finish(answers, offsetBytes, lengthBytes, extentsMax));
+    }
+  }
+
+  private void finish(ContextAnswers answers, long offsetBytes, long lengthBytes, int extentsMax) {
+    BlockNode node = node();
+    if (answers.wants(ShownContexts.ALLOCATION_DEPTH)
+        && !node.contexts().contains(ShownContexts.ALLOCATION_DEPTH)) {
+      answers.put(ShownContexts.ALLOCATION_DEPTH, List.of(new Extent(lengthBytes, 1)));
+    }
+    List<String> below = answers.missing();
+    if (below.isEmpty()) {
+      answers.succeeded(List.of());
+    } else if (below.equals(BASE_ONLY)) {
+      node.status(offsetBytes, lengthBytes, extentsMax, BlockCompletions.to(below, answers));
     } else {
       node.contextStatus(
-          offsetBytes, lengthBytes, contexts, extentsMax, BlockCompletions.contexts(done));
+          offsetBytes, lengthBytes, below, extentsMax, BlockCompletions.contexts(answers));
     }
   }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.fleecing.nbd;
 
+import io.nbdfleece.fleecing.DiskConfig;
 import io.nbdfleece.fleecing.FleecingEngine;
 import io.nbdfleece.fleecing.ServedDisk;
 import io.nbdfleece.fleecing.Snapshot;
@@ -15,7 +16,8 @@ import java.util.Optional;
 import java.util.Set;
 
 /// The disks and snapshots of an engine as NBD exports: `vda` and `vda@nightly`. The empty name is
-/// the disk when there is only one.
+/// the disk when there is only one. Disks that are nodes only, and snapshots of these, are left to
+/// [NamedExports].
 ///
 /// A disk may have a list of the clients that are allowed. Then it and its snapshots are there for
 /// a client only that has proved over TLS to have one of these names, compared character by
@@ -60,16 +62,45 @@ public final class EngineExports implements ExportCatalog {
     }
     int at = name.indexOf('@');
     return at < 0
-        ? engine.disk(disk.get()).map(this::export)
-        : engine
-            .takenSnapshot(name.substring(at + 1))
+        ? listed(disk.get()).map(this::export)
+        : listed(disk.get())
+            .flatMap(known -> engine.takenSnapshot(name.substring(at + 1)))
             .flatMap(snapshot -> export(snapshot, disk.get()));
+  }
+
+  private Optional<ServedDisk> listed(String disk) {
+    return engine.disk(disk).filter(EngineExports::isListed);
+  }
+
+  private static boolean isListed(ServedDisk disk) {
+    return disk.config().listing() == DiskConfig.Listing.EXPORTED;
+  }
+
+  private List<ServedDisk> listedDisks() {
+    return engine.servedDisks().stream().filter(EngineExports::isListed).toList();
+  }
+
+  /// Whether there is an export of that name for anybody.
+  boolean hasTaken(String name) {
+    int at = name.indexOf('@');
+    return at < 0
+        ? listed(name).isPresent()
+        : listed(name.substring(0, at)).isPresent()
+            && engine
+                .takenSnapshot(name.substring(at + 1))
+                .flatMap(snapshot -> snapshot.part(name.substring(0, at)))
+                .isPresent();
+  }
+
+  /// Whether the disk is for some clients only.
+  boolean isRestricted(String disk) {
+    return allowedNamesByDisk.containsKey(disk);
   }
 
   @Override
   public List<String> names(ClientIdentity client) {
     List<String> names = new ArrayList<>();
-    for (String disk : diskNames(engine.servedDisks())) {
+    for (String disk : diskNames(listedDisks())) {
       if (mayOpen(disk, client)) {
         names.add(disk);
       }
@@ -77,7 +108,7 @@ public final class EngineExports implements ExportCatalog {
     for (Snapshot snapshot : engine.takenSnapshots()) {
       for (Snapshot.Part part : snapshot.parts()) {
         String disk = part.disk().config().name();
-        if (mayOpen(disk, client)) {
+        if (isListed(part.disk()) && mayOpen(disk, client)) {
           names.add(disk + "@" + snapshot.name());
         }
       }
@@ -99,26 +130,27 @@ public final class EngineExports implements ExportCatalog {
       return Optional.of(name.substring(0, at));
     }
     if (name.isEmpty()) {
-      List<ServedDisk> disks = engine.servedDisks();
+      List<ServedDisk> disks = listedDisks();
       return disks.size() == 1 ? Optional.of(disks.getFirst().config().name()) : Optional.empty();
     }
     return Optional.of(name);
   }
 
-  private boolean mayOpen(String disk, ClientIdentity client) {
+  /// Whether the client may open that disk and its snapshots.
+  boolean mayOpen(String disk, ClientIdentity client) {
     Set<String> allowed = allowedNamesByDisk.get(disk);
     return allowed == null
         || client.tls().filter(tls -> tls.names().stream().anyMatch(allowed::contains)).isPresent();
   }
 
   private Export export(ServedDisk disk) {
-    return new DiskExport(disk, engine.config().clusterBytes());
+    return DiskExport.of(disk, engine.config().clusterBytes());
   }
 
   private Optional<Export> export(Snapshot snapshot, String disk) {
     return snapshot
         .part(disk)
-        .map(part -> new SnapshotExport(snapshot, part, engine.config().clusterBytes()));
+        .map(part -> SnapshotExport.of(snapshot, part, engine.config().clusterBytes()));
   }
 
   private static List<String> diskNames(List<ServedDisk> disks) {

@@ -1,52 +1,317 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.fleecing.nbd;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
+
+import com.google.errorprone.annotations.concurrent.GuardedBy;
+import io.nbdfleece.fleecing.BitmapUse;
+import io.nbdfleece.fleecing.DiskConfig;
 import io.nbdfleece.fleecing.FleecingEngine;
+import io.nbdfleece.fleecing.NameTakenException;
+import io.nbdfleece.fleecing.NoSuchDiskException;
+import io.nbdfleece.fleecing.NoSuchSnapshotException;
+import io.nbdfleece.fleecing.ServedDisk;
+import io.nbdfleece.fleecing.Snapshot;
 import io.nbdfleece.nbd.ClientIdentity;
 import io.nbdfleece.nbd.Export;
 import io.nbdfleece.nbd.ExportCatalog;
 import java.io.IOException;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.Consumer;
+import java.util.regex.Pattern;
+import org.jspecify.annotations.Nullable;
 
-/// Exports that were added one by one, as QMP's `block-export-add` does it. Bitmaps that an export
+/// Exports that were added one by one, as QEMU's `block-export-add` does it. Bitmaps that an export
 /// shows are busy as long as it is there. Any thread.
 public final class NamedExports implements ExportCatalog {
+  /// QEMU's rule for ids.
+  private static final Pattern ID = Pattern.compile("[A-Za-z][A-Za-z0-9._-]*");
+
+  private static final int TEXT_BYTES_MAX = 4096;
+
   private final FleecingEngine engine;
   private final Consumer<String> deleted;
+  private final ExportedBitmaps bitmaps;
+  private final ReentrantLock lock = new ReentrantLock();
 
-  /// @param deleted told the id of each export once it is gone, before [#remove] completes
+  /// Those being added too, which have no value yet.
+  @GuardedBy("lock")
+  private final Map<String, @Nullable AddedExport> byId = new LinkedHashMap<>();
+
+  /// Ids by the names that clients open.
+  @GuardedBy("lock")
+  private final Map<String, String> idByName = new LinkedHashMap<>();
+
+  /// What is shown beside these.
+  private volatile @Nullable EngineExports listed;
+
+  /// @param deleted told the id of each export once it is gone, before [#remove] completes; it must
+  ///   not wait
   public NamedExports(FleecingEngine engine, Consumer<String> deleted) {
+    this(engine, deleted, ExportedBitmaps.of(engine));
+  }
+
+  NamedExports(FleecingEngine engine, Consumer<String> deleted, ExportedBitmaps bitmaps) {
     this.engine = engine;
     this.deleted = deleted;
+    this.bitmaps = bitmaps;
   }
 
-  /// Adds one. Fails with QEMU's texts: id in use, name in use, no such disk, bitmap not found or
-  /// busy, an enabled bitmap on a read-only export.
+  /// A catalog of both: what is in `others` comes first, and its names are taken from then on. Who
+  /// may open a disk there is asked here too, in whichever catalog these exports are.
+  public ExportCatalog beside(EngineExports others) {
+    listed = others;
+    return new BothCatalogs(others, this);
+  }
+
+  /// Adds one. Fails with QEMU's texts: id in use, name in use, bitmap not found or busy, an
+  /// enabled bitmap on a read-only export, a disk that is read-only; and with [NoSuchDiskException]
+  /// or [NoSuchSnapshotException]. Then nothing has changed.
   public void add(NamedExport export) throws IOException {
-    throw new UnsupportedOperationException(export.toString() + engine.disks() + deleted);
+    check(export);
+    String id = export.id();
+    boolean nameTaken;
+    lock.lock();
+    try {
+      if (byId.containsKey(id)) {
+        throw new NameTakenException("Block export id '" + id + "' is already in use");
+      }
+      nameTaken = isTaken(export.name());
+      byId.put(id, null);
+      if (!nameTaken) {
+        idByName.put(export.name(), id);
+      }
+    } finally {
+      lock.unlock();
+    }
+    AddedExport added = null;
+    try {
+      added = open(export, nameTaken);
+    } finally {
+      lock.lock();
+      try {
+        if (added != null) {
+          byId.put(id, added);
+        } else {
+          byId.remove(id);
+          idByName.remove(export.name(), id);
+        }
+      } finally {
+        lock.unlock();
+      }
+    }
   }
 
-  /// Takes one away. `SAFE` fails while it has clients; `HARD` disconnects them.
+  private static void check(NamedExport export) {
+    if (!ID.matcher(export.id()).matches()) {
+      throw new IllegalArgumentException("Invalid block export id");
+    }
+    if (export.name().getBytes(UTF_8).length > TEXT_BYTES_MAX) {
+      throw new IllegalArgumentException("export name '" + export.name() + "' too long");
+    }
+    export
+        .description()
+        .filter(text -> text.getBytes(UTF_8).length > TEXT_BYTES_MAX)
+        .ifPresent(
+            text -> {
+              throw new IllegalArgumentException("description '" + text + "' too long");
+            });
+  }
+
+  @GuardedBy("lock")
+  private boolean isTaken(String name) {
+    EngineExports others = listed;
+    return idByName.containsKey(name) || (others != null && others.hasTaken(name));
+  }
+
+  private AddedExport open(NamedExport export, boolean nameTaken) throws IOException {
+    ServedDisk disk = disk(diskOf(export));
+    Optional<Snapshot> snapshot = Optional.empty();
+    Optional<Snapshot.Part> part = Optional.empty();
+    switch (export.source()) {
+      case NamedExport.Source.LiveDisk _ -> {
+        if (export.writable() && disk.config().access() == DiskConfig.Access.READ_ONLY) {
+          throw new IOException("Cannot export read-only node as writable");
+        }
+      }
+      case NamedExport.Source.FrozenDisk frozen -> {
+        snapshot = engine.takenSnapshot(frozen.snapshot());
+        part = snapshot.flatMap(taken -> taken.part(frozen.disk()));
+        if (part.isEmpty()) {
+          throw new NoSuchSnapshotException(
+              "no snapshot of disk " + frozen.disk() + " is called " + frozen.snapshot());
+        }
+      }
+    }
+    if (nameTaken) {
+      throw new NameTakenException("NBD server already has export named '" + export.name() + "'");
+    }
+    BitmapsInUse inUse = new BitmapsInUse(engine, bitmaps);
+    try {
+      inUse.take(export, disk, part.flatMap(Snapshot.Part::dirty));
+      int preferredBlockBytes = engine.config().clusterBytes();
+      Export served =
+          part.isPresent()
+              ? new SnapshotExport(
+                  snapshot.orElseThrow().name(),
+                  part.get(),
+                  preferredBlockBytes,
+                  export.description().orElse(""),
+                  export.writable(),
+                  SnapshotExport.frozen(part.get(), inUse.shown()))
+              : new DiskExport(
+                  disk,
+                  preferredBlockBytes,
+                  export.description().orElse(""),
+                  !export.writable(),
+                  new ShownContexts(inUse.shown(), export.allocationDepth()));
+      return new AddedExport(export, served, inUse.uses(), this::gone);
+    } catch (IOException | RuntimeException e) {
+      inUse.uses().forEach(BitmapUse::close);
+      throw e;
+    }
+  }
+
+  private ServedDisk disk(String name) throws NoSuchDiskException {
+    return engine
+        .disk(name)
+        .orElseThrow(() -> new NoSuchDiskException("no disk is called " + name));
+  }
+
+  private static String diskOf(NamedExport export) {
+    return switch (export.source()) {
+      case NamedExport.Source.LiveDisk live -> live.disk();
+      case NamedExport.Source.FrozenDisk frozen -> frozen.disk();
+    };
+  }
+
+  /// Takes one away: its name is free at once, its id when its last client has gone, which is when
+  /// the future completes. `SAFE` fails while it has clients; `HARD` disconnects them: what they
+  /// have in flight is finished and answered. Fails with QEMU's texts.
   public CompletableFuture<Void> remove(String id, Removal removal) {
-    throw new UnsupportedOperationException(id + removal);
+    AddedExport found;
+    lock.lock();
+    try {
+      found = byId.get(id);
+    } finally {
+      lock.unlock();
+    }
+    if (found == null) {
+      return refused("Export '" + id + "' is not found");
+    }
+    return switch (close(found, removal == Removal.HARD)) {
+      case HAS_CLIENTS -> refused("export '" + id + "' still in use");
+      case WAS_CLOSING -> refused("Export '" + id + "' is already shutting down");
+      case BEGUN -> found.gone();
+    };
   }
 
-  /// All of them, in the order they were added.
+  private AddedExport.Closing close(AddedExport export, boolean evenWithClients) {
+    AddedExport.Closing closing = export.close(evenWithClients);
+    if (closing == AddedExport.Closing.BEGUN) {
+      lock.lock();
+      try {
+        idByName.remove(export.description().name(), export.description().id());
+      } finally {
+        lock.unlock();
+      }
+    }
+    return closing;
+  }
+
+  /// Takes all of them away, clients or not.
+  public CompletableFuture<Void> removeAll() {
+    List<CompletableFuture<Void>> all = new ArrayList<>();
+    for (AddedExport export : added()) {
+      var _ = close(export, true);
+      all.add(export.gone());
+    }
+    return CompletableFuture.allOf(all.toArray(CompletableFuture[]::new));
+  }
+
+  private static CompletableFuture<Void> refused(String text) {
+    return CompletableFuture.failedFuture(new IOException(text));
+  }
+
+  private void gone(AddedExport export) {
+    String id = export.description().id();
+    lock.lock();
+    try {
+      byId.remove(id);
+      idByName.remove(export.description().name(), id);
+    } finally {
+      lock.unlock();
+    }
+    deleted.accept(id);
+  }
+
+  /// All of them, those shutting down included, in the order they were added.
   public List<NamedExport> exports() {
-    throw new UnsupportedOperationException();
+    return added().stream().map(AddedExport::description).toList();
+  }
+
+  /// Whether it has been removed and waits for its last client to go.
+  public boolean isShuttingDown(String id) {
+    return added().stream()
+        .anyMatch(export -> export.description().id().equals(id) && export.isShuttingDown());
+  }
+
+  private List<AddedExport> added() {
+    List<AddedExport> all = new ArrayList<>();
+    lock.lock();
+    try {
+      for (AddedExport export : byId.values()) {
+        if (export != null) {
+          all.add(export);
+        }
+      }
+    } finally {
+      lock.unlock();
+    }
+    return all;
   }
 
   @Override
   public Optional<Export> find(String name, ClientIdentity client) {
-    throw new UnsupportedOperationException(name);
+    return named(name).filter(export -> isFor(client, export)).map(AddedExport::forClient);
+  }
+
+  private Optional<AddedExport> named(String name) {
+    lock.lock();
+    try {
+      String id = idByName.get(name);
+      return id == null ? Optional.empty() : Optional.ofNullable(byId.get(id));
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  private boolean isFor(ClientIdentity client, AddedExport export) {
+    EngineExports others = listed;
+    return others == null || others.mayOpen(diskOf(export.description()), client);
   }
 
   @Override
   public List<String> names(ClientIdentity client) {
-    throw new UnsupportedOperationException();
+    return added().stream()
+        .filter(export -> !export.isShuttingDown() && isFor(client, export))
+        .map(export -> export.description().name())
+        .toList();
+  }
+
+  @Override
+  public boolean needsTls(String name) {
+    EngineExports others = listed;
+    return others != null
+        && named(name)
+            .filter(export -> others.isRestricted(diskOf(export.description())))
+            .isPresent();
   }
 
   /// QEMU's `BlockExportRemoveMode`.

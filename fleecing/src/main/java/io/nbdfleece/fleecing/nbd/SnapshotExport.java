@@ -3,49 +3,93 @@ package io.nbdfleece.fleecing.nbd;
 
 import io.nbdfleece.fleecing.Snapshot;
 import io.nbdfleece.fleecing.SnapshotRequest.Access;
+import io.nbdfleece.fleecing.hook.FrozenExtent;
 import io.nbdfleece.fleecing.hook.SnapshotView;
 import io.nbdfleece.nbd.Completion;
 import io.nbdfleece.nbd.Export;
 import io.nbdfleece.nbd.ExportInfo;
 import io.nbdfleece.nbd.ExportInfo.Ability;
+import io.nbdfleece.nbd.Extent;
 import io.nbdfleece.nbd.NbdError;
 import io.nbdfleece.nbd.NbdException;
 import io.nbdfleece.nbd.StatusCompletion;
+import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.util.ArrayList;
 import java.util.EnumSet;
 import java.util.List;
 import java.util.Set;
+import java.util.function.ToIntFunction;
 
 /// A frozen view as a backup client sees it. It never changes, so any number of connections agree.
 final class SnapshotExport implements Export {
+  /// Where the content is now: see [#tier].
+  static final String TIER = "x-nbdfleece:tier";
+
+  private static final List<String> BASE_ONLY = List.of(ExportInfo.BASE_ALLOCATION);
+
   private final String snapshot;
   private final Snapshot.Part part;
   private final SnapshotView view;
+  private final ShownContexts shown;
   private final ExportInfo info;
 
-  SnapshotExport(Snapshot of, Snapshot.Part part, int preferredBlockBytes) {
-    this.snapshot = of.name();
+  /// As clients of the snapshot find it under its own name.
+  static SnapshotExport of(Snapshot of, Snapshot.Part part, int preferredBlockBytes) {
+    return new SnapshotExport(
+        of.name(),
+        part,
+        preferredBlockBytes,
+        // Unlike any other snapshot's, so that a client can tell whether it is still the same.
+        "snapshot "
+            + of.name()
+            + " of disk "
+            + part.disk().config().name()
+            + ", frozen "
+            + of.created(),
+        true,
+        frozen(part, List.of()));
+  }
+
+  /// @param trimmable whether a snapshot that allows it may be trimmed
+  SnapshotExport(
+      String snapshot,
+      Snapshot.Part part,
+      int preferredBlockBytes,
+      String description,
+      boolean trimmable,
+      ShownContexts shown) {
+    this.snapshot = snapshot;
     this.part = part;
     this.view = part.view();
+    this.shown = shown;
     // TRIM needs an export that is not read-only; WRITE and WRITE_ZEROES stay refused.
     Set<Ability> abilities =
-        view.terms().access() == Access.DISCARD
+        trimmable && view.terms().access() == Access.DISCARD
             ? EnumSet.of(Ability.TRIM, Ability.FLUSH, Ability.CACHE, Ability.MULTI_CONN)
             : EnumSet.of(Ability.FLUSH, Ability.CACHE, Ability.MULTI_CONN);
+    List<String> contexts = new ArrayList<>(BASE_ONLY);
+    contexts.addAll(shown.names());
+    contexts.add(TIER);
     this.info =
         new ExportInfo(
             view.sizeBytes(),
-            // Unlike any other snapshot's, so that a client can tell whether it is still the same.
-            "snapshot "
-                + snapshot
-                + " of disk "
-                + part.disk().config().name()
-                + ", frozen "
-                + of.created(),
+            description,
             abilities,
             part.disk().hook().blockBytes(),
             preferredBlockBytes,
-            List.of(ExportInfo.BASE_ALLOCATION));
+            contexts);
+  }
+
+  /// The bitmap that came with the snapshot, others, and the allocation depth.
+  static ShownContexts frozen(Snapshot.Part part, List<ShownContexts.Bitmap> others) {
+    List<ShownContexts.Bitmap> bitmaps = new ArrayList<>();
+    part.dirty()
+        .ifPresent(
+            dirty ->
+                bitmaps.add(new ShownContexts.Bitmap(dirty.exportedAs(), dirty::granules, false)));
+    bitmaps.addAll(others);
+    return new ShownContexts(bitmaps, true);
   }
 
   @Override
@@ -105,7 +149,68 @@ final class SnapshotExport implements Export {
       List<String> contexts,
       int extentsMax,
       StatusCompletion done) {
-    view.status(offsetBytes, lengthBytes, extentsMax, BlockCompletions.to(contexts, done));
+    if (contexts.equals(BASE_ONLY)) {
+      view.status(offsetBytes, lengthBytes, extentsMax, BlockCompletions.to(contexts, done));
+    } else {
+      ContextAnswers answers = new ContextAnswers(contexts, done);
+      shown.answer(
+          answers,
+          offsetBytes,
+          lengthBytes,
+          extentsMax,
+          () -> finish(answers, offsetBytes, lengthBytes, extentsMax));
+    }
+  }
+
+  private void finish(ContextAnswers answers, long offsetBytes, long lengthBytes, int extentsMax) {
+    try {
+      // A view that has ended has no status, of whichever context: that is looked at in any case,
+      // and what comes below looks for itself.
+      boolean located = answers.wants(TIER) || answers.wants(ShownContexts.ALLOCATION_DEPTH);
+      List<FrozenExtent> sources =
+          located || !answers.wants(ExportInfo.BASE_ALLOCATION)
+              ? view.sources(offsetBytes, located ? lengthBytes : 1, extentsMax)
+              : List.of();
+      if (answers.wants(TIER)) {
+        answers.put(TIER, translated(sources, SnapshotExport::tier));
+      }
+      if (answers.wants(ShownContexts.ALLOCATION_DEPTH)) {
+        answers.put(ShownContexts.ALLOCATION_DEPTH, translated(sources, SnapshotExport::depth));
+      }
+    } catch (IOException e) {
+      answers.failed(e);
+      return;
+    }
+    List<String> missing = answers.missing();
+    if (missing.isEmpty()) {
+      answers.succeeded(List.of());
+    } else {
+      view.status(offsetBytes, lengthBytes, extentsMax, BlockCompletions.to(missing, answers));
+    }
+  }
+
+  private static List<Extent> translated(
+      List<FrozenExtent> sources, ToIntFunction<FrozenExtent.Source> flags) {
+    return sources.stream()
+        .map(extent -> new Extent(extent.lengthBytes(), flags.applyAsInt(extent.source())))
+        .toList();
+  }
+
+  /// What `x-nbdfleece:tier` says: a number, not bits.
+  private static int tier(FrozenExtent.Source source) {
+    return switch (source) {
+      case DISK -> 0;
+      case RAM -> 1;
+      case SPILLED -> 2;
+      case ZERO -> 3;
+      case RELEASED -> 4;
+      case OUTSIDE -> 5;
+      case LOST -> 6;
+    };
+  }
+
+  private static int depth(FrozenExtent.Source source) {
+    return source == FrozenExtent.Source.OUTSIDE ? 0 : 1;
   }
 
   private NbdException frozen() {

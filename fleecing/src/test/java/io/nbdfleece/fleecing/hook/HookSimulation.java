@@ -6,10 +6,10 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.nbdfleece.cache.ClusterStore;
-import io.nbdfleece.cache.Completion;
 import io.nbdfleece.cache.StoreStatistics;
 import io.nbdfleece.fleecing.SnapshotRequest.Access;
 import io.nbdfleece.fleecing.SnapshotRequest.OnCbwError;
+import io.nbdfleece.fleecing.SnapshotRequest.Outside;
 import io.nbdfleece.fleecing.block.BlockExtent;
 import io.nbdfleece.fleecing.block.ExtentsCompletion;
 import io.nbdfleece.fleecing.block.Mutation;
@@ -18,14 +18,14 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.BitSet;
 import java.util.List;
+import java.util.concurrent.atomic.AtomicInteger;
 import org.jspecify.annotations.Nullable;
 
 /// One seeded run of two hooks over one store, on one thread with simulated disks, clock and
-/// faults: concurrent guest writes, zeroings and discards, snapshots of one disk or both, reads,
-/// statuses, discards and releases of them, deadlines. Every byte that a snapshot yields is
-/// compared with the disk as it was at the freeze.
+/// faults: concurrent guest writes, zeroings and discards, snapshots of one disk or both, of all of
+/// them or parts, reads, statuses, discards and releases of them, deadlines. Every byte that a
+/// snapshot yields is compared with the disk as it was at the freeze.
 final class HookSimulation {
   private static final int OPERATIONS = 220;
   private static final long DELAY_NANOS_MAX = 1_000_000;
@@ -36,7 +36,7 @@ final class HookSimulation {
   private final Runnable retryParked;
   private final List<SimulatedDisk> disks = new ArrayList<>();
   private final List<FleecingHook> hooks = new ArrayList<>();
-  private final List<Frozen> live = new ArrayList<>();
+  private final List<SimulatedSnapshot> live = new ArrayList<>();
   private final List<String> broken = new ArrayList<>();
   private final BufferArena buffers;
   private final boolean readErrors;
@@ -48,6 +48,7 @@ final class HookSimulation {
   int lostClusters;
   int snapshotsTaken;
   int readsVerified;
+  int partialReads;
   int snapshotsBroken;
   int prefetches;
   long prefetchedBytesMax;
@@ -101,11 +102,11 @@ final class HookSimulation {
     }
     world.calmDown();
     settle();
-    for (Frozen snapshot : List.copyOf(live)) {
+    for (SimulatedSnapshot snapshot : List.copyOf(live)) {
       verifyWhole(snapshot);
     }
     settle();
-    for (Frozen snapshot : live) {
+    for (SimulatedSnapshot snapshot : live) {
       snapshot.view.release();
     }
     live.clear();
@@ -194,7 +195,7 @@ final class HookSimulation {
         .get(which)
         .apply(
             mutation,
-            new Once() {
+            new CalledOnce() {
               @Override
               void end(@Nullable IOException error) {
                 guestWritesOpen--;
@@ -228,6 +229,10 @@ final class HookSimulation {
     Access access = all.get(world.random.nextInt(all.size()));
     SnapshotTerms terms = new SnapshotTerms("s" + names++, access, policy, timeoutNanos);
     List<byte[]> truth = new ArrayList<>();
+    if (world.chance(0.4)) {
+      freezeParts(chosen, terms);
+      return;
+    }
     Freeze.start(
             chosen.stream().map(hooks::get).toList(),
             terms,
@@ -243,7 +248,12 @@ final class HookSimulation {
               freezing = false;
               snapshotsTaken++;
               for (int i = 0; i < chosen.size(); i++) {
-                live.add(new Frozen(outcome.views().get(i), truth.get(i), access));
+                live.add(
+                    new SimulatedSnapshot(
+                        outcome.views().get(i),
+                        truth.get(i),
+                        SnapshotScope.ALL,
+                        plan.clusterBytes()));
               }
             })
         .exceptionally(
@@ -252,35 +262,63 @@ final class HookSimulation {
             });
   }
 
+  /// Of each disk what some random set of granules wants.
+  private void freezeParts(List<Integer> chosen, SnapshotTerms terms) {
+    AtomicInteger undrained = new AtomicInteger(chosen.size());
+    for (int which : chosen) {
+      hooks
+          .get(which)
+          .closeGate(
+              () -> {
+                if (undrained.decrementAndGet() == 0) {
+                  beginParts(chosen, terms);
+                }
+              });
+    }
+  }
+
+  private void beginParts(List<Integer> chosen, SnapshotTerms terms) {
+    freezing = false;
+    snapshotsTaken++;
+    for (int which : chosen) {
+      byte[] truth = disks.get(which).content.clone();
+      SnapshotScope scope = SimulatedSnapshot.randomScope(world.random, truth.length);
+      live.add(
+          new SimulatedSnapshot(
+              hooks.get(which).freeze(terms, scope), truth, scope, plan.clusterBytes()));
+    }
+    chosen.forEach(which -> hooks.get(which).openGate());
+  }
+
   private void releaseSome() {
     if (!live.isEmpty() && world.chance(0.6)) {
-      Frozen snapshot = live.remove(world.random.nextInt(live.size()));
+      SimulatedSnapshot snapshot = live.remove(world.random.nextInt(live.size()));
       snapshot.released = true;
       snapshot.view.release();
     }
   }
 
-  private void someSnapshot(java.util.function.Consumer<Frozen> what) {
+  private void someSnapshot(java.util.function.Consumer<SimulatedSnapshot> what) {
     if (!live.isEmpty()) {
       what.accept(live.get(world.random.nextInt(live.size())));
     }
   }
 
-  private void readSome(Frozen snapshot) {
+  private void readSome(SimulatedSnapshot snapshot) {
     int from = world.random.nextInt(snapshot.truth.length);
     int rest = snapshot.truth.length - from;
     read(snapshot, from, 1 + world.random.nextInt(Math.min(rest, plan.clusterBytes() * 4)));
   }
 
-  private void read(Frozen snapshot, int from, int lengthBytes) {
+  private void read(SimulatedSnapshot snapshot, int from, int lengthBytes) {
     ByteBuffer target = buffers.allocate(lengthBytes);
-    boolean releasedBefore = snapshot.anyReleased(from, lengthBytes, plan.clusterBytes());
+    boolean releasedBefore = snapshot.anyReleased(from, lengthBytes);
     boolean endedBefore = snapshot.released || snapshot.view.brokenBecause().isPresent();
     readsOpen++;
     snapshot.view.read(
         from,
         target,
-        new Once() {
+        new CalledOnce() {
           @Override
           void end(@Nullable IOException error) {
             readsOpen--;
@@ -295,25 +333,33 @@ final class HookSimulation {
                 "a read in flight yielded data after the end (I7)");
             byte[] got = new byte[lengthBytes];
             target.get(0, got);
-            byte[] expected = Arrays.copyOfRange(snapshot.truth, from, from + lengthBytes);
+            assertFalse(
+                snapshot.outside() == Outside.ERROR && snapshot.anyOutside(from, lengthBytes),
+                "what is outside was read");
+            byte[] expected = Arrays.copyOfRange(snapshot.shown, from, from + lengthBytes);
             assertEquals(
                 -1,
                 Arrays.mismatch(expected, got),
                 () -> "wrong byte in " + snapshot.view.terms() + " in a read at " + from);
             readsVerified++;
-            if (snapshot.access == Access.READ_ONCE) {
+            partialReads += snapshot.anyOutside(from, lengthBytes) ? 1 : 0;
+            if (snapshot.access() == Access.READ_ONCE) {
               snapshot.release(from, lengthBytes);
             }
           }
         });
   }
 
-  private void checkExcuse(IOException error, Frozen snapshot, int from, int lengthBytes) {
+  private void checkExcuse(
+      IOException error, SimulatedSnapshot snapshot, int from, int lengthBytes) {
     String text = String.valueOf(error.getMessage());
     boolean ended = snapshot.released || snapshot.view.brokenBecause().isPresent();
     boolean excused = error instanceof SnapshotEndedException && ended;
     if (text.contains("was released by its client")) {
-      excused |= snapshot.anyReleased(from, lengthBytes, plan.clusterBytes());
+      excused |= snapshot.anyReleased(from, lengthBytes);
+    }
+    if (text.contains("is outside of the bitmap")) {
+      excused |= snapshot.outside() == Outside.ERROR && snapshot.anyOutside(from, lengthBytes);
     }
     excused |= text.contains("is lost") && lostClusters > 0;
     excused |= text.contains("simulated EIO") && (readErrors || plan.faults());
@@ -321,27 +367,21 @@ final class HookSimulation {
     assertTrue(excused, "a read failed without reason: " + error);
   }
 
-  private void statusSome(Frozen snapshot) {
+  private void statusSome(SimulatedSnapshot snapshot) {
     int from = world.random.nextInt(snapshot.truth.length);
     int lengthBytes = 1 + world.random.nextInt(snapshot.truth.length - from);
+    int extentsMax = 1 + world.random.nextInt(20);
+    snapshot.checkSources(from, lengthBytes, extentsMax);
     snapshot.view.status(
         from,
         lengthBytes,
-        1 + world.random.nextInt(20),
+        extentsMax,
         new ExtentsCompletion() {
           @Override
           public void succeeded(List<BlockExtent> extents) {
             assertFalse(extents.isEmpty(), "no extent");
-            long at = from;
-            for (BlockExtent extent : extents) {
-              for (long i = at;
-                  extent.state() != BlockExtent.State.DATA && i < at + extent.lengthBytes();
-                  i++) {
-                assertEquals(0, snapshot.truth[(int) i], "a hole is reported where data is");
-              }
-              at += extent.lengthBytes();
-            }
-            assertTrue(at <= from + lengthBytes, "more status than asked");
+            assertTrue(
+                snapshot.check(from, extents) <= from + lengthBytes, "more status than asked");
           }
 
           @Override
@@ -351,8 +391,8 @@ final class HookSimulation {
         });
   }
 
-  private void discardSome(Frozen snapshot) {
-    if (snapshot.access != Access.DISCARD) {
+  private void discardSome(SimulatedSnapshot snapshot) {
+    if (snapshot.access() != Access.DISCARD) {
       return;
     }
     int from = world.random.nextInt(snapshot.truth.length);
@@ -361,7 +401,7 @@ final class HookSimulation {
     snapshot.view.discard(
         from,
         lengthBytes,
-        new Once() {
+        new CalledOnce() {
           @Override
           void end(@Nullable IOException error) {
             if (error == null) {
@@ -373,7 +413,7 @@ final class HookSimulation {
         });
   }
 
-  private void prefetchSome(Frozen snapshot) {
+  private void prefetchSome(SimulatedSnapshot snapshot) {
     int from = world.random.nextInt(snapshot.truth.length);
     int lengthBytes = 1 + world.random.nextInt(snapshot.truth.length - from);
     long waitsBefore = store.statistics().slotWaitsTotal();
@@ -381,7 +421,7 @@ final class HookSimulation {
     snapshot.view.prefetch(
         from,
         lengthBytes,
-        new Once() {
+        new CalledOnce() {
           @Override
           void end(@Nullable IOException error) {
             prefetchesOpen--;
@@ -395,7 +435,7 @@ final class HookSimulation {
     prefetchedBytesMax = Math.max(prefetchedBytesMax, store.statistics().spareBytes());
   }
 
-  private void verifyWhole(Frozen snapshot) {
+  private void verifyWhole(SimulatedSnapshot snapshot) {
     for (int at = 0; at < snapshot.truth.length; at += plan.clusterBytes()) {
       read(snapshot, at, Math.min(plan.clusterBytes(), snapshot.truth.length - at));
       untilIdle();
@@ -413,59 +453,6 @@ final class HookSimulation {
     public void clusterLost(String disk, long offsetBytes, long lengthBytes, String reason) {
       assertTrue(readErrors, "lost without a read error");
       lostClusters++;
-    }
-  }
-
-  /// What a snapshot must show, and what its client has given up.
-  private static final class Frozen {
-    private final SnapshotView view;
-    private final byte[] truth;
-    private final Access access;
-    private final BitSet releasedBytes = new BitSet();
-    private boolean released;
-
-    Frozen(SnapshotView view, byte[] truth, Access access) {
-      this.view = view;
-      this.truth = truth;
-      this.access = access;
-    }
-
-    void release(int from, int lengthBytes) {
-      releasedBytes.set(from, from + lengthBytes);
-    }
-
-    /// Whether a cluster of the range has been given up as a whole.
-    boolean anyReleased(int from, int lengthBytes, int clusterBytes) {
-      for (int at = from / clusterBytes * clusterBytes;
-          at < from + lengthBytes;
-          at += clusterBytes) {
-        int end = Math.min(truth.length, at + clusterBytes);
-        if (releasedBytes.nextClearBit(at) >= end) {
-          return true;
-        }
-      }
-      return false;
-    }
-  }
-
-  /// A completion that insists on being called once.
-  private abstract static class Once implements Completion {
-    private boolean ended;
-
-    abstract void end(@Nullable IOException error);
-
-    @Override
-    public void succeeded() {
-      assertFalse(ended, "completed twice");
-      ended = true;
-      end(null);
-    }
-
-    @Override
-    public void failed(IOException error) {
-      assertFalse(ended, "completed twice");
-      ended = true;
-      end(error);
     }
   }
 

@@ -15,6 +15,7 @@ final class HookSimulationTest {
     long last = replay == null ? Long.getLong("test.seeds", 20_000) : replay;
     long snapshots = 0;
     long reads = 0;
+    long partialReads = 0;
     long broken = 0;
     long refused = 0;
     long lost = 0;
@@ -26,6 +27,7 @@ final class HookSimulationTest {
         simulation.run();
         snapshots += simulation.snapshotsTaken;
         reads += simulation.readsVerified;
+        partialReads += simulation.partialReads;
         broken += simulation.snapshotsBroken;
         refused += simulation.refusedWrites;
         lost += simulation.lostClusters;
@@ -43,6 +45,8 @@ final class HookSimulationTest {
             + snapshots
             + ", reads verified: "
             + reads
+            + ", of these of parts: "
+            + partialReads
             + ", snapshots broken: "
             + broken
             + ", guest writes refused: "
@@ -53,7 +57,12 @@ final class HookSimulationTest {
             + prefetches);
     assertTrue(
         replay != null
-            || (reads > last && broken > 0 && refused > 0 && lost > 0 && prefetchedBytesMax > 0),
+            || (reads > last
+                && partialReads > 0
+                && broken > 0
+                && refused > 0
+                && lost > 0
+                && prefetchedBytesMax > 0),
         "the simulation does not reach what it is for");
   }
 }

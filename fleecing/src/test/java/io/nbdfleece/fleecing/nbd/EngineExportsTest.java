@@ -179,7 +179,9 @@ final class EngineExportsTest {
     assertEquals(ALL, disk.abilities());
     ExportInfo frozen = export("vda@s").info();
     assertEquals(4096, frozen.minimumBlockBytes());
-    assertEquals(List.of("base:allocation"), frozen.metaContexts());
+    assertEquals(
+        List.of("base:allocation", "qemu:allocation-depth", "x-nbdfleece:tier"),
+        frozen.metaContexts());
     CompletableFuture<List<ContextExtents>> found = new CompletableFuture<>();
     export("vda")
         .blockStatus(

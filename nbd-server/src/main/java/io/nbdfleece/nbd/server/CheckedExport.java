@@ -2,6 +2,7 @@
 package io.nbdfleece.nbd.server;
 
 import io.nbdfleece.nbd.Export;
+import io.nbdfleece.nbd.ExportClient;
 import io.nbdfleece.nbd.ExportInfo;
 import io.nbdfleece.nbd.NbdError;
 import io.nbdfleece.nbd.NbdException;
@@ -26,11 +27,11 @@ final class CheckedExport {
     return info;
   }
 
-  void connected() {
+  void connected(ExportClient client) {
     assert !connected;
     connected = true;
     try {
-      export.connected();
+      export.connected(client);
     } catch (RuntimeException e) {
       LOG.log(Level.ERROR, "export failed in connected()", e);
     }

@@ -382,12 +382,12 @@ final class Haggling implements Phase {
       // It has fired: the connection is being closed.
       return false;
     }
-    flush();
     connection.server().handshakes().end(connection);
     HeaderStyle style = HeaderStyle.of(structuredReplies, extendedHeaders);
     connection.input().expectRequests();
     connection.enter(
         Transmission.open(connection, ctx, new CheckedExport(export), style, selectedMeta(name)));
+    flush(); // not before: who has the answer is a client of the export
     return false;
   }
 

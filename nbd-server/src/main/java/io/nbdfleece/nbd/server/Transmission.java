@@ -49,7 +49,7 @@ final class Transmission implements Phase {
   private Verdict discardVerdict = Verdict.ACCEPTED;
   private boolean flushScheduled;
   private boolean inputOver;
-  private boolean shuttingDown;
+  private Verdict closed; // what every request gets from now on, unless it is ACCEPTED
   private boolean lost;
   private boolean ended;
   private boolean failureLogged;
@@ -71,7 +71,7 @@ final class Transmission implements Phase {
         new PayloadWatch(connection, replies, connection.server().limits().stalledReaderDeadline());
     this.loop = ctx.channel().eventLoop();
     this.completions = new CompletionQueue(loop, this);
-    this.shuttingDown = connection.server().isClosing();
+    this.closed = connection.server().isClosing() ? Verdict.SHUTTING_DOWN : Verdict.ACCEPTED;
   }
 
   /// Opens the export for that connection.
@@ -81,8 +81,9 @@ final class Transmission implements Phase {
       CheckedExport export,
       HeaderStyle style,
       List<String> contexts) {
-    export.connected();
-    return new Transmission(connection, ctx, export, style, contexts);
+    ServedClient client = new ServedClient(connection, ctx.channel().eventLoop());
+    export.connected(client);
+    return client.serves(new Transmission(connection, ctx, export, style, contexts));
   }
 
   HeaderStyle style() {
@@ -219,9 +220,9 @@ final class Transmission implements Phase {
   }
 
   private Verdict verdict() {
-    return shuttingDown
-        ? Verdict.SHUTTING_DOWN
-        : rules.check(header.command(), header.flags(), header.offsetBytes(), header.lengthBytes());
+    return closed == Verdict.ACCEPTED
+        ? rules.check(header.command(), header.flags(), header.offsetBytes(), header.lengthBytes())
+        : closed;
   }
 
   private void beginStatus(ByteBuf payload) {
@@ -435,7 +436,7 @@ final class Transmission implements Phase {
   @Override
   public void flush() {
     replies.flush();
-    if ((inputOver || shuttingDown) && awaitedCount == 0 && unfinishedWrite == null) {
+    if ((inputOver || closed != Verdict.ACCEPTED) && awaitedCount == 0 && unfinishedWrite == null) {
       connection.closeWhenSent();
     }
   }
@@ -463,9 +464,14 @@ final class Transmission implements Phase {
     }
   }
 
+  /// Refuses what comes from now on; the next flush that finds nothing in flight is the end.
+  void close(Verdict why) {
+    closed = why;
+  }
+
   @Override
   public void shutDown() {
-    shuttingDown = true;
+    close(Verdict.SHUTTING_DOWN);
     // What the export completes after the event loop has ended is settled then.
     completions.runAfterLoop();
     if (!lost) {

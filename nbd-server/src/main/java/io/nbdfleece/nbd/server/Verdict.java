@@ -20,6 +20,7 @@ enum Verdict {
   NOT_ZERO(NbdError.EINVAL, "offset and length of a flush must be zero"),
   NO_CONTEXT(NbdError.EINVAL, "no metadata context was selected"),
   NO_MEMORY(NbdError.EIO, "the server has no memory for this request now"),
+  WITHDRAWN(NbdError.ESHUTDOWN, "the export has been taken away"),
   SHUTTING_DOWN(NbdError.ESHUTDOWN, "the server is shutting down");
 
   private final NbdError error;

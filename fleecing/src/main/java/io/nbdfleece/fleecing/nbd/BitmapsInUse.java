@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.nbdfleece.fleecing.nbd;
+
+import io.nbdfleece.fleecing.BitmapUse;
+import io.nbdfleece.fleecing.DiskConfig;
+import io.nbdfleece.fleecing.FleecingEngine;
+import io.nbdfleece.fleecing.ServedDisk;
+import io.nbdfleece.fleecing.Snapshot.Part.Dirty;
+import io.nbdfleece.fleecing.bitmap.BitmapException;
+import io.nbdfleece.fleecing.bitmap.BitmapException.Reason;
+import io.nbdfleece.fleecing.bitmap.BitmapInfo;
+import io.nbdfleece.fleecing.bitmap.BitmapRef;
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Optional;
+import java.util.Set;
+
+/// The bitmaps that an export being added takes into use. One thread.
+final class BitmapsInUse {
+  private final FleecingEngine engine;
+  private final ExportedBitmaps bitmaps;
+  private final List<BitmapUse> uses = new ArrayList<>();
+  private final List<ShownContexts.Bitmap> shown = new ArrayList<>();
+
+  BitmapsInUse(FleecingEngine engine, ExportedBitmaps bitmaps) {
+    this.engine = engine;
+    this.bitmaps = bitmaps;
+  }
+
+  /// Takes all those that the export is to show into use. When it fails, [#uses] are still to be
+  /// closed.
+  ///
+  /// @param frozen comes with the snapshot and needs no taking
+  void take(NamedExport export, ServedDisk disk, Optional<Dirty> frozen) throws IOException {
+    Set<String> names = new HashSet<>();
+    frozen.ifPresent(dirty -> names.add(dirty.exportedAs()));
+    for (BitmapRef ref : export.bitmaps()) {
+      boolean ofDisk = ref.disk().equals(disk.config().name());
+      if (ofDisk && frozen.filter(dirty -> dirty.exportedAs().equals(ref.name())).isPresent()) {
+        continue;
+      }
+      if (!names.add(ref.name())) {
+        throw new BitmapException(
+            Reason.EXISTS,
+            "export '" + export.id() + "': two bitmaps are called '" + ref.name() + "'");
+      }
+      take(ref, export, disk);
+    }
+  }
+
+  private void take(BitmapRef ref, NamedExport export, ServedDisk disk) throws IOException {
+    boolean ofDisk = ref.disk().equals(disk.config().name());
+    BitmapInfo info =
+        bitmaps
+            .find(ref)
+            .orElseThrow(
+                () ->
+                    new BitmapException(
+                        Reason.NOT_FOUND,
+                        ofDisk
+                            ? "Bitmap '" + ref.name() + "' is not found"
+                            : "Dirty bitmap '" + ref.name() + "' not found"));
+    if (!ofDisk && sizeOf(ref) != disk.sizeBytes()) {
+      throw new BitmapException(
+          Reason.INVALID,
+          "Bitmap '" + ref.name() + "' is of disk " + ref.disk() + ", which has another size");
+    }
+    BitmapUse use = bitmaps.use(ref); // first: busy and inconsistent are said before enabled
+    uses.add(use);
+    if (info.recording()
+        && !export.writable()
+        && disk.config().access() == DiskConfig.Access.READ_WRITE) {
+      throw new BitmapException(
+          Reason.INVALID, "Enabled bitmap '" + ref.name() + "' incompatible with readonly export");
+    }
+    shown.add(new ShownContexts.Bitmap(ref.name(), use::current, true));
+  }
+
+  private long sizeOf(BitmapRef ref) {
+    return engine.disk(ref.disk()).map(ServedDisk::sizeBytes).orElse(-1L);
+  }
+
+  /// To be closed when the export is gone.
+  List<BitmapUse> uses() {
+    return uses;
+  }
+
+  List<ShownContexts.Bitmap> shown() {
+    return shown;
+  }
+}

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.nbdfleece.fleecing.nbd;
+
+import io.nbdfleece.fleecing.bitmap.GranuleSet;
+import io.nbdfleece.nbd.Extent;
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.function.Supplier;
+import org.roaringbitmap.RoaringBitmap;
+
+/// Metadata contexts that an export shows beyond `base:allocation` and what the disk itself knows.
+///
+/// @param bitmaps as `qemu:dirty-bitmap:NAME`
+/// @param allocationDepth whether `qemu:allocation-depth` is shown
+record ShownContexts(List<Bitmap> bitmaps, boolean allocationDepth) {
+  static final ShownContexts NONE = new ShownContexts(List.of(), false);
+
+  /// NAME follows. One status bit, 0: dirty.
+  static final String DIRTY_BITMAP = "qemu:dirty-bitmap:";
+
+  /// How deep in a chain of images the data is: 1, in the only one, or 0, nowhere. A hole counts as
+  /// allocated, as in QEMU's raw images.
+  static final String ALLOCATION_DEPTH = "qemu:allocation-depth";
+
+  private static final int DIRTY = 1;
+
+  ShownContexts {
+    bitmaps = List.copyOf(bitmaps);
+  }
+
+  /// Their names.
+  List<String> names() {
+    List<String> names = new ArrayList<>();
+    bitmaps.forEach(bitmap -> names.add(DIRTY_BITMAP + bitmap.name()));
+    if (allocationDepth) {
+      names.add(ALLOCATION_DEPTH);
+    }
+    return names;
+  }
+
+  /// The bitmap that a context is about, if it is about one of these.
+  Optional<Bitmap> bitmap(String context) {
+    return context.startsWith(DIRTY_BITMAP)
+        ? bitmaps.stream()
+            .filter(bitmap -> context.substring(DIRTY_BITMAP.length()).equals(bitmap.name()))
+            .findFirst()
+        : Optional.empty();
+  }
+
+  /// A bitmap that is shown.
+  ///
+  /// @param content what is dirty now
+  /// @param changes whether finding that out takes a while
+  record Bitmap(String name, Supplier<GranuleSet> content, boolean changes) {}
+
+  /// Puts what is asked of the bitmaps into `answers` and then goes on: inside the call, or later
+  /// on another thread when it takes a while. A bitmap that cannot be looked at fails all of it.
+  void answer(
+      ContextAnswers answers, long offsetBytes, long lengthBytes, int extentsMax, Runnable next) {
+    List<Bitmap> wanted =
+        bitmaps.stream().filter(bitmap -> answers.wants(DIRTY_BITMAP + bitmap.name())).toList();
+    Runnable look =
+        () -> {
+          try {
+            for (Bitmap bitmap : wanted) {
+              answers.put(
+                  DIRTY_BITMAP + bitmap.name(),
+                  dirty(bitmap.content().get(), offsetBytes, lengthBytes, extentsMax));
+            }
+          } catch (RuntimeException e) {
+            answers.failed(new IOException("bitmaps cannot be looked at: " + e, e));
+            return;
+          }
+          next.run();
+        };
+    if (wanted.stream().anyMatch(Bitmap::changes)) {
+      // An event loop must not walk the bits of a large disk.
+      Thread _ = Thread.ofVirtual().name("nbdfleece-bitmap-status").start(look);
+    } else {
+      look.run();
+    }
+  }
+
+  /// What is dirty in a range that is not empty, to the granule.
+  static List<Extent> dirty(GranuleSet set, long offsetBytes, long lengthBytes, int extentsMax) {
+    RoaringBitmap granules = set.granules();
+    int granularityBytes = set.granularityBytes();
+    List<Extent> extents = new ArrayList<>();
+    long endBytes = offsetBytes + lengthBytes;
+    long position = offsetBytes;
+    while (position < endBytes && extents.size() < extentsMax) {
+      int granule = (int) (position / granularityBytes);
+      boolean dirty = granules.contains(granule);
+      long next = dirty ? granules.nextAbsentValue(granule) : granules.nextValue(granule);
+      long end = next < 0 ? endBytes : Math.min(endBytes, next * granularityBytes);
+      extents.add(new Extent(end - position, dirty ? DIRTY : 0));
+      position = end;
+    }
+    return extents;
+  }
+}
