@@ -80,6 +80,10 @@ final class PackagedServer implements AutoCloseable {
     return directory.resolve("nbd.sock");
   }
 
+  Path controlPath() {
+    return directory.resolve("qmp.sock");
+  }
+
   NbdClient connect(String exportName) throws IOException {
     return NbdClient.connect(uri(exportName), List.of("base:allocation"));
   }
