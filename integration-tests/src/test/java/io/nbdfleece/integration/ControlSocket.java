@@ -9,6 +9,7 @@ import java.nio.channels.Channels;
 import java.nio.channels.SocketChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.util.Optional;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.JsonNodeFactory;
 import tools.jackson.databind.node.ObjectNode;
@@ -23,8 +24,14 @@ final class ControlSocket implements AutoCloseable {
     lines = new BufferedReader(Channels.newReader(channel, StandardCharsets.UTF_8));
   }
 
+  /// Only connects: the greeting is the first message.
+  static ControlSocket open(Path path) throws IOException {
+    return new ControlSocket(SocketChannel.open(UnixDomainSocketAddress.of(path)));
+  }
+
+  /// Connects, takes the greeting, negotiates.
   static ControlSocket connect(Path path) throws IOException {
-    ControlSocket control = new ControlSocket(SocketChannel.open(UnixDomainSocketAddress.of(path)));
+    ControlSocket control = open(path);
     JsonNode greeting = control.receive();
     if (!greeting.has("QMP")) {
       throw new IOException("no QMP greeting: " + greeting);
@@ -41,10 +48,7 @@ final class ControlSocket implements AutoCloseable {
   JsonNode execute(String command, ObjectNode arguments) throws IOException {
     ObjectNode request = object().put("execute", command);
     request.set("arguments", arguments);
-    ByteBuffer bytes = StandardCharsets.UTF_8.encode(request + "\n");
-    while (bytes.hasRemaining()) {
-      channel.write(bytes);
-    }
+    send(request.toString());
     JsonNode answer = receive();
     while (answer.has("event")) {
       answer = receive();
@@ -55,12 +59,23 @@ final class ControlSocket implements AutoCloseable {
     return answer.path("return");
   }
 
-  private JsonNode receive() throws IOException {
-    String line = lines.readLine();
-    if (line == null) {
-      throw new IOException("the server closed the control socket");
+  /// Sends the text and a line feed.
+  void send(String text) throws IOException {
+    ByteBuffer bytes = StandardCharsets.UTF_8.encode(text + "\n");
+    while (bytes.hasRemaining()) {
+      int _ = channel.write(bytes);
     }
-    return Command.parse(line);
+  }
+
+  /// The next message, whatever it is.
+  JsonNode receive() throws IOException {
+    return receiveOrEnd()
+        .orElseThrow(() -> new IOException("the server closed the control socket"));
+  }
+
+  /// The next message, or nothing when the server has closed.
+  Optional<JsonNode> receiveOrEnd() throws IOException {
+    return Optional.ofNullable(lines.readLine()).map(Command::parse);
   }
 
   @Override

@@ -41,7 +41,7 @@ final class PackagedServer implements AutoCloseable {
 
   /// What to serve and how. The disks' names and paths, then further options of `serve`.
   static Setup in(Path directory) {
-    return new Setup(directory, List.of(), List.of());
+    return new Setup(directory, List.of(), List.of(), List.of());
   }
 
   private void readOutput() {
@@ -78,6 +78,10 @@ final class PackagedServer implements AutoCloseable {
 
   Path socket() {
     return directory.resolve("nbd.sock");
+  }
+
+  Path controlPath() {
+    return directory.resolve("qmp.sock");
   }
 
   NbdClient connect(String exportName) throws IOException {
@@ -193,25 +197,31 @@ final class PackagedServer implements AutoCloseable {
   }
 
   /// A server to be started.
-  record Setup(Path directory, List<String> prefix, List<String> arguments) {
+  record Setup(
+      Path directory, List<String> prefix, List<String> jvmOptions, List<String> arguments) {
 
     Setup disk(String name, Path path) {
       return with("--disk", name + "=" + path);
     }
 
     Setup with(String... more) {
-      return new Setup(directory, prefix, Command.join(arguments, more));
+      return new Setup(directory, prefix, jvmOptions, Command.join(arguments, more));
     }
 
     /// Runs the server by way of another program, e.g. `prlimit`.
     Setup through(String... program) {
-      return new Setup(directory, List.of(program), arguments);
+      return new Setup(directory, List.of(program), jvmOptions, arguments);
+    }
+
+    /// With further options for its JVM.
+    Setup jvm(String... options) {
+      return new Setup(directory, prefix, List.of(options), arguments);
     }
 
     /// Starts it and waits until clients can connect.
     PackagedServer start() throws IOException {
       List<String> all = new ArrayList<>(prefix);
-      all.addAll(Program.serve("--json"));
+      all.addAll(Program.serve(jvmOptions, "--json"));
       all.addAll(List.of("--unix", directory.resolve("nbd.sock").toString()));
       all.addAll(List.of("--qmp", directory.resolve("qmp.sock").toString()));
       if (!arguments.contains("--scratch")) {

@@ -19,6 +19,7 @@ enum Peer {
   QEMU_IMG("qemu-img", "qemu-utils"),
   QEMU_IO("qemu-io", "qemu-utils"),
   QEMU_NBD("qemu-nbd", "qemu-utils"),
+  QEMU_STORAGE_DAEMON("qemu-storage-daemon", "qemu-system-common"),
   PRLIMIT("prlimit", "util-linux"),
   SOCAT("socat", "socat"),
   OPENSSL("openssl", "openssl"),

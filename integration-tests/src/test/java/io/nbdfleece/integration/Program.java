@@ -51,7 +51,12 @@ final class Program {
   }
 
   static List<String> serve(String... arguments) {
-    List<String> command = java(SERVER_OPTIONS);
+    return serve(List.of(), arguments);
+  }
+
+  /// With further options for the JVM.
+  static List<String> serve(List<String> jvmOptions, String... arguments) {
+    List<String> command = java(Command.join(SERVER_OPTIONS, jvmOptions.toArray(String[]::new)));
     command.add("serve");
     command.addAll(Arrays.asList(arguments));
     return command;

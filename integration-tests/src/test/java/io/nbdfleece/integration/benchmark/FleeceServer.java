@@ -5,6 +5,7 @@ import io.nbdfleece.cli.base.Json;
 import io.nbdfleece.cli.control.QmpClient;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import tools.jackson.databind.JsonNode;
 
@@ -22,24 +23,31 @@ final class FleeceServer {
     this.control = control;
   }
 
-  static FleeceServer start(Path root, Path place, Path image)
+  /// Returns when it is ready.
+  ///
+  /// @param name tells its sockets from those of another one
+  /// @param more further options of `serve`
+  static FleeceServer start(Path root, Path place, String name, Path image, String... more)
       throws IOException, InterruptedException {
-    Path socket = place.resolve("fleece.sock");
-    Path control = place.resolve("control.sock");
-    List<String> command =
-        List.of(
-            root.resolve("nbdfleece").toString(),
-            "serve",
-            "--disk",
-            "vda=" + image,
-            "--unix",
-            socket.toString(),
-            "--qmp",
-            control.toString(),
-            "--scratch",
-            place.toString());
-    Process process = Tool.serve(command, control, place.resolve("fleece.log"));
+    Path socket = place.resolve(name + ".nbd.sock");
+    Path control = place.resolve(name + ".qmp.sock");
+    List<String> command = new ArrayList<>();
+    command.addAll(List.of(root.resolve("nbdfleece").toString(), "serve"));
+    command.addAll(List.of("--disk", "vda=" + image));
+    command.addAll(List.of("--unix", socket.toString()));
+    command.addAll(List.of("--qmp", control.toString()));
+    command.addAll(List.of("--scratch", place.toString()));
+    command.addAll(List.of(more));
+    Process process = Tool.serve(command, control, place.resolve(name + ".log"));
     return new FleeceServer(process, socket, control);
+  }
+
+  Path control() {
+    return control;
+  }
+
+  Process process() {
+    return process;
   }
 
   Subject plain() {

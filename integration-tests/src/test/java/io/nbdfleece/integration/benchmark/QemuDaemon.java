@@ -23,7 +23,7 @@ final class QemuDaemon implements Subject {
     this.copyBeforeWrite = copyBeforeWrite;
   }
 
-  static Subject plain(Path place, Path image) {
+  static QemuDaemon plain(Path place, Path image) {
     return new QemuDaemon(place, image, false);
   }
 
@@ -64,6 +64,9 @@ final class QemuDaemon implements Subject {
     if (copyBeforeWrite) {
       command.addAll(export("snapshot", "snapshot", "off"));
     }
+    Files.deleteIfExists(control());
+    command.addAll(List.of("--chardev", "socket,id=qmp,server=on,wait=off,path=" + control()));
+    command.addAll(List.of("--monitor", "chardev=qmp"));
     Files.deleteIfExists(ready());
     command.addAll(List.of("--pidfile", ready().toString()));
     process = Optional.of(Tool.serve(command, ready(), place.resolve(name() + ".log")));
@@ -104,6 +107,16 @@ final class QemuDaemon implements Subject {
 
   private Path socket() {
     return place.resolve(name() + ".sock");
+  }
+
+  /// Its QMP socket.
+  Path control() {
+    return place.resolve(name() + ".qmp.sock");
+  }
+
+  /// The process, once it has been begun.
+  Process process() {
+    return process.orElseThrow();
   }
 
   private Path ready() {
