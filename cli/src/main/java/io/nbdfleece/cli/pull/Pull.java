@@ -37,7 +37,7 @@ public final class Pull {
         options.label().orElse(uri.exportName().isEmpty() ? uri.toString() : uri.exportName());
     try (PullConnections connections = PullConnections.open(uri, options.connections())) {
       PullSource source = PullSource.of(uri, connections.info());
-      PullTarget target = PullTargets.open(options, source);
+      PullTarget target = open(source, connections);
       openTarget.set(target);
       try {
         PullLoop loop =
@@ -51,14 +51,23 @@ public final class Pull {
             target.name(),
             source.sizeBytes(),
             loop.state().dataBytes(),
-            target.done().totalBytes(),
+            target.isDelta() ? 0 : target.done().totalBytes(),
             System.nanoTime() - startNanos,
-            connections.count());
+            connections.count(),
+            target.isDelta() ? target.done().totalBytes() : 0);
       } catch (IOException e) {
         progress.failed();
         throw ended(target, explain(label, e));
       }
     }
+  }
+
+  private PullTarget open(PullSource source, PullConnections connections) throws IOException {
+    if (options.since().isEmpty()) {
+      return PullTargets.open(options, source);
+    }
+    DirtyRanges dirty = DirtyRanges.ask(uri, options.since().get().bitmap(), connections.info());
+    return PullTargets.openDelta(options, source, dirty);
   }
 
   private static IOException ended(PullTarget target, IOException error) {
