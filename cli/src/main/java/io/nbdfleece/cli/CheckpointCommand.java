@@ -49,7 +49,7 @@ final class CheckpointCommand {
       name = "delete",
       description = {
         "Forgets a checkpoint, on all disks that have it or on those named.",
-        "What was written since it then counts for the one before: no backup loses anything."
+        "What was written since it then counts for the one before it, if there is one."
       })
   int delete(
       @Parameters(paramLabel = "NAME", description = "The checkpoint.") String name,

@@ -17,31 +17,35 @@ import java.util.Optional;
 ///
 /// @param bitmap NAME in `qemu:dirty-bitmap:NAME`
 /// @param clean what has not changed
-record DirtyRanges(String bitmap, DoneRanges clean) {
+/// @param info what the server said of the export
+record DirtyRanges(String bitmap, DoneRanges clean, ExportInfo info) {
   private static final String CONTEXTS = "qemu:dirty-bitmap:";
   private static final long DIRTY = 1;
   // 90 bytes of heap each; at 64 KiB a granule 256 GiB of which every second one has changed.
   private static final int RANGES_MAX = 1 << 21;
 
-  /// Asks the server, on a connection of its own: QEMU breaks the protocol when it is asked about a
-  /// bitmap and about allocation at once.
+  /// Asks the server, on a connection of its own that ends before others begin: QEMU breaks the
+  /// protocol when it is asked about a bitmap and about allocation at once, and qemu-nbd keeps
+  /// clients waiting that are too many.
   ///
   /// @param name without one the export must have exactly one bitmap
-  /// @param info of the export as the other connections see it
-  static DirtyRanges ask(NbdUri uri, Optional<String> name, ExportInfo info) throws IOException {
+  static DirtyRanges ask(NbdUri uri, Optional<String> name) throws IOException {
     List<String> wanted = List.of(CONTEXTS + name.orElse(""));
     try (NbdClient client =
         RemoteServer.connect(uri, ClientOptions.defaults().withContexts(wanted))) {
       String context = context(uri, name, client.info().metaContexts());
-      ExportInfo now = client.info();
-      if (now.sizeBytes() != info.sizeBytes() || !now.description().equals(info.description())) {
-        throw new CommandFailure(
-            ExitCode.FAILED, uri + ": the export was replaced meanwhile: pull again");
-      }
       DoneRanges clean = new DoneRanges();
       new ExtentWalk(client, context, (offset, length, type) -> add(clean, offset, length, type))
           .run();
-      return new DirtyRanges(context.substring(CONTEXTS.length()), clean);
+      return new DirtyRanges(context.substring(CONTEXTS.length()), clean, client.info());
+    }
+  }
+
+  /// Fails when an export is not the one that was asked about.
+  void checkStill(NbdUri uri, ExportInfo now) throws CommandFailure {
+    if (now.sizeBytes() != info.sizeBytes() || !now.description().equals(info.description())) {
+      throw new CommandFailure(
+          ExitCode.FAILED, uri + ": the export was replaced meanwhile: pull again");
     }
   }
 

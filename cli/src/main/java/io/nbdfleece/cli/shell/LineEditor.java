@@ -96,6 +96,11 @@ final class LineEditor implements AutoCloseable {
     reader.printAbove(text);
   }
 
+  /// Has the thread that reads a line come back as if Ctrl-C had been typed.
+  void interrupt() {
+    terminal.raise(Terminal.Signal.INT);
+  }
+
   @Override
   public void close() throws IOException {
     try {

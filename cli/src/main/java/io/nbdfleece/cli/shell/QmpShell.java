@@ -87,7 +87,9 @@ public final class QmpShell {
       }
       try {
         Optional<ObjectNode> request =
-            LineEditor.INTERRUPTED.equals(line.get()) ? abandon(syntax) : syntax.line(line.get());
+            LineEditor.INTERRUPTED.equals(line.get())
+                ? abandon(syntax, answers)
+                : syntax.line(line.get());
         if (request.isPresent()) {
           client.send(request.get());
           editor.println(Json.pretty(answer(answers, receiver)));
@@ -101,7 +103,11 @@ public final class QmpShell {
     }
   }
 
-  private static Optional<ObjectNode> abandon(ShellSyntax syntax) {
+  private static Optional<ObjectNode> abandon(ShellSyntax syntax, BlockingQueue<Message> answers)
+      throws IOException {
+    if (answers.poll() instanceof Message.End(IOException error)) {
+      throw error;
+    }
     syntax.reset();
     return Optional.empty();
   }
@@ -118,6 +124,7 @@ public final class QmpShell {
       }
     } catch (IOException e) {
       answers.add(new Message.End(e));
+      editor.interrupt();
     }
   }
 

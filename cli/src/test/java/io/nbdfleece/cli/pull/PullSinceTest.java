@@ -159,7 +159,7 @@ final class PullSinceTest {
     private final Process process;
 
     Qemu(String... options) throws IOException {
-      List<String> command = new ArrayList<>(List.of("qemu-nbd", "-t", "-f", "qcow2", "-e", "8"));
+      List<String> command = new ArrayList<>(List.of("qemu-nbd", "-t", "-f", "qcow2", "-e", "4"));
       command.addAll(List.of("-k", socket.toString()));
       command.addAll(List.of(options));
       command.add(image.toString());
