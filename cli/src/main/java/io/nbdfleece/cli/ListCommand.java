@@ -25,7 +25,7 @@ final class ListCommand implements Callable<Integer> {
   public Integer call() throws IOException {
     try (QmpClient client = control.connect()) {
       JsonNode disks = client.execute("x-nbdfleece-query-disks", Json.object());
-      JsonNode snapshots = client.execute("x-nbdfleece-query-snapshots", Json.object());
+      JsonNode snapshots = client.execute("query-fleecing", Json.object());
       if (control.json()) {
         ObjectNode document = Json.object();
         document.set("disks", disks);
@@ -54,15 +54,23 @@ final class ListCommand implements Callable<Integer> {
         table.row(
             disk.path("export").asString(),
             ByteSize.format(disk.path("size-bytes").asLong()),
-            disk.has("broken-because")
-                ? "broken"
-                : "frozen " + localTime(snapshot.path("created").asString()),
+            state(snapshot, disk),
             ByteSize.format(disk.path("preserved-bytes").asLong()),
             disk.path("clients").asString(),
             Table.joined(disk.path("uris")));
       }
     }
     return table.toString();
+  }
+
+  private static String state(JsonNode snapshot, JsonNode disk) {
+    if (disk.has("broken-because")) {
+      return "broken";
+    }
+    return "frozen "
+        + localTime(snapshot.path("created").asString())
+        + (disk.has("since") ? ", " + SnapshotText.changed(disk) : "")
+        + SnapshotText.terms(snapshot);
   }
 
   /// An instant as a person here reads it.

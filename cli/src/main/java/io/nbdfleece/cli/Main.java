@@ -2,11 +2,14 @@
 package io.nbdfleece.cli;
 
 import io.nbdfleece.cli.base.ByteSize;
+import io.nbdfleece.cli.base.Durations;
 import io.nbdfleece.cli.base.ExitCode;
 import io.nbdfleece.cli.base.Messages;
 import java.io.PrintWriter;
+import java.time.Duration;
 import java.util.Arrays;
 import java.util.List;
+import java.util.function.Function;
 import picocli.CommandLine;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.UnmatchedArgumentException;
@@ -33,16 +36,17 @@ public final class Main {
   /// All commands, ready to parse.
   static CommandLine commands() {
     CommandLine commands = new CommandLine(new NbdfleeceCommand());
-    commands.registerConverter(ByteSize.class, Main::size);
+    commands.registerConverter(ByteSize.class, text -> converted(text, ByteSize::parse));
+    commands.registerConverter(Duration.class, text -> converted(text, Durations::parse));
     commands.setCaseInsensitiveEnumValuesAllowed(true);
     commands.setUsageHelpWidth(100);
     commands.setUsageHelpLongOptionsMaxWidth(28);
     return commands;
   }
 
-  private static ByteSize size(String text) {
+  private static <T> T converted(String text, Function<String, T> parse) {
     try {
-      return ByteSize.parse(text);
+      return parse.apply(text);
     } catch (IllegalArgumentException e) {
       throw new CommandLine.TypeConversionException(Messages.of(e));
     }

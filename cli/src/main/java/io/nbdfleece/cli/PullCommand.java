@@ -44,6 +44,17 @@ final class PullCommand implements Callable<Integer> {
   @Parameters(index = "1", paramLabel = "FILE", description = "Where to; - = standard output.")
   private String file = "";
 
+  @Option(
+      names = "--since",
+      paramLabel = "NAME",
+      arity = "0..1",
+      parameterConsumer = SinceName.Consumer.class,
+      description = {
+        "Copies only what has changed: FILE becomes a delta, FILE.map says what it holds; see apply.",
+        "NAME is the dirty bitmap of the export; it may be left out when there is only one."
+      })
+  private Optional<SinceName> since = Optional.empty();
+
   @Option(names = "--force", description = "Replaces FILE if it exists.")
   private boolean force;
 
@@ -105,6 +116,10 @@ final class PullCommand implements Callable<Integer> {
       throw usage(
           "--resume with --no-sync: only what is synced can be gone on with: leave one out");
     }
+    if (since.isPresent() && (resume || file.equals("-"))) {
+      throw usage(
+          "--since with " + (resume ? "--resume" : "FILE -") + ": not possible: leave it out");
+    }
     if (reconnectDelaySeconds < 0) {
       throw usage("--reconnect-delay " + reconnectDelaySeconds + ": give 0 or more seconds");
     }
@@ -116,7 +131,8 @@ final class PullCommand implements Callable<Integer> {
             connections.map(OptionalInt::of).orElse(OptionalInt.empty()),
             resume ? PullOptions.Resume.YES : PullOptions.Resume.NO,
             Duration.ofSeconds(reconnectDelaySeconds),
-            Optional.empty());
+            Optional.empty(),
+            since.map(name -> new PullOptions.Since(name.bitmap())));
     Pull pull = new Pull(from, options, progress());
     AtomicBoolean running = new AtomicBoolean(true);
     Thread cleanUp = Thread.ofPlatform().name("pull-abort").unstarted(() -> abort(pull, running));
@@ -166,6 +182,7 @@ final class PullCommand implements Callable<Integer> {
                   .put("data_bytes", summary.dataBytes())
                   .put("zero_bytes", summary.zeroBytes())
                   .put("resumed_bytes", summary.resumedBytes())
+                  .put("unchanged_bytes", summary.unchangedBytes())
                   .put("connections", summary.connections())
                   .put("total_duration", summary.nanos() / 1e9)));
     } else if (!progress.equals("none")) {

@@ -2,7 +2,6 @@
 package io.nbdfleece.cli;
 
 import io.nbdfleece.cli.base.CommandFailure;
-import io.nbdfleece.cli.base.Durations;
 import io.nbdfleece.cli.base.ExitCode;
 import io.nbdfleece.cli.base.Json;
 import io.nbdfleece.cli.control.QmpClient;
@@ -23,7 +22,9 @@ import tools.jackson.databind.node.ObjectNode;
     name = "snapshot",
     description = {
       "Freezes disks at one instant and prints the NBD URI of each frozen view.",
-      "The disks stay writable: what is overwritten is preserved first."
+      "The disks stay writable: what is overwritten is preserved first.",
+      "With --checkpoint and --since it is one of a chain of incremental backups: release it with",
+      "--success when the backup is safe, else with --failed."
     })
 final class SnapshotCommand implements Callable<Integer> {
   @Parameters(
@@ -61,6 +62,7 @@ final class SnapshotCommand implements Callable<Integer> {
       description = "Longest that preserving may hold up a guest write; 0 = no limit.")
   private Optional<Long> cbwTimeoutSeconds = Optional.empty();
 
+  @Mixin private final IncrementOptions increment = new IncrementOptions();
   @Mixin private final ControlOptions control = new ControlOptions();
 
   @Override
@@ -76,8 +78,9 @@ final class SnapshotCommand implements Callable<Integer> {
     arguments.put("access", discard ? "discard" : readOnce ? "read-once" : "read-only");
     onCbwError.ifPresent(policy -> arguments.put("on-cbw-error", policy.toString()));
     cbwTimeoutSeconds.ifPresent(seconds -> arguments.put("cbw-timeout", seconds));
+    increment.addTo(arguments);
     try (QmpClient client = control.connect()) {
-      JsonNode snapshot = client.execute("x-nbdfleece-snapshot", arguments);
+      JsonNode snapshot = client.execute("fleecing-start", arguments);
       System.out.println(
           control.json() ? Json.pretty(Json.snakeCase(snapshot)) : text(snapshot).stripTrailing());
     }
@@ -85,18 +88,6 @@ final class SnapshotCommand implements Callable<Integer> {
   }
 
   static String text(JsonNode snapshot) {
-    Table table = new Table();
-    for (JsonNode disk : snapshot.path("disks")) {
-      table.row(disk.path("disk").asString(), Table.joined(disk.path("uris")));
-    }
-    int count = snapshot.path("disks").size();
-    return table
-        + "snapshot \""
-        + snapshot.path("name").asString()
-        + "\" of "
-        + (count == 1 ? "1 disk" : count + " disks")
-        + ": writes were held for "
-        + Durations.format(snapshot.path("freeze-nanos").asLong())
-        + "\n";
+    return SnapshotText.created(snapshot);
   }
 }

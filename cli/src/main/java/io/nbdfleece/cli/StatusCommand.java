@@ -29,7 +29,7 @@ final class StatusCommand implements Callable<Integer> {
       status.set("version", client.execute("query-version", Json.object()));
       status.put("control-socket", control.path().toString());
       status.set("disks", client.execute("x-nbdfleece-query-disks", Json.object()));
-      status.set("snapshots", client.execute("x-nbdfleece-query-snapshots", Json.object()));
+      status.set("snapshots", client.execute("query-fleecing", Json.object()));
       status.set("store", client.execute("x-nbdfleece-query-store", Json.object()));
       System.out.print(
           control.json()
@@ -100,6 +100,7 @@ final class StatusCommand implements Callable<Integer> {
         .append(snapshot.path("access").asString())
         .append(", writes held for ")
         .append(Durations.format(snapshot.path("freeze-nanos").asLong()))
+        .append(SnapshotText.terms(snapshot))
         .append('\n');
     for (JsonNode disk : snapshot.path("disks")) {
       text.append("  ")
@@ -111,6 +112,9 @@ final class StatusCommand implements Callable<Integer> {
           .append(", disk ")
           .append(bytes(disk, "disk-bytes"))
           .append(")");
+      if (disk.has("since")) {
+        text.append(", ").append(SnapshotText.changed(disk));
+      }
       if (disk.path("released-bytes").asLong() > 0) {
         text.append(", released ").append(bytes(disk, "released-bytes"));
       }

@@ -37,6 +37,14 @@ final class StoreOptions {
   private ByteSize clusterSize = new ByteSize(0);
 
   @Option(
+      names = "--state",
+      paramLabel = "DIR",
+      description =
+          "Where bitmaps and checkpoints are kept, so that they outlive the server, kill -9 and "
+              + "power loss. Without it they end with the server.")
+  private Optional<Path> state = Optional.empty();
+
+  @Option(
       names = "--on-cbw-error",
       paramLabel = "POLICY",
       defaultValue = "break-snapshot",
@@ -59,6 +67,7 @@ final class StoreOptions {
         scratchLimit.map(ByteSize::bytes),
         clusterSize.bytes(),
         onCbwError.name(),
-        cbwTimeoutSeconds);
+        cbwTimeoutSeconds,
+        state);
   }
 }

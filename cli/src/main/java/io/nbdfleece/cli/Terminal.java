@@ -5,11 +5,15 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 
-/// What standard error is. `System.console()` looks at the other two streams, so it does not help.
+/// What a standard stream is. `System.console()` looks at two of them at once, so it does not help.
 final class Terminal {
   private static final int COLUMNS_DEFAULT = 80;
 
   private Terminal() {}
+
+  static boolean isInTerminal() {
+    return isTerminal(0);
+  }
 
   static boolean isErrTerminal() {
     return isTerminal(2);

@@ -5,10 +5,13 @@
 ///
 /// ```
 ///   Main ─▶ ServeCommand ─▶ serve.ServeProcess ─▶ engine, NBD server, control socket
-///        ├▶ SnapshotCommand, ReleaseCommand, ListCommand, StatusCommand ─▶ control.QmpClient
+///        ├▶ SnapshotCommand, ReleaseCommand, ListCommand, StatusCommand,
+///        │  BitmapCommand, CheckpointCommand, EventsCommand ─▶ control.QmpClient
+///        ├▶ QmpShellCommand ─▶ shell.QmpShell ─▶ control.QmpClient
 ///        ├▶ InfoCommand ─▶ info.ServerFacts ─▶ NBD client
 ///        ├▶ MapCommand ─▶ map.ExtentWalk ─▶ NBD client
 ///        ├▶ PullCommand ─▶ pull.Pull ─▶ NBD client
+///        ├▶ ApplyCommand ─▶ delta.Apply
 ///        └▶ DemoCommand ─▶ demo.Demo ─▶ all of it in one process
 /// ```
 @NullMarked

@@ -137,7 +137,7 @@ final class MainTest {
   @ValueSource(
       strings = {
         "serve -p 0 -i 127.0.0.1 -U /s -r --insecure --disk a=/nonexistent/a --ram 8M"
-            + " --scratch /tmp --scratch-limit 1G --cluster-size 4K --qmp /q"
+            + " --scratch /tmp --scratch-limit 1G --state /st --cluster-size 4K --qmp /q"
             + " --on-cbw-error break-guest-write"
             + " --cbw-timeout 5 -P /p",
         "serve --on-cbw-error break-snapshot /nonexistent/b.img"

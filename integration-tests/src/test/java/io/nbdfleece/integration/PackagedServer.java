@@ -108,20 +108,20 @@ final class PackagedServer implements AutoCloseable {
       for (int i = 0; i < options.length; i += 2) {
         arguments.put(options[i], options[i + 1]);
       }
-      return control.execute("x-nbdfleece-snapshot", arguments);
+      return control.execute("fleecing-start", arguments);
     }
   }
 
   void release(String name) throws IOException {
     try (ControlSocket control = control()) {
-      JsonNode _ = control.execute("x-nbdfleece-release", ControlSocket.object().put("name", name));
+      JsonNode _ = control.execute("fleecing-stop", ControlSocket.object().put("name", name));
     }
   }
 
   /// The first disk of the snapshot as the server sees it now.
   JsonNode snapshotDisk(String name) throws IOException {
     try (ControlSocket control = control()) {
-      JsonNode all = control.execute("x-nbdfleece-query-snapshots", ControlSocket.object());
+      JsonNode all = control.execute("query-fleecing", ControlSocket.object());
       for (JsonNode snapshot : all) {
         if (snapshot.path("name").asString().equals(name)) {
           return snapshot.path("disks").get(0);

@@ -143,7 +143,7 @@ final class PointInTimeTest {
     ArrayNode names = arguments.putArray("disks");
     disks.forEach(names::add);
     long beforeNanos = System.nanoTime();
-    JsonNode _ = control.execute("x-nbdfleece-snapshot", arguments);
+    JsonNode _ = control.execute("fleecing-start", arguments);
     return new LiveSnapshot(name, disks, new Interval(beforeNanos, System.nanoTime()));
   }
 
@@ -151,7 +151,7 @@ final class PointInTimeTest {
       throws Exception {
     snapshot.read(server);
     JsonNode _ =
-        control.execute("x-nbdfleece-release", ControlSocket.object().put("name", snapshot.name));
+        control.execute("fleecing-stop", ControlSocket.object().put("name", snapshot.name));
     live.remove(snapshot);
     ended.add(snapshot);
   }

@@ -64,7 +64,7 @@ final class SoakTest {
       PackagedServer server, NbdClient guest, ControlSocket control, byte[] content, int number)
       throws IOException {
     String name = "s" + number;
-    JsonNode _ = control.execute("x-nbdfleece-snapshot", ControlSocket.object().put("name", name));
+    JsonNode _ = control.execute("fleecing-start", ControlSocket.object().put("name", name));
     byte[] frozen = content.clone();
     // Every second cycle overwrites more than RAM holds, so that it spills.
     int clusters = number % 2 == 0 ? 4 : 32;
@@ -77,6 +77,6 @@ final class SoakTest {
     try (NbdClient backup = server.connect("vda@" + name)) {
       assertArrayEquals(frozen, Images.read(backup, 0, SIZE_BYTES), () -> "test.seed=" + seed);
     }
-    JsonNode _ = control.execute("x-nbdfleece-release", ControlSocket.object().put("name", name));
+    JsonNode _ = control.execute("fleecing-stop", ControlSocket.object().put("name", name));
   }
 }

@@ -4,6 +4,7 @@ package io.nbdfleece.cli.control;
 import io.nbdfleece.cache.StoreStatistics;
 import io.nbdfleece.fleecing.Disk;
 import io.nbdfleece.fleecing.FleecingEngine;
+import io.nbdfleece.fleecing.ReleaseOutcome;
 import io.nbdfleece.fleecing.SnapshotRequest;
 import io.nbdfleece.fleecing.SnapshotStatus;
 import io.nbdfleece.fleecing.graph.BlockGraph;
@@ -43,6 +44,9 @@ public interface ControlTarget {
 
   /// Ends a snapshot; as the engine says.
   SnapshotStatus release(String name) throws IOException;
+
+  /// The same, saying what became of the backup.
+  SnapshotStatus release(String name, ReleaseOutcome outcome) throws IOException;
 
   /// The snapshots, oldest first.
   List<SnapshotStatus> snapshots();

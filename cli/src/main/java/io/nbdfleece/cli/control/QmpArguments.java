@@ -15,6 +15,10 @@ import tools.jackson.databind.node.ObjectNode;
 final class QmpArguments {
   private final ObjectNode arguments;
 
+  private QmpArguments(ObjectNode arguments) {
+    this.arguments = arguments;
+  }
+
   /// Fails when there is an argument that the command does not know.
   QmpArguments(ObjectNode arguments, QmpType.Struct type) throws QmpException {
     this.arguments = arguments;
@@ -34,11 +38,26 @@ final class QmpArguments {
 
   /// The objects of an array; none when it is absent.
   List<QmpArguments> objects(String name) throws QmpException {
-    throw new UnsupportedOperationException(name);
+    List<QmpArguments> objects = new ArrayList<>();
+    JsonNode value = arguments.get(name);
+    for (JsonNode element : value == null ? new ArrayList<JsonNode>() : value) {
+      if (!(element instanceof ObjectNode object)) {
+        throw wrongType(name + "[" + objects.size() + "]", "object");
+      }
+      objects.add(new QmpArguments(object));
+    }
+    return objects;
   }
 
   Optional<Boolean> optionalBoolean(String name) throws QmpException {
-    throw new UnsupportedOperationException(name);
+    JsonNode value = arguments.get(name);
+    if (value == null) {
+      return Optional.empty();
+    }
+    if (!value.isBoolean()) {
+      throw wrongType(name, "boolean");
+    }
+    return Optional.of(value.booleanValue());
   }
 
   /// A member as it stands.

@@ -16,7 +16,7 @@ import tools.jackson.core.JacksonException;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
 
-/// A client of the control socket, for one thread.
+/// A client of the control socket, for one thread, or for one that sends and one that receives.
 public final class QmpClient implements AutoCloseable {
   /// Member of an error that tells a command line client how to end.
   static final String EXIT_CODE = "x-nbdfleece-exit-code";
@@ -73,15 +73,22 @@ public final class QmpClient implements AutoCloseable {
   private ObjectNode exchange(String command, ObjectNode arguments) throws IOException {
     ObjectNode request = Json.object().put("execute", command);
     request.set("arguments", arguments);
-    ByteBuffer bytes =
-        ByteBuffer.wrap((Json.line(request) + "\n").getBytes(StandardCharsets.UTF_8));
-    while (bytes.hasRemaining()) {
-      channel.write(bytes);
-    }
+    return checked(ask(request));
+  }
+
+  /// Sends a command as it stands and returns the answer as it stands. Events on the way to it are
+  /// dropped.
+  public ObjectNode ask(ObjectNode request) throws IOException {
+    send(request);
     ObjectNode answer = receive();
     while (answer.has("event")) {
       answer = receive();
     }
+    return answer;
+  }
+
+  /// The answer, unless it is an error: then fails with it.
+  public static ObjectNode checked(ObjectNode answer) throws QmpException {
     JsonNode error = answer.get("error");
     if (error != null) {
       throw new QmpException(
@@ -92,7 +99,17 @@ public final class QmpClient implements AutoCloseable {
     return answer;
   }
 
-  private ObjectNode receive() throws IOException {
+  /// Sends a command. One thread may send while another one receives.
+  public void send(ObjectNode request) throws IOException {
+    ByteBuffer bytes =
+        ByteBuffer.wrap((Json.line(request) + "\n").getBytes(StandardCharsets.UTF_8));
+    while (bytes.hasRemaining()) {
+      channel.write(bytes);
+    }
+  }
+
+  /// Waits for the next message, an answer or an event.
+  public ObjectNode receive() throws IOException {
     ByteBuffer in = ByteBuffer.allocate(READ_BYTES);
     while (received.isEmpty()) {
       if (channel.read(in) < 0) {

@@ -9,6 +9,7 @@ import io.nbdfleece.fleecing.DiskBusyException;
 import io.nbdfleece.fleecing.NameTakenException;
 import io.nbdfleece.fleecing.NoSuchDiskException;
 import io.nbdfleece.fleecing.NoSuchSnapshotException;
+import io.nbdfleece.fleecing.bitmap.BitmapException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.SocketChannel;
@@ -171,8 +172,19 @@ final class QmpSession implements AutoCloseable {
       case CommandFailure failure -> failure.code();
       case NoSuchDiskException _, NoSuchSnapshotException _ -> ExitCode.NOT_FOUND;
       case NameTakenException _, DiskBusyException _ -> ExitCode.BUSY;
+      case BitmapException bitmap -> exitCodeOf(bitmap.reason());
       case IllegalArgumentException _ -> ExitCode.USAGE;
       default -> ExitCode.FAILED;
+    };
+  }
+
+  private static ExitCode exitCodeOf(BitmapException.Reason reason) {
+    return switch (reason) {
+      case NOT_FOUND -> ExitCode.NOT_FOUND;
+      case EXISTS, BUSY -> ExitCode.BUSY;
+      case INCONSISTENT -> ExitCode.FULL_BACKUP_NEEDED;
+      case INVALID -> ExitCode.USAGE;
+      case UNSUPPORTED -> ExitCode.FAILED;
     };
   }
 

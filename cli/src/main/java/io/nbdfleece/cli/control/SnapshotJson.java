@@ -1,16 +1,68 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.cli.control;
 
+import static io.nbdfleece.cli.control.schema.QmpType.Builtin.BOOLEAN;
+import static io.nbdfleece.cli.control.schema.QmpType.Builtin.INT64;
+import static io.nbdfleece.cli.control.schema.QmpType.Builtin.STRING;
+
 import io.nbdfleece.cli.base.Json;
+import io.nbdfleece.cli.control.schema.QmpType;
+import io.nbdfleece.cli.control.schema.QmpType.Member;
+import io.nbdfleece.fleecing.SnapshotRequest;
 import io.nbdfleece.fleecing.SnapshotStatus;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.List;
+import java.util.Optional;
 import tools.jackson.databind.node.ArrayNode;
 import tools.jackson.databind.node.ObjectNode;
 
 /// A snapshot as the control socket shows it.
 final class SnapshotJson {
+  private static final QmpType.Struct DISK_TYPE =
+      new QmpType.Struct(
+          "FleecingDiskInfo",
+          List.of(
+              Member.of("disk", STRING),
+              Member.of("export", STRING),
+              Member.of("size-bytes", INT64),
+              Member.of("preserved-bytes", INT64),
+              Member.of("ram-bytes", INT64),
+              Member.of("disk-bytes", INT64),
+              Member.of("released-bytes", INT64),
+              Member.of("lost-bytes", INT64),
+              Member.of("clients", INT64),
+              Member.optional("broken-because", STRING),
+              Member.optional("since", STRING),
+              Member.optional("bitmap", STRING),
+              Member.optional("dirty-bytes", INT64),
+              Member.of("uris", new QmpType.ArrayOf(STRING))));
+
+  static final QmpType.Struct TYPE =
+      new QmpType.Struct(
+          "FleecingInfo",
+          List.of(
+              Member.of("name", STRING),
+              Member.of("created", STRING),
+              Member.of("freeze-nanos", INT64),
+              Member.of("access", STRING),
+              Member.of("on-cbw-error", STRING),
+              Member.of("broken", BOOLEAN),
+              Member.optional("checkpoint", STRING),
+              Member.optional("since", STRING),
+              Member.optional("outside", STRING),
+              Member.optional("ttl", INT64),
+              Member.optional("seconds-left", INT64),
+              Member.optional("idle-ttl", INT64),
+              Member.of("disks", new QmpType.ArrayOf(DISK_TYPE))));
+
   private SnapshotJson() {}
 
   static ObjectNode of(SnapshotStatus status, ControlTarget target) {
+    return of(status, target, Instant.now());
+  }
+
+  static ObjectNode of(SnapshotStatus status, ControlTarget target, Instant now) {
     ObjectNode json =
         Json.object()
             .put("name", status.name())
@@ -19,12 +71,26 @@ final class SnapshotJson {
             .put("access", WireName.of(status.access()))
             .put("on-cbw-error", WireName.of(status.onCbwError()))
             .put("broken", status.broken());
+    SnapshotRequest.Increment increment = status.increment();
+    increment.checkpoint().ifPresent(name -> json.put("checkpoint", name));
+    increment.since().ifPresent(name -> json.put("since", name));
+    if (increment.since().isPresent() || !increment.sinceByDisk().isEmpty()) {
+      json.put("outside", WireName.of(increment.outside()));
+    }
+    Optional<Duration> ttl = status.lifetime().max();
+    if (ttl.isPresent()) {
+      Duration left = Duration.between(now, status.created().plus(ttl.get()));
+      json.put("ttl", ttl.get().toSeconds());
+      json.put("seconds-left", Math.max(0, left.toSeconds()));
+    }
+    status.lifetime().idleMax().ifPresent(idle -> json.put("idle-ttl", idle.toSeconds()));
     ArrayNode disks = json.putArray("disks");
-    status.disks().forEach(disk -> disks.add(of(disk, target)));
+    status.disks().forEach(disk -> disks.add(of(disk, increment, target)));
     return json;
   }
 
-  private static ObjectNode of(SnapshotStatus.PerDisk disk, ControlTarget target) {
+  private static ObjectNode of(
+      SnapshotStatus.PerDisk disk, SnapshotRequest.Increment increment, ControlTarget target) {
     ObjectNode json =
         Json.object()
             .put("disk", disk.disk())
@@ -37,6 +103,9 @@ final class SnapshotJson {
             .put("lost-bytes", disk.lostBytes())
             .put("clients", disk.clients());
     disk.brokenBecause().ifPresent(reason -> json.put("broken-because", reason));
+    increment.sinceOf(disk.disk()).ifPresent(name -> json.put("since", name));
+    disk.exportedBitmap().ifPresent(name -> json.put("bitmap", name));
+    disk.dirtyBytes().ifPresent(bytes -> json.put("dirty-bytes", bytes));
     ArrayNode uris = json.putArray("uris");
     target.uris(disk.exportName()).forEach(uris::add);
     return json;

@@ -28,6 +28,11 @@ final class DoneRanges {
     totalBytes += end - start;
   }
 
+  /// How many stretches they are.
+  int count() {
+    return endByStart.size();
+  }
+
   long totalBytes() {
     return totalBytes;
   }

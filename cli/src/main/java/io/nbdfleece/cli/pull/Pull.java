@@ -9,6 +9,7 @@ import io.nbdfleece.nbd.NbdError;
 import io.nbdfleece.nbd.NbdException;
 import io.nbdfleece.nbd.NbdUri;
 import java.io.IOException;
+import java.util.Optional;
 import java.util.concurrent.atomic.AtomicReference;
 import org.jspecify.annotations.Nullable;
 
@@ -35,9 +36,10 @@ public final class Pull {
     long startNanos = System.nanoTime();
     String label =
         options.label().orElse(uri.exportName().isEmpty() ? uri.toString() : uri.exportName());
+    Optional<DirtyRanges> dirty = dirtyRanges();
     try (PullConnections connections = PullConnections.open(uri, options.connections())) {
       PullSource source = PullSource.of(uri, connections.info());
-      PullTarget target = PullTargets.open(options, source);
+      PullTarget target = open(source, connections, dirty);
       openTarget.set(target);
       try {
         PullLoop loop =
@@ -51,14 +53,31 @@ public final class Pull {
             target.name(),
             source.sizeBytes(),
             loop.state().dataBytes(),
-            target.done().totalBytes(),
+            target.isDelta() ? 0 : target.done().totalBytes(),
             System.nanoTime() - startNanos,
-            connections.count());
+            connections.count(),
+            target.isDelta() ? target.done().totalBytes() : 0);
       } catch (IOException e) {
         progress.failed();
         throw ended(target, explain(label, e));
       }
     }
+  }
+
+  private Optional<DirtyRanges> dirtyRanges() throws IOException {
+    return options.since().isEmpty()
+        ? Optional.empty()
+        : Optional.of(DirtyRanges.ask(uri, options.since().get().bitmap()));
+  }
+
+  private PullTarget open(
+      PullSource source, PullConnections connections, Optional<DirtyRanges> dirty)
+      throws IOException {
+    if (dirty.isEmpty()) {
+      return PullTargets.open(options, source);
+    }
+    dirty.get().checkStill(uri, connections.info());
+    return PullTargets.openDelta(options, source, dirty.get());
   }
 
   private static IOException ended(PullTarget target, IOException error) {

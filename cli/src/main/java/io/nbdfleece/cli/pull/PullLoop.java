@@ -49,6 +49,7 @@ final class PullLoop {
   private final long reconnectDelayNanos;
   private final int requestBytes;
   private final long resumedBytes;
+  private final long unchangedBytes;
   private final CopyPlan plan;
   private final RateMeter doneRate;
   private final RateMeter dataRate;
@@ -81,6 +82,7 @@ final class PullLoop {
     this.resumedBytes = target.done().totalBytes();
     this.plan = new CopyPlan(sizeBytes, target.done());
     this.doneBytes = resumedBytes;
+    this.unchangedBytes = target.isDelta() ? resumedBytes : 0;
     this.doneRate = new RateMeter(0, resumedBytes);
     this.dataRate = new RateMeter(0, 0);
     if (!connections.info().metaContexts().contains(ExportInfo.BASE_ALLOCATION)) {
@@ -117,9 +119,9 @@ final class PullLoop {
     dataRate.note(elapsedNanos, dataBytes);
     return new PullState(
         label,
-        doneBytes,
+        doneBytes - unchangedBytes,
         dataBytes,
-        sizeBytes,
+        sizeBytes - unchangedBytes,
         elapsedNanos,
         doneRate.bytesPerSecond(),
         dataRate.bytesPerSecond());
@@ -219,6 +221,11 @@ final class PullLoop {
       }
       case Failed failed -> {
         finished(failed);
+        if (failed.unread() == null && target.isDelta() && !isConnectionLost(failed.error())) {
+          // QEMU does not tell the status of an incremental export where nothing has changed.
+          plan.addAllAsData();
+          return;
+        }
         PieceFailure failure = new PieceFailure(failed.offsetBytes(), failed.error());
         if (reconnectDelayNanos == 0 || !isConnectionLost(failed.error())) {
           throw failure;

@@ -15,6 +15,7 @@ import java.util.OptionalInt;
 /// @param reconnectDelay how long to try to connect again when a connection breaks; zero: not at
 ///   all
 /// @param label what to call the source in messages, instead of the export name
+/// @param since copy only what a dirty bitmap of the export covers, as a delta
 public record PullOptions(
     String file,
     boolean force,
@@ -22,7 +23,20 @@ public record PullOptions(
     OptionalInt connections,
     Resume resume,
     Duration reconnectDelay,
-    Optional<String> label) {
+    Optional<String> label,
+    Optional<Since> since) {
+
+  /// All of the export.
+  public PullOptions(
+      String file,
+      boolean force,
+      PullTarget.Sync sync,
+      OptionalInt connections,
+      Resume resume,
+      Duration reconnectDelay,
+      Optional<String> label) {
+    this(file, force, sync, connections, resume, reconnectDelay, label, Optional.empty());
+  }
 
   /// Most connections of one pull.
   public static final int CONNECTIONS_MAX = 16;
@@ -38,6 +52,11 @@ public record PullOptions(
         Duration.ZERO,
         Optional.empty());
   }
+
+  /// Which bitmap.
+  ///
+  /// @param bitmap NAME in `qemu:dirty-bitmap:NAME`; the only one that there is when absent
+  public record Since(Optional<String> bitmap) {}
 
   /// Whether an interruption is the end.
   public enum Resume {

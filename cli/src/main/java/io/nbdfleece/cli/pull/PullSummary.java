@@ -10,6 +10,7 @@ import io.nbdfleece.cli.base.Durations;
 /// @param totalBytes size of the export
 /// @param dataBytes read from the server
 /// @param resumedBytes there from an earlier pull; the rest was known to be zero
+/// @param unchangedBytes not in the delta; 0 for a copy of all
 /// @param nanos how long it took, making it durable included
 public record PullSummary(
     String label,
@@ -18,17 +19,22 @@ public record PullSummary(
     long dataBytes,
     long resumedBytes,
     long nanos,
-    int connections) {
+    int connections,
+    long unchangedBytes) {
 
   /// Bytes of the export that were known to be zero and not read.
   public long zeroBytes() {
-    return totalBytes - dataBytes - resumedBytes;
+    return totalBytes - dataBytes - resumedBytes - unchangedBytes;
   }
 
   /// `10.0 GiB (3.1 GiB data, 6.9 GiB zero) in 4.0 s, 794 MiB/s`.
   @Override
   public String toString() {
-    return ByteSize.format(totalBytes)
+    return (unchangedBytes == 0
+            ? ByteSize.format(totalBytes)
+            : ByteSize.format(totalBytes - unchangedBytes)
+                + " changed of "
+                + ByteSize.format(totalBytes))
         + " ("
         + ByteSize.format(dataBytes)
         + " data, "

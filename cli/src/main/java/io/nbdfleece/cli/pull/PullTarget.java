@@ -36,6 +36,12 @@ public interface PullTarget {
     return new DoneRanges();
   }
 
+  /// Whether [#done] is what has not changed, rather than what came before: it counts for nothing
+  /// then.
+  default boolean isDelta() {
+    return false;
+  }
+
   /// For messages.
   String name();
 

@@ -3,6 +3,7 @@ package io.nbdfleece.cli.pull;
 
 import io.nbdfleece.cli.base.CommandFailure;
 import io.nbdfleece.cli.base.ExitCode;
+import io.nbdfleece.cli.delta.DeltaMap;
 import java.io.FileDescriptor;
 import java.io.FileOutputStream;
 import java.io.IOException;
@@ -37,6 +38,19 @@ final class PullTargets {
     }
   }
 
+  /// Opens FILE for the changes of an export.
+  static PullTarget openDelta(PullOptions options, PullSource source, DirtyRanges dirty)
+      throws IOException {
+    check(options);
+    Path path = Path.of(options.file());
+    try {
+      return DeltaTarget.create(path, source, dirty);
+    } catch (AccessDeniedException e) {
+      throw new CommandFailure(
+          ExitCode.FAILED, path + ": permission denied: write somewhere else, or as root", e);
+    }
+  }
+
   /// Fails early, before anything is asked of a server, when FILE may not be written.
   static void check(PullOptions options) throws IOException {
     Path path = Path.of(options.file());
@@ -52,6 +66,9 @@ final class PullTargets {
       throw new CommandFailure(
           ExitCode.NOT_FOUND, path + ": no such directory: create it, or name another FILE");
     }
+    if (options.since().isPresent()) {
+      checkDelta(path, options.force());
+    }
     if (!Files.exists(path)) {
       return;
     }
@@ -66,6 +83,18 @@ final class PullTargets {
     if (!options.force() && (type == TYPE_REGULAR || type == TYPE_BLOCK_DEVICE)) {
       throw new CommandFailure(
           ExitCode.BUSY, path + ": exists already: name another FILE, or replace it with --force");
+    }
+  }
+
+  private static void checkDelta(Path path, boolean force) throws IOException {
+    if (Files.exists(path) && typeOf(path) != TYPE_REGULAR) {
+      throw new CommandFailure(
+          ExitCode.USAGE, path + ": --since writes a delta and its map: name a regular FILE");
+    }
+    Path map = DeltaMap.pathOf(path);
+    if (!force && Files.exists(map)) {
+      throw new CommandFailure(
+          ExitCode.BUSY, map + ": exists already: name another FILE, or replace it with --force");
     }
   }
 

@@ -6,6 +6,7 @@ import io.nbdfleece.cli.base.Durations;
 import io.nbdfleece.cli.control.ControlTarget;
 import io.nbdfleece.fleecing.Disk;
 import io.nbdfleece.fleecing.FleecingEngine;
+import io.nbdfleece.fleecing.ReleaseOutcome;
 import io.nbdfleece.fleecing.SnapshotRequest;
 import io.nbdfleece.fleecing.SnapshotStatus;
 import io.nbdfleece.fleecing.graph.BlockGraph;
@@ -99,13 +100,28 @@ final class EngineTarget implements ControlTarget {
 
   @Override
   public SnapshotStatus release(String name) throws IOException {
-    SnapshotStatus status = engine.release(name);
+    return released(engine.release(name), "");
+  }
+
+  @Override
+  public SnapshotStatus release(String name, ReleaseOutcome outcome) throws IOException {
+    SnapshotStatus status = engine.release(name, outcome);
+    String fate =
+        switch (outcome) {
+          case SUCCESS -> " as a successful backup";
+          case FAILED -> " as a failed backup";
+        };
+    return released(status, fate);
+  }
+
+  private static SnapshotStatus released(SnapshotStatus status, String fate) {
     long preservedBytes =
         status.disks().stream().mapToLong(SnapshotStatus.PerDisk::preservedBytes).sum();
     LOG.log(
         Level.INFO,
-        "snapshot {0}: released, {1} had been preserved",
-        name,
+        "snapshot {0}: released{1}, {2} had been preserved",
+        status.name(),
+        fate,
         ByteSize.format(preservedBytes));
     return status;
   }

@@ -29,6 +29,10 @@ final class ReadyJson implements ServeProcess.ReadyReport {
             .put("ram_bytes_max", options.store().ramBytes())
             .put("scratch_directory", options.store().scratchDirectory().toString())
             .put("scratch_bytes_max", scratchBytesMax);
+    options
+        .store()
+        .stateDirectory()
+        .ifPresent(directory -> line.put("state_directory", directory.toString()));
     ArrayNode disks = line.putArray("disks");
     for (Disk disk : target.disks()) {
       ObjectNode json =

@@ -34,6 +34,10 @@ final class ReadyLines implements ServeProcess.ReadyReport {
             + ByteSize.format(scratchBytesMax)
             + " in "
             + options.store().scratchDirectory());
+    options
+        .store()
+        .stateDirectory()
+        .ifPresent(directory -> out.println("bitmaps         kept in " + directory));
     out.flush();
   }
 

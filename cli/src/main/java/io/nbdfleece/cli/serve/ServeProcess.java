@@ -250,7 +250,8 @@ public final class ServeProcess {
           options.store().ramBytes(),
           options.store().scratchDirectory(),
           scratchBytesMax,
-          EngineConfig.IO_THREADS_DEFAULT);
+          EngineConfig.IO_THREADS_DEFAULT,
+          options.store().stateDirectory());
     } catch (IllegalArgumentException e) {
       throw new CommandFailure(ExitCode.USAGE, Messages.of(e) + ": see --help", e);
     }

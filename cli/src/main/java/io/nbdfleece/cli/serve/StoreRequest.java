@@ -14,13 +14,15 @@ import java.util.Optional;
 /// @param scratchBytesMax half of the free space when empty
 /// @param onCbwError a name of [SnapshotRequest.OnCbwError]
 /// @param cbwTimeoutSeconds 0 = no limit
+/// @param stateDirectory where bitmaps and checkpoints outlive the process; they do not when empty
 public record StoreRequest(
     long ramBytes,
     Path scratchDirectory,
     Optional<Long> scratchBytesMax,
     long clusterBytes,
     String onCbwError,
-    long cbwTimeoutSeconds) {
+    long cbwTimeoutSeconds,
+    Optional<Path> stateDirectory) {
 
   /// This, once it has been checked.
   StoreRequest resolve() throws CommandFailure {

@@ -2,9 +2,11 @@
 package io.nbdfleece.cli.base;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 final class DurationsTest {
   @ParameterizedTest
@@ -24,5 +26,17 @@ final class DurationsTest {
   @CsvSource({"7, 0:07", "750, 12:30", "3723, 1:02:03"})
   void timeLeftLooksLikeAClock(long seconds, String text) {
     assertEquals(text, Durations.clock(seconds));
+  }
+
+  @ParameterizedTest
+  @CsvSource({"90, 90", "90s, 90", "10m, 600", "2h, 7200", "1 d, 86400"})
+  void durationsAreTypedWithAUnit(String text, long seconds) {
+    assertEquals(seconds, Durations.parse(text).toSeconds());
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"", "h", "-1", "2w", "1.5h", "9999999999"})
+  void whatIsNoDurationIsRefused(String text) {
+    assertThrows(IllegalArgumentException.class, () -> Durations.parse(text));
   }
 }

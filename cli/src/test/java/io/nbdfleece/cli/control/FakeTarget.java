@@ -9,6 +9,7 @@ import io.nbdfleece.fleecing.FleecingEngine;
 import io.nbdfleece.fleecing.NameTakenException;
 import io.nbdfleece.fleecing.NoSuchDiskException;
 import io.nbdfleece.fleecing.NoSuchSnapshotException;
+import io.nbdfleece.fleecing.ReleaseOutcome;
 import io.nbdfleece.fleecing.SnapshotRequest;
 import io.nbdfleece.fleecing.SnapshotStatus;
 import io.nbdfleece.fleecing.graph.BlockGraph;
@@ -29,6 +30,7 @@ import java.util.concurrent.LinkedBlockingQueue;
 /// Two disks, vda and vdb, and snapshots that preserve nothing.
 public final class FakeTarget implements ControlTarget {
   final BlockingQueue<SnapshotRequest> requests = new LinkedBlockingQueue<>();
+  final BlockingQueue<ReleaseOutcome> outcomes = new LinkedBlockingQueue<>();
   final CountDownLatch quit = new CountDownLatch(1);
   private final Map<String, SnapshotStatus> snapshots = new ConcurrentSkipListMap<>();
 
@@ -110,6 +112,12 @@ public final class FakeTarget implements ControlTarget {
       throw new NoSuchSnapshotException("no snapshot \"" + name + "\"");
     }
     return status;
+  }
+
+  @Override
+  public SnapshotStatus release(String name, ReleaseOutcome outcome) throws IOException {
+    outcomes.add(outcome);
+    return release(name);
   }
 
   @Override

@@ -121,10 +121,10 @@ final class QmpServerTest {
       assertMistake(
           client, "{'execute':'quit','arguments':{'x':1}}", "Parameter 'x' is unexpected");
       assertMistake(client, "[]", "QMP input must be a JSON object");
-      assertMistake(client, "{'execute':'x-nbdfleece-release'}", "Parameter 'name' is missing");
+      assertMistake(client, "{'execute':'fleecing-stop'}", "Parameter 'name' is missing");
       assertMistake(
           client,
-          "{'execute':'x-nbdfleece-release','arguments':{'name':1}}",
+          "{'execute':'fleecing-stop','arguments':{'name':1}}",
           "Invalid parameter type for 'name', expected: string");
       for (String bad : List.of("{'a':1,'a':2}", "nonsense\n", "{'a' 1}", "{]")) {
         String text = client.ask(bad).path("error").path("desc").asString();
@@ -155,7 +155,7 @@ final class QmpServerTest {
     try (QmpClient client = QmpClient.connect(path)) {
       JsonNode answer =
           client.execute(
-              "x-nbdfleece-snapshot",
+              "fleecing-start",
               arguments(
                   "{'disks':['vdb'],'name':'n','access':'discard','cbw-timeout':3,"
                       + "'on-cbw-error':'break-snapshot'}"));
@@ -177,7 +177,7 @@ final class QmpServerTest {
   @Test
   void whatASnapshotDoesNotSayComesFromTheServer() throws Exception {
     try (QmpClient client = QmpClient.connect(path)) {
-      assertEquals(2, client.execute("x-nbdfleece-snapshot", Json.object()).path("disks").size());
+      assertEquals(2, client.execute("fleecing-start", Json.object()).path("disks").size());
       SnapshotRequest request = target.requests.take();
       assertEquals(SnapshotRequest.OnCbwError.BREAK_GUEST_WRITE, request.onCbwError());
       assertEquals(Duration.ofSeconds(7), request.cbwTimeout());
@@ -187,11 +187,11 @@ final class QmpServerTest {
   @Test
   void errorsOfTheEngineCarryTheExitCodeForTheCommandLine() throws IOException {
     try (QmpClient client = QmpClient.connect(path)) {
-      assertRefused(client, "x-nbdfleece-snapshot", "{'disks':['vdz']}", ExitCode.NOT_FOUND);
-      assertRefused(client, "x-nbdfleece-release", "{'name':'n'}", ExitCode.NOT_FOUND);
-      JsonNode first = client.execute("x-nbdfleece-snapshot", arguments("{'name':'n'}"));
+      assertRefused(client, "fleecing-start", "{'disks':['vdz']}", ExitCode.NOT_FOUND);
+      assertRefused(client, "fleecing-stop", "{'name':'n'}", ExitCode.NOT_FOUND);
+      JsonNode first = client.execute("fleecing-start", arguments("{'name':'n'}"));
       assertEquals("n", first.path("name").asString());
-      assertRefused(client, "x-nbdfleece-snapshot", "{'name':'n'}", ExitCode.BUSY);
+      assertRefused(client, "fleecing-start", "{'name':'n'}", ExitCode.BUSY);
     }
   }
 
@@ -208,11 +208,11 @@ final class QmpServerTest {
       assertEquals(
           "vdb",
           client.execute("x-nbdfleece-query-disks", Json.object()).path(1).path("name").asString());
-      assertTrue(client.execute("x-nbdfleece-query-snapshots", Json.object()).isEmpty());
+      assertTrue(client.execute("query-fleecing", Json.object()).isEmpty());
       assertEquals(
           256 << 20,
           client.execute("x-nbdfleece-query-store", Json.object()).path("ram-bytes-max").asInt());
-      assertEquals(10, client.execute("query-commands", Json.object()).size());
+      assertEquals(15, client.execute("query-commands", Json.object()).size());
     }
   }
 

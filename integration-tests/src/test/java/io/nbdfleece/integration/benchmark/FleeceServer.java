@@ -102,7 +102,7 @@ final class FleeceServer {
 
     @Override
     public void begin() throws IOException {
-      execute("x-nbdfleece-snapshot");
+      execute("fleecing-start");
       taken = true;
     }
 
@@ -120,7 +120,7 @@ final class FleeceServer {
     public void end() throws IOException {
       if (taken) {
         taken = false;
-        execute("x-nbdfleece-release");
+        execute("fleecing-stop");
       }
     }
 

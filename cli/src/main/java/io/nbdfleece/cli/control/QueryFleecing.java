@@ -2,14 +2,20 @@
 package io.nbdfleece.cli.control;
 
 import io.nbdfleece.cli.base.Json;
+import io.nbdfleece.cli.control.schema.QmpType;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ArrayNode;
 
-/// `x-nbdfleece-query-snapshots`: all snapshots, oldest first.
-final class QuerySnapshots implements QmpCommand {
+/// `query-fleecing`: all snapshots, oldest first.
+final class QueryFleecing implements QmpCommand {
   @Override
   public String name() {
-    return "x-nbdfleece-query-snapshots";
+    return "query-fleecing";
+  }
+
+  @Override
+  public QmpType returns() {
+    return new QmpType.ArrayOf(SnapshotJson.TYPE);
   }
 
   @Override

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.nbdfleece.cli;
+
+import io.nbdfleece.cli.base.ByteSize;
+import io.nbdfleece.cli.base.Durations;
+import tools.jackson.databind.JsonNode;
+
+/// What a person is told of a snapshot.
+final class SnapshotText {
+  private SnapshotText() {}
+
+  /// After it was created: URIs, what has changed since, what to do next.
+  static String created(JsonNode snapshot) {
+    Table table = new Table();
+    for (JsonNode disk : snapshot.path("disks")) {
+      table.row(
+          disk.path("disk").asString(),
+          Table.joined(disk.path("uris")) + (disk.has("since") ? "  " + changed(disk) : ""));
+    }
+    int count = snapshot.path("disks").size();
+    String name = snapshot.path("name").asString();
+    StringBuilder text = new StringBuilder(table.toString());
+    text.append("snapshot \"")
+        .append(name)
+        .append("\" of ")
+        .append(count == 1 ? "1 disk" : count + " disks")
+        .append(": writes were held for ")
+        .append(Durations.format(snapshot.path("freeze-nanos").asLong()))
+        .append('\n');
+    if (snapshot.has("seconds-left")) {
+      text.append("ends by itself in ").append(timeLeft(snapshot)).append('\n');
+    }
+    boolean chained = snapshot.has("checkpoint");
+    if (chained || snapshot.has("since")) {
+      next(text, snapshot);
+      text.append("  nbdfleece release ").append(name).append(chained ? " --success" : "");
+      if (chained) {
+        text.append("    # when the backup is safe: checkpoint ")
+            .append(snapshot.path("checkpoint").asString())
+            .append(" stands; else --failed");
+      }
+      text.append('\n');
+    }
+    return text.toString();
+  }
+
+  private static void next(StringBuilder text, JsonNode snapshot) {
+    text.append("next:\n");
+    for (JsonNode disk : snapshot.path("disks")) {
+      String uri = "'" + disk.path("uris").path(0).asString() + "'";
+      String file = disk.path("disk").asString() + "-" + snapshot.path("name").asString();
+      if (!disk.has("bitmap")) {
+        text.append("  nbdfleece pull ").append(uri).append(' ').append(file).append(".img\n");
+        continue;
+      }
+      String bitmap = disk.path("bitmap").asString();
+      text.append("  nbdinfo --map=qemu:dirty-bitmap:")
+          .append(bitmap)
+          .append(' ')
+          .append(uri)
+          .append("\n  nbdfleece pull --since ")
+          .append(bitmap)
+          .append(' ')
+          .append(uri)
+          .append(' ')
+          .append(file)
+          .append(".delta\n");
+    }
+  }
+
+  /// `since c1: 12.0 MiB of 1.0 GiB changed`.
+  static String changed(JsonNode disk) {
+    return "since "
+        + disk.path("since").asString()
+        + ": "
+        + ByteSize.format(disk.path("dirty-bytes").asLong())
+        + " of "
+        + ByteSize.format(disk.path("size-bytes").asLong())
+        + " changed";
+  }
+
+  /// `checkpoint c2 waits for release --success`, `ends in 1 h 3 min`; nothing for a snapshot that
+  /// has neither.
+  static String terms(JsonNode snapshot) {
+    StringBuilder text = new StringBuilder();
+    if (snapshot.has("checkpoint")) {
+      text.append(", checkpoint ")
+          .append(snapshot.path("checkpoint").asString())
+          .append(" pending");
+    }
+    if (snapshot.has("outside") && !snapshot.path("outside").asString().equals("data")) {
+      text.append(", outside of it ").append(snapshot.path("outside").asString());
+    }
+    if (snapshot.has("seconds-left")) {
+      text.append(", ends in ").append(timeLeft(snapshot));
+    }
+    if (snapshot.has("idle-ttl")) {
+      text.append(", ends when idle for ").append(seconds(snapshot.path("idle-ttl").asLong()));
+    }
+    return text.toString();
+  }
+
+  private static String timeLeft(JsonNode snapshot) {
+    return seconds(snapshot.path("seconds-left").asLong());
+  }
+
+  private static String seconds(long seconds) {
+    return seconds < 60 ? seconds + " s" : Durations.format(seconds * 1_000_000_000L);
+  }
+}

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.nbdfleece.cli.pull;
+
+import static java.nio.charset.StandardCharsets.UTF_8;
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.nbdfleece.cli.base.CommandFailure;
+import io.nbdfleece.cli.base.ExitCode;
+import io.nbdfleece.cli.base.Messages;
+import io.nbdfleece.cli.delta.Apply;
+import io.nbdfleece.cli.delta.DeltaExtent;
+import io.nbdfleece.cli.delta.DeltaMap;
+import io.nbdfleece.nbd.NbdUri;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Optional;
+import java.util.OptionalInt;
+import org.awaitility.Awaitility;
+import org.junit.jupiter.api.Assumptions;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+
+/// Against bitmaps in qcow2 images that qemu-nbd exports.
+@Timeout(120)
+final class PullSinceTest {
+  private Path image = Path.of("");
+
+  @TempDir Path directory = Path.of("");
+
+  @BeforeEach
+  void create() throws Exception {
+    for (String tool : List.of("qemu-nbd", "qemu-img", "qemu-io")) {
+      Assumptions.assumeTrue(
+          Arrays.stream(System.getenv().getOrDefault("PATH", "").split(":", -1))
+              .anyMatch(place -> Files.isExecutable(Path.of(place, tool))),
+          tool + " is not installed: apt-get install qemu-utils");
+    }
+    image = directory.resolve("disk.qcow2");
+    run("qemu-img", "create", "-q", "-f", "qcow2", image.toString(), "8M");
+    io("write -P 1 0 3M", "write -P 2 5M 64k");
+    run("qemu-img", "bitmap", "--add", image.toString(), "b1");
+  }
+
+  @Test
+  void theFullBackupAndTheDeltaAreTheDisk() throws Exception {
+    Path restored = directory.resolve("restored.img");
+    run("qemu-img", "convert", "-O", "raw", image.toString(), restored.toString());
+    io("write -P 7 64k 64k", "write -P 8 4M 128k", "write -z 1M 512k", "write -P 9 8191k 1k");
+    run("qemu-img", "bitmap", "--disable", image.toString(), "b1");
+    Path delta = directory.resolve("inc1.delta");
+    PullSummary summary;
+    try (Qemu qemu = new Qemu("-r", "-B", "b1")) {
+      summary = pull(qemu.uri(), delta, false, Optional.of("b1"));
+    }
+    long changedBytes = (64 + 128 + 512 + 64) << 10;
+    assertEquals((8 << 20) - changedBytes, summary.unchangedBytes());
+    assertEquals(changedBytes - (512 << 10), summary.dataBytes());
+    assertEquals(512 << 10, summary.zeroBytes());
+    DeltaMap map = DeltaMap.read(DeltaMap.pathOf(delta));
+    assertEquals("b1", map.source().bitmap());
+    assertEquals(8 << 20, map.source().sizeBytes());
+    assertTrue(map.extents().stream().anyMatch(DeltaExtent::isZero), map.toString());
+    assertEquals(8 << 20, Files.size(delta));
+    new Apply(List.of(delta), restored).run();
+    Path expected = directory.resolve("expected.img");
+    run("qemu-img", "convert", "-O", "raw", image.toString(), expected.toString());
+    assertArrayEquals(Files.readAllBytes(expected), Files.readAllBytes(restored));
+    assertFalse(Files.exists(directory.resolve("inc1.delta.part")));
+    assertFalse(Files.exists(directory.resolve("inc1.delta.map.part")));
+  }
+
+  @Test
+  void theOnlyBitmapNeedsNoName() throws Exception {
+    io("write -P 7 64k 64k");
+    run("qemu-img", "bitmap", "--disable", image.toString(), "b1");
+    Path delta = directory.resolve("inc1.delta");
+    try (Qemu qemu = new Qemu("-r", "-B", "b1")) {
+      assertEquals(64 << 10, pull(qemu.uri(), delta, false, Optional.empty()).dataBytes());
+      CommandFailure taken =
+          assertThrows(
+              CommandFailure.class, () -> pull(qemu.uri(), delta, false, Optional.empty()));
+      assertEquals(ExitCode.BUSY, taken.code());
+      assertEquals(64 << 10, pull(qemu.uri(), delta, true, Optional.empty()).dataBytes());
+    }
+    assertEquals("b1", DeltaMap.read(DeltaMap.pathOf(delta)).source().bitmap());
+  }
+
+  @Test
+  void nothingThatHasChangedIsAnEmptyDelta() throws Exception {
+    run("qemu-img", "bitmap", "--disable", image.toString(), "b1");
+    Path delta = directory.resolve("inc1.delta");
+    try (Qemu qemu = new Qemu("-r", "-B", "b1")) {
+      assertEquals(8 << 20, pull(qemu.uri(), delta, false, Optional.empty()).unchangedBytes());
+    }
+    assertEquals(List.of(), DeltaMap.read(DeltaMap.pathOf(delta)).extents());
+  }
+
+  @Test
+  void withoutSuchABitmapNothingIsWritten() throws Exception {
+    Path delta = directory.resolve("inc1.delta");
+    try (Qemu qemu = new Qemu("-r")) {
+      CommandFailure none =
+          assertThrows(
+              CommandFailure.class, () -> pull(qemu.uri(), delta, false, Optional.empty()));
+      assertEquals(ExitCode.NOT_FOUND, none.code());
+      assertTrue(Messages.of(none).contains("has no dirty bitmap: "), Messages.of(none));
+    }
+    try (var files = Files.list(directory)) {
+      assertEquals(List.of(image), files.toList());
+    }
+  }
+
+  private static PullSummary pull(NbdUri uri, Path file, boolean force, Optional<String> bitmap)
+      throws IOException {
+    return new Pull(
+            uri,
+            new PullOptions(
+                file.toString(),
+                force,
+                PullTarget.Sync.FSYNC,
+                OptionalInt.empty(),
+                PullOptions.Resume.NO,
+                Duration.ZERO,
+                Optional.empty(),
+                Optional.of(new PullOptions.Since(bitmap))),
+            Progress.none())
+        .run();
+  }
+
+  private void io(String... commands) throws Exception {
+    List<String> command = new ArrayList<>(List.of("qemu-io"));
+    for (String one : commands) {
+      command.addAll(List.of("-c", one));
+    }
+    command.add(image.toString());
+    run(command.toArray(new String[0]));
+  }
+
+  private static void run(String... command) throws Exception {
+    Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
+    String output = new String(process.getInputStream().readAllBytes(), UTF_8);
+    assertEquals(0, process.waitFor(), () -> String.join(" ", command) + ": " + output);
+  }
+
+  /// qemu-nbd on a socket of its own.
+  private final class Qemu implements AutoCloseable {
+    private final Path socket = directory.resolveSibling("q" + System.nanoTime() + ".sock");
+    private final Process process;
+
+    Qemu(String... options) throws IOException {
+      List<String> command = new ArrayList<>(List.of("qemu-nbd", "-t", "-f", "qcow2", "-e", "4"));
+      command.addAll(List.of("-k", socket.toString()));
+      command.addAll(List.of(options));
+      command.add(image.toString());
+      process =
+          new ProcessBuilder(command)
+              .redirectErrorStream(true)
+              .redirectOutput(ProcessBuilder.Redirect.DISCARD)
+              .start();
+      Awaitility.await().atMost(Duration.ofSeconds(20)).until(() -> Files.exists(socket));
+    }
+
+    NbdUri uri() {
+      return new NbdUri.Unix(socket, "");
+    }
+
+    @Override
+    public void close() throws IOException {
+      process.destroy();
+      Awaitility.await().atMost(Duration.ofSeconds(20)).until(() -> !process.isAlive());
+      boolean _ = Files.deleteIfExists(socket);
+    }
+  }
+}
