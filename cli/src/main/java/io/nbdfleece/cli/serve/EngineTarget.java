@@ -4,6 +4,7 @@ package io.nbdfleece.cli.serve;
 import io.nbdfleece.cli.base.ByteSize;
 import io.nbdfleece.cli.base.Durations;
 import io.nbdfleece.cli.control.ControlTarget;
+import io.nbdfleece.cli.control.QmpEvents;
 import io.nbdfleece.fleecing.Disk;
 import io.nbdfleece.fleecing.FleecingEngine;
 import io.nbdfleece.fleecing.SnapshotRequest;
@@ -11,6 +12,7 @@ import io.nbdfleece.fleecing.SnapshotStatus;
 import io.nbdfleece.fleecing.graph.BlockGraph;
 import io.nbdfleece.fleecing.nbd.NamedExports;
 import io.nbdfleece.nbd.NbdUri;
+import io.nbdfleece.nbd.server.ServerConfig;
 import java.io.IOException;
 import java.lang.System.Logger.Level;
 import java.nio.file.Path;
@@ -20,7 +22,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.stream.Collectors;
 
 /// Lets the control socket control the engine, and logs what it did.
-final class EngineTarget implements ControlTarget {
+final class EngineTarget implements ControlTarget, AutoCloseable {
   private static final System.Logger LOG = System.getLogger("nbdfleece.control");
 
   private final FleecingEngine engine;
@@ -29,12 +31,15 @@ final class EngineTarget implements ControlTarget {
   private final SnapshotDefaults snapshotDefaults;
   private final Runnable quit;
   private final Instant started = Instant.now();
+  private final QmpEvents events = new QmpEvents();
   private final BlockGraph graph;
   private final NamedExports exports;
+  private final CommandedNbdServer nbd;
 
   EngineTarget(
       FleecingEngine engine,
       List<NbdUri> addresses,
+      ServerConfig server,
       Path scratchDirectory,
       SnapshotDefaults snapshotDefaults,
       Runnable quit) {
@@ -44,7 +49,13 @@ final class EngineTarget implements ControlTarget {
     this.snapshotDefaults = snapshotDefaults;
     this.quit = quit;
     this.graph = new BlockGraph(engine);
-    this.exports = new NamedExports(engine, id -> LOG.log(Level.INFO, "export {0}: deleted", id));
+    this.exports = new NamedExports(engine, this::exportDeleted);
+    this.nbd = new CommandedNbdServer(exports, server);
+  }
+
+  private void exportDeleted(String id) {
+    LOG.log(Level.INFO, "export {0}: deleted", id);
+    events.exportDeleted(id);
   }
 
   @Override
@@ -69,7 +80,12 @@ final class EngineTarget implements ControlTarget {
 
   @Override
   public NbdDoor nbd() {
-    throw new UnsupportedOperationException();
+    return nbd;
+  }
+
+  @Override
+  public QmpEvents events() {
+    return events;
   }
 
   @Override
@@ -136,6 +152,12 @@ final class EngineTarget implements ControlTarget {
   public void quit() {
     LOG.log(Level.INFO, "quit: asked for on the control socket");
     quit.run();
+  }
+
+  /// Ends what commands have started.
+  @Override
+  public void close() {
+    nbd.close();
   }
 
   private static String diskNames(SnapshotStatus status) {

@@ -110,11 +110,16 @@ public final class ServeProcess {
           new EngineTarget(
               engine,
               ServerUris.printed(server.uris(), options.server().tls()),
+              options.server(),
               options.store().scratchDirectory(),
               options.store().snapshotDefaults(),
               this::stop);
       options.control().prepareDirectory();
-      started.add(QmpServer.start(options.control().path(), target, QmpLimits.defaults())::close);
+      started.add(target::close);
+      started.add(
+          QmpServer.start(
+                  options.control().path(), target, QmpLimits.defaults(), options.life().qmpGroup())
+              ::close);
       if (options.life().pidFile().isPresent()) {
         started.add(PidFile.write(options.life().pidFile().get())::close);
       }

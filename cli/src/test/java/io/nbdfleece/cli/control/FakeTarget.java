@@ -29,6 +29,7 @@ import java.util.concurrent.LinkedBlockingQueue;
 /// Two disks, vda and vdb, and snapshots that preserve nothing.
 public final class FakeTarget implements ControlTarget {
   final BlockingQueue<SnapshotRequest> requests = new LinkedBlockingQueue<>();
+  final QmpEvents events = new QmpEvents();
   final CountDownLatch quit = new CountDownLatch(1);
   private final Map<String, SnapshotStatus> snapshots = new ConcurrentSkipListMap<>();
 
@@ -50,6 +51,11 @@ public final class FakeTarget implements ControlTarget {
   @Override
   public NamedExports exports() {
     throw new UnsupportedOperationException();
+  }
+
+  @Override
+  public QmpEvents events() {
+    return events;
   }
 
   @Override

@@ -39,7 +39,7 @@ final class TypedRequest {
             limits,
             new StoreRequest(
                 256 << 20, Path.of("/var/tmp"), Optional.empty(), 64 << 10, "BREAK_SNAPSHOT", 30),
-            new LifeRequest(qmp, Optional.empty(), run, false))
+            new LifeRequest(qmp, Optional.empty(), Optional.empty(), run, false))
         .resolve(environment, PID);
   }
 }
