@@ -22,6 +22,7 @@ final class QmpCommands {
   QmpCommands() {
     List<QmpCommand> all = new ArrayList<>();
     all.addAll(session());
+    all.addAll(block());
     all.addAll(own());
     for (QmpCommand command : all) {
       if (byName.putIfAbsent(command.name(), command) != null) {
@@ -38,7 +39,26 @@ final class QmpCommands {
         new QueryCommands(),
         new QueryQmpSchema(),
         new QueryStatus(),
+        new QueryName(),
+        new QueryTpm(),
         new Quit());
+  }
+
+  /// About disks, in QEMU's words.
+  private static List<QmpCommand> block() {
+    List<QmpCommand> block = new ArrayList<>();
+    ActionKinds.BITMAPS.forEach(kind -> block.add(new ActionCommand(kind)));
+    block.add(new Transaction());
+    block.add(new NbdServerStart());
+    block.add(new NbdServerStop());
+    block.add(new BlockExportAdd());
+    block.add(new BlockExportDel());
+    block.add(new QueryBlockExports());
+    block.add(new QueryBlock());
+    block.add(new QueryNamedBlockNodes());
+    block.add(new QueryJobs());
+    block.add(new QueryBlockJobs());
+    return block;
   }
 
   /// In our words.

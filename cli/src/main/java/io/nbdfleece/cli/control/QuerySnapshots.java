@@ -2,6 +2,7 @@
 package io.nbdfleece.cli.control;
 
 import io.nbdfleece.cli.base.Json;
+import io.nbdfleece.cli.control.schema.QmpType;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ArrayNode;
 
@@ -10,6 +11,11 @@ final class QuerySnapshots implements QmpCommand {
   @Override
   public String name() {
     return "x-nbdfleece-query-snapshots";
+  }
+
+  @Override
+  public QmpType returns() {
+    return QmpType.Builtin.ANY;
   }
 
   @Override

@@ -26,6 +26,11 @@ final class ReleaseSnapshot implements QmpCommand {
   }
 
   @Override
+  public QmpType returns() {
+    return QmpType.Builtin.ANY;
+  }
+
+  @Override
   public JsonNode execute(QmpArguments arguments, ControlTarget target) throws IOException {
     return SnapshotJson.of(target.release(arguments.string("name")), target);
   }

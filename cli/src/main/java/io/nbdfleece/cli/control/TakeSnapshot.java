@@ -7,12 +7,10 @@ import static io.nbdfleece.cli.control.schema.QmpType.Builtin.UINT32;
 import io.nbdfleece.cli.control.schema.QmpType;
 import io.nbdfleece.cli.control.schema.QmpType.Member;
 import io.nbdfleece.fleecing.SnapshotRequest;
-import io.nbdfleece.fleecing.SnapshotStatus;
 import java.io.IOException;
 import java.time.Duration;
 import java.util.List;
 import java.util.OptionalLong;
-import java.util.concurrent.ExecutionException;
 import tools.jackson.databind.JsonNode;
 
 /// `x-nbdfleece-snapshot`: freezes disks at one instant.
@@ -27,7 +25,9 @@ final class TakeSnapshot implements QmpCommand {
       new QmpType.Enumeration("FleecingAccess", WireName.all(SnapshotRequest.Access.class));
   private static final QmpType.Enumeration ON_CBW_ERROR =
       new QmpType.Enumeration("OnCbwError", WireName.all(SnapshotRequest.OnCbwError.class));
-  private static final QmpType.Struct ARGUMENTS =
+
+  /// Also of the action of a transaction.
+  static final QmpType.Struct ARGUMENTS =
       new QmpType.Struct(
           "FleecingStartArguments",
           List.of(
@@ -50,40 +50,31 @@ final class TakeSnapshot implements QmpCommand {
   }
 
   @Override
-  public JsonNode execute(QmpArguments arguments, ControlTarget target) throws IOException {
-    ControlTarget.SnapshotDefaults defaults = target.snapshotDefaults();
-    OptionalLong timeoutSeconds = arguments.optionalInteger("cbw-timeout", 0, TIMEOUT_SECONDS_MAX);
-    SnapshotRequest request =
-        new SnapshotRequest(
-            arguments.strings("disks"),
-            arguments.optionalString("name"),
-            arguments
-                .optionalEnum("access", SnapshotRequest.Access.class)
-                .orElse(SnapshotRequest.Access.READ_ONLY),
-            arguments
-                .optionalEnum("on-cbw-error", SnapshotRequest.OnCbwError.class)
-                .orElse(defaults.onCbwError()),
-            timeoutSeconds.isPresent()
-                ? Duration.ofSeconds(timeoutSeconds.getAsLong())
-                : defaults.cbwTimeout());
-    return SnapshotJson.of(await(request, target), target);
+  public QmpType returns() {
+    return QmpType.Builtin.ANY;
   }
 
-  private static SnapshotStatus await(SnapshotRequest request, ControlTarget target)
-      throws IOException {
-    try {
-      return target.snapshot(request).get();
-    } catch (ExecutionException e) {
-      if (e.getCause() instanceof IOException cause) {
-        throw cause;
-      }
-      if (e.getCause() instanceof IllegalArgumentException cause) {
-        throw cause;
-      }
-      throw new IOException("snapshot: " + e.getCause(), e);
-    } catch (InterruptedException e) {
-      Thread.currentThread().interrupt();
-      throw new IOException("snapshot: interrupted", e);
-    }
+  @Override
+  public JsonNode execute(QmpArguments arguments, ControlTarget target) throws IOException {
+    SnapshotRequest request = request(arguments, target.snapshotDefaults());
+    return SnapshotJson.of(EngineAnswer.await("snapshot", target.snapshot(request)), target);
+  }
+
+  /// What the arguments ask for.
+  static SnapshotRequest request(QmpArguments arguments, ControlTarget.SnapshotDefaults defaults)
+      throws QmpException {
+    OptionalLong timeoutSeconds = arguments.optionalInteger("cbw-timeout", 0, TIMEOUT_SECONDS_MAX);
+    return new SnapshotRequest(
+        arguments.strings("disks"),
+        arguments.optionalString("name"),
+        arguments
+            .optionalEnum("access", SnapshotRequest.Access.class)
+            .orElse(SnapshotRequest.Access.READ_ONLY),
+        arguments
+            .optionalEnum("on-cbw-error", SnapshotRequest.OnCbwError.class)
+            .orElse(defaults.onCbwError()),
+        timeoutSeconds.isPresent()
+            ? Duration.ofSeconds(timeoutSeconds.getAsLong())
+            : defaults.cbwTimeout());
   }
 }

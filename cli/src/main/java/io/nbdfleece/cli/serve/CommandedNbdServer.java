@@ -31,7 +31,7 @@ final class CommandedNbdServer implements ControlTarget.NbdDoor, AutoCloseable {
   private static final Duration DRAIN = Duration.ofSeconds(5);
 
   private final NamedExports exports;
-  private final ServerConfig usual;
+  private final Terms terms;
   private final ReentrantLock lock = new ReentrantLock();
 
   @GuardedBy("lock")
@@ -39,11 +39,16 @@ final class CommandedNbdServer implements ControlTarget.NbdDoor, AutoCloseable {
 
   private volatile boolean running;
 
-  /// @param usual what the limits and the credentials of this one are taken from
-  CommandedNbdServer(NamedExports exports, ServerConfig usual) {
+  CommandedNbdServer(NamedExports exports, Terms terms) {
     this.exports = exports;
-    this.usual = usual;
+    this.terms = terms;
   }
+
+  /// What `serve` was given that holds here too.
+  ///
+  /// @param usual what the limits and the credentials of this server are taken from
+  /// @param insecure whether other machines may reach us without encryption
+  record Terms(ServerConfig usual, boolean insecure) {}
 
   @Override
   public void start(ControlTarget.NbdAddress address) throws IOException {
@@ -52,6 +57,7 @@ final class CommandedNbdServer implements ControlTarget.NbdDoor, AutoCloseable {
       if (server.isPresent()) {
         throw new CommandFailure(ExitCode.BUSY, "NBD server already running");
       }
+      checkExposure(address);
       NbdServer started =
           NbdServer.start(
               new ServerConfig(List.of(listen(address)), limits(address), tls(address)), exports);
@@ -102,6 +108,18 @@ final class CommandedNbdServer implements ControlTarget.NbdDoor, AutoCloseable {
     }
   }
 
+  private void checkExposure(ControlTarget.NbdAddress address) throws CommandFailure {
+    if (address.inet().isPresent()
+        && !address.inet().get().getAddress().isLoopbackAddress()
+        && !address.tls()
+        && !terms.insecure()) {
+      throw new CommandFailure(
+          ExitCode.USAGE,
+          "addr: other machines could read and write the disks without encryption: give tls-creds,"
+              + " or start the server with --insecure");
+    }
+  }
+
   private static ServerConfig.Listen listen(ControlTarget.NbdAddress address) {
     return address.unix().isPresent()
         ? new ServerConfig.Listen.Unix(address.unix().get())
@@ -109,7 +127,8 @@ final class CommandedNbdServer implements ControlTarget.NbdDoor, AutoCloseable {
   }
 
   private ServerLimits limits(ControlTarget.NbdAddress address) {
-    return usual
+    return terms
+        .usual()
         .limits()
         .withConnectionsMax(
             address.connectionsMax() == 0
@@ -125,13 +144,15 @@ final class CommandedNbdServer implements ControlTarget.NbdDoor, AutoCloseable {
     if (!address.tls()) {
       return ServerTls.OFF;
     }
-    if (usual.tls().mode() == ServerTls.Mode.OFF) {
+    if (terms.usual().tls().mode() == ServerTls.Mode.OFF) {
       throw new CommandFailure(
           ExitCode.NOT_TRUSTED,
           "tls-creds: the server has no TLS credentials: start it with --tls-certificates or"
               + " --tls-psk");
     }
     return new ServerTls(
-        ServerTls.Mode.REQUIRE, usual.tls().credentials(), usual.tls().verifyClients());
+        ServerTls.Mode.REQUIRE,
+        terms.usual().tls().credentials(),
+        terms.usual().tls().verifyClients());
   }
 }

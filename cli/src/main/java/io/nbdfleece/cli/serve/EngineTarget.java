@@ -9,10 +9,10 @@ import io.nbdfleece.fleecing.Disk;
 import io.nbdfleece.fleecing.FleecingEngine;
 import io.nbdfleece.fleecing.SnapshotRequest;
 import io.nbdfleece.fleecing.SnapshotStatus;
+import io.nbdfleece.fleecing.TransactionAction;
 import io.nbdfleece.fleecing.graph.BlockGraph;
 import io.nbdfleece.fleecing.nbd.NamedExports;
 import io.nbdfleece.nbd.NbdUri;
-import io.nbdfleece.nbd.server.ServerConfig;
 import java.io.IOException;
 import java.lang.System.Logger.Level;
 import java.nio.file.Path;
@@ -39,7 +39,7 @@ final class EngineTarget implements ControlTarget, AutoCloseable {
   EngineTarget(
       FleecingEngine engine,
       List<NbdUri> addresses,
-      ServerConfig server,
+      CommandedNbdServer.Terms nbdTerms,
       Path scratchDirectory,
       SnapshotDefaults snapshotDefaults,
       Runnable quit) {
@@ -50,7 +50,7 @@ final class EngineTarget implements ControlTarget, AutoCloseable {
     this.quit = quit;
     this.graph = new BlockGraph(engine);
     this.exports = new NamedExports(engine, this::exportDeleted);
-    this.nbd = new CommandedNbdServer(exports, server);
+    this.nbd = new CommandedNbdServer(exports, nbdTerms);
   }
 
   private void exportDeleted(String id) {
@@ -100,15 +100,24 @@ final class EngineTarget implements ControlTarget, AutoCloseable {
         .whenComplete(
             (status, error) -> {
               if (error == null) {
-                LOG.log(
-                    Level.INFO,
-                    "snapshot {0}: created of {1}, writes held for {2}",
-                    status.name(),
-                    diskNames(status),
-                    Durations.format(status.freezeTime().toNanos()));
+                logCreated(status);
               } else {
-                Throwable cause = error.getCause() == null ? error : error.getCause();
-                LOG.log(Level.WARNING, "snapshot: not created: {0}", cause.getMessage());
+                LOG.log(Level.WARNING, "snapshot: not created: {0}", causeOf(error).getMessage());
+              }
+            });
+  }
+
+  @Override
+  public CompletableFuture<FleecingEngine.TransactionResult> transact(
+      List<TransactionAction> actions) {
+    return engine
+        .transact(actions)
+        .whenComplete(
+            (result, error) -> {
+              if (error == null) {
+                result.snapshot().ifPresent(EngineTarget::logCreated);
+              } else {
+                LOG.log(Level.INFO, "transaction: refused: {0}", causeOf(error).getMessage());
               }
             });
   }
@@ -158,6 +167,19 @@ final class EngineTarget implements ControlTarget, AutoCloseable {
   @Override
   public void close() {
     nbd.close();
+  }
+
+  private static void logCreated(SnapshotStatus status) {
+    LOG.log(
+        Level.INFO,
+        "snapshot {0}: created of {1}, writes held for {2}",
+        status.name(),
+        diskNames(status),
+        Durations.format(status.freezeTime().toNanos()));
+  }
+
+  private static Throwable causeOf(Throwable error) {
+    return error.getCause() == null ? error : error.getCause();
   }
 
   private static String diskNames(SnapshotStatus status) {

@@ -110,7 +110,7 @@ public final class ServeProcess {
           new EngineTarget(
               engine,
               ServerUris.printed(server.uris(), options.server().tls()),
-              options.server(),
+              new CommandedNbdServer.Terms(options.server(), options.insecure()),
               options.store().scratchDirectory(),
               options.store().snapshotDefaults(),
               this::stop);
