@@ -22,7 +22,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.stream.Collectors;
 
 /// Lets the control socket control the engine, and logs what it did.
-final class EngineTarget implements ControlTarget, AutoCloseable {
+final class EngineTarget implements ControlTarget {
   private static final System.Logger LOG = System.getLogger("nbdfleece.control");
 
   private final FleecingEngine engine;
@@ -31,15 +31,13 @@ final class EngineTarget implements ControlTarget, AutoCloseable {
   private final SnapshotDefaults snapshotDefaults;
   private final Runnable quit;
   private final Instant started = Instant.now();
-  private final QmpEvents events = new QmpEvents();
   private final BlockGraph graph;
-  private final NamedExports exports;
-  private final CommandedNbdServer nbd;
+  private final CommandedExports commanded;
 
   EngineTarget(
       FleecingEngine engine,
       List<NbdUri> addresses,
-      CommandedNbdServer.Terms nbdTerms,
+      CommandedExports commanded,
       Path scratchDirectory,
       SnapshotDefaults snapshotDefaults,
       Runnable quit) {
@@ -49,13 +47,7 @@ final class EngineTarget implements ControlTarget, AutoCloseable {
     this.snapshotDefaults = snapshotDefaults;
     this.quit = quit;
     this.graph = new BlockGraph(engine);
-    this.exports = new NamedExports(engine, this::exportDeleted);
-    this.nbd = new CommandedNbdServer(exports, nbdTerms);
-  }
-
-  private void exportDeleted(String id) {
-    LOG.log(Level.INFO, "export {0}: deleted", id);
-    events.exportDeleted(id);
+    this.commanded = commanded;
   }
 
   @Override
@@ -75,17 +67,17 @@ final class EngineTarget implements ControlTarget, AutoCloseable {
 
   @Override
   public NamedExports exports() {
-    return exports;
+    return commanded.exports();
   }
 
   @Override
   public NbdDoor nbd() {
-    return nbd;
+    return commanded.nbd();
   }
 
   @Override
   public QmpEvents events() {
-    return events;
+    return commanded.events();
   }
 
   @Override
@@ -161,12 +153,6 @@ final class EngineTarget implements ControlTarget, AutoCloseable {
   public void quit() {
     LOG.log(Level.INFO, "quit: asked for on the control socket");
     quit.run();
-  }
-
-  /// Ends what commands have started.
-  @Override
-  public void close() {
-    nbd.close();
   }
 
   private static void logCreated(SnapshotStatus status) {
