@@ -18,6 +18,12 @@ final class LifeOptions {
   private Optional<Path> qmp = Optional.empty();
 
   @Option(
+      names = "--qmp-group",
+      paramLabel = "GROUP",
+      description = "Its members may use the control socket too; else its owner and root only.")
+  private Optional<String> qmpGroup = Optional.empty();
+
+  @Option(
       names = {"-P", "--pidfile"},
       paramLabel = "FILE",
       description = "Gets the process id when the server is ready.")
@@ -38,6 +44,6 @@ final class LifeOptions {
   private boolean exitWithParent;
 
   LifeRequest request() {
-    return new LifeRequest(qmp, pidFile, run, exitWithParent);
+    return new LifeRequest(qmp, qmpGroup, pidFile, run, exitWithParent);
   }
 }

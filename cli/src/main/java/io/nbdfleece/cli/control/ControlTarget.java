@@ -7,7 +7,10 @@ import io.nbdfleece.fleecing.FleecingEngine;
 import io.nbdfleece.fleecing.ReleaseOutcome;
 import io.nbdfleece.fleecing.SnapshotRequest;
 import io.nbdfleece.fleecing.SnapshotStatus;
+import io.nbdfleece.fleecing.TransactionAction;
+import io.nbdfleece.fleecing.bitmap.BitmapInfo;
 import io.nbdfleece.fleecing.graph.BlockGraph;
+import io.nbdfleece.fleecing.nbd.NamedExport;
 import io.nbdfleece.fleecing.nbd.NamedExports;
 import java.io.IOException;
 import java.net.InetSocketAddress;
@@ -35,6 +38,45 @@ public interface ControlTarget {
 
   /// The NBD server that was started by a command, beside those of `serve`.
   NbdDoor nbd();
+
+  /// Where clients of the control socket are told what happens.
+  QmpEvents events();
+
+  /// What a command means by a node's or device's name.
+  default Optional<BlockGraph.Target> find(String nodeOrDevice) {
+    return graph().find(nodeOrDevice);
+  }
+
+  /// The nodes, disks first.
+  default List<BlockGraph.NodeInfo> nodes() throws IOException {
+    return graph().nodes();
+  }
+
+  /// Carries out all steps at one instant, or none; as the engine says.
+  default CompletableFuture<FleecingEngine.TransactionResult> transact(
+      List<TransactionAction> actions) {
+    return engine().transact(actions);
+  }
+
+  /// The bitmaps of a disk; as the engine says.
+  default List<BitmapInfo> bitmaps(String disk) throws IOException {
+    return engine().bitmaps(disk);
+  }
+
+  /// Adds an export; as [NamedExports] says.
+  default void addExport(NamedExport export) throws IOException {
+    exports().add(export);
+  }
+
+  /// Takes an export away; as [NamedExports] says.
+  default CompletableFuture<Void> removeExport(String id, NamedExports.Removal removal) {
+    return exports().remove(id, removal);
+  }
+
+  /// The exports that were added, oldest first.
+  default List<NamedExport> addedExports() {
+    return exports().exports();
+  }
 
   /// The disks, in the order they were given.
   List<Disk> disks();
@@ -81,8 +123,14 @@ public interface ControlTarget {
   /// Where `nbd-server-start` listens.
   ///
   /// @param connectionsMax 0 = no limit
+  /// @param handshakeMax for a client to open an export; zero = no limit
+  /// @param tls whether every client must encrypt, with the credentials of `serve`
   record NbdAddress(
-      Optional<Path> unix, Optional<InetSocketAddress> inet, int connectionsMax, boolean tls) {}
+      Optional<Path> unix,
+      Optional<InetSocketAddress> inet,
+      int connectionsMax,
+      Duration handshakeMax,
+      boolean tls) {}
 
   /// The cluster store and where its disk tier lives.
   record Store(StoreStatistics statistics, Path scratchDirectory) {}

@@ -1,14 +1,37 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.cli.control;
 
+import static io.nbdfleece.cli.control.schema.QmpType.Builtin.INT64;
+import static io.nbdfleece.cli.control.schema.QmpType.Builtin.STRING;
+
 import io.nbdfleece.cli.base.Json;
+import io.nbdfleece.cli.control.schema.QmpType;
+import io.nbdfleece.cli.control.schema.QmpType.Member;
 import io.nbdfleece.fleecing.Disk;
 import io.nbdfleece.fleecing.DiskStatistics;
+import java.util.List;
 import tools.jackson.databind.node.ArrayNode;
 import tools.jackson.databind.node.ObjectNode;
 
 /// A disk as the control socket shows it.
 final class DiskJson {
+  static final QmpType.Struct TYPE =
+      new QmpType.Struct(
+          "FleecingDisk",
+          List.of(
+              Member.of("name", STRING),
+              Member.of("path", STRING),
+              Member.of("access", STRING),
+              Member.of("size-bytes", INT64),
+              Member.of("clients", INT64),
+              Member.of("writes", INT64),
+              Member.of("write-errors", INT64),
+              Member.of("preserves", INT64),
+              Member.of("preserving-writes", INT64),
+              Member.of("preserve-nanos-total", INT64),
+              Member.of("preserve-nanos-max", INT64),
+              Member.of("uris", new QmpType.ArrayOf(STRING))));
+
   private DiskJson() {}
 
   static ObjectNode of(Disk disk, ControlTarget target) {

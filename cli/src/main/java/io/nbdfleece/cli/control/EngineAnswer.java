@@ -5,6 +5,7 @@ import io.nbdfleece.fleecing.FleecingEngine.TransactionResult;
 import io.nbdfleece.fleecing.TransactionAction;
 import java.io.IOException;
 import java.util.List;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 
 /// Waits for the engine, and fails as it does.
@@ -14,13 +15,18 @@ final class EngineAnswer {
   /// Carries out all of the actions or none.
   static TransactionResult transact(ControlTarget target, List<TransactionAction> actions)
       throws IOException {
+    return await("transaction", target.transact(actions));
+  }
+
+  /// What the future is completed with.
+  static <T> T await(String what, CompletableFuture<T> future) throws IOException {
     try {
-      return target.engine().transact(actions).get();
+      return future.get();
     } catch (ExecutionException e) {
-      throw failure("transaction", e);
+      throw failure(what, e);
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
-      throw new IOException("transaction: interrupted", e);
+      throw new IOException(what + ": interrupted", e);
     }
   }
 

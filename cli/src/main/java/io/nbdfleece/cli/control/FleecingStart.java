@@ -9,14 +9,12 @@ import io.nbdfleece.cli.control.schema.QmpType.Member;
 import io.nbdfleece.fleecing.SnapshotRequest;
 import io.nbdfleece.fleecing.SnapshotRequest.Increment;
 import io.nbdfleece.fleecing.SnapshotRequest.Lifetime;
-import io.nbdfleece.fleecing.SnapshotStatus;
 import java.io.IOException;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalLong;
-import java.util.concurrent.ExecutionException;
 import tools.jackson.databind.JsonNode;
 
 /// `fleecing-start`: freezes disks at one instant.
@@ -76,7 +74,10 @@ final class FleecingStart implements QmpCommand {
 
   @Override
   public JsonNode execute(QmpArguments arguments, ControlTarget target) throws IOException {
-    return SnapshotJson.of(await(request(arguments, target.snapshotDefaults()), target), target);
+    return SnapshotJson.of(
+        EngineAnswer.await(
+            "snapshot", target.snapshot(request(arguments, target.snapshotDefaults()))),
+        target);
   }
 
   /// What the arguments ask for.
@@ -117,17 +118,5 @@ final class FleecingStart implements QmpCommand {
     return seconds.isPresent()
         ? Optional.of(Duration.ofSeconds(seconds.getAsLong()))
         : Optional.empty();
-  }
-
-  private static SnapshotStatus await(SnapshotRequest request, ControlTarget target)
-      throws IOException {
-    try {
-      return target.snapshot(request).get();
-    } catch (ExecutionException e) {
-      throw EngineAnswer.failure("snapshot", e);
-    } catch (InterruptedException e) {
-      Thread.currentThread().interrupt();
-      throw new IOException("snapshot: interrupted", e);
-    }
   }
 }

@@ -2,54 +2,67 @@
 package io.nbdfleece.cli.control;
 
 import io.nbdfleece.cli.control.schema.QmpType;
+import io.nbdfleece.cli.control.schema.SchemaCheck;
+import io.nbdfleece.cli.control.schema.SchemaMismatch;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.OptionalLong;
-import java.util.Set;
-import java.util.stream.Collectors;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
 
-/// The `arguments` of one command, read with QEMU's error texts.
-final class QmpArguments {
+/// The `arguments` of one command, or an object among them, of the type that the command declares.
+/// The tag of a union is read as the string or enumeration that it is.
+public final class QmpArguments {
   private final ObjectNode arguments;
+
+  /// Fails, with QEMU's message, when they are not of the type.
+  QmpArguments(ObjectNode arguments, QmpType.Struct type) throws QmpException {
+    this(arguments);
+    try {
+      SchemaCheck.check(arguments, type);
+    } catch (SchemaMismatch e) {
+      throw new QmpException(e);
+    }
+  }
 
   private QmpArguments(ObjectNode arguments) {
     this.arguments = arguments;
   }
 
-  /// Fails when there is an argument that the command does not know.
-  QmpArguments(ObjectNode arguments, QmpType.Struct type) throws QmpException {
-    this.arguments = arguments;
-    Set<String> known =
-        type.members().stream().map(QmpType.Member::name).collect(Collectors.toSet());
-    for (String name : arguments.propertyNames()) {
-      if (!known.contains(name)) {
-        throw QmpException.generic("Parameter '" + name + "' is unexpected");
-      }
-    }
+  /// A member that is an object.
+  public Optional<QmpArguments> optionalObject(String name) throws QmpException {
+    JsonNode value = arguments.get(name);
+    return value == null ? Optional.empty() : Optional.of(object(name, value));
   }
 
-  /// A member that is an object.
-  Optional<QmpArguments> optionalObject(String name) throws QmpException {
-    throw new UnsupportedOperationException(name);
+  /// A member that is an object and must be there.
+  public QmpArguments object(String name) throws QmpException {
+    return optionalObject(name).orElseThrow(() -> missing(name));
   }
 
   /// The objects of an array; none when it is absent.
-  List<QmpArguments> objects(String name) throws QmpException {
+  public List<QmpArguments> objects(String name) throws QmpException {
     List<QmpArguments> objects = new ArrayList<>();
-    JsonNode value = arguments.get(name);
-    for (JsonNode element : value == null ? new ArrayList<JsonNode>() : value) {
-      if (!(element instanceof ObjectNode object)) {
-        throw wrongType(name + "[" + objects.size() + "]", "object");
-      }
-      objects.add(new QmpArguments(object));
+    for (JsonNode element : elements(name)) {
+      objects.add(object(name + "[" + objects.size() + "]", element));
     }
     return objects;
   }
 
-  Optional<Boolean> optionalBoolean(String name) throws QmpException {
+  /// The elements of an array as they stand, for alternates; none when it is absent.
+  public List<JsonNode> elements(String name) throws QmpException {
+    JsonNode value = arguments.get(name);
+    if (value == null) {
+      return List.of();
+    }
+    if (!value.isArray()) {
+      throw wrongType(name, "array");
+    }
+    return value.valueStream().toList();
+  }
+
+  public Optional<Boolean> optionalBoolean(String name) throws QmpException {
     JsonNode value = arguments.get(name);
     if (value == null) {
       return Optional.empty();
@@ -61,16 +74,20 @@ final class QmpArguments {
   }
 
   /// A member as it stands.
-  Optional<JsonNode> raw(String name) {
+  public Optional<JsonNode> raw(String name) {
     return Optional.ofNullable(arguments.get(name));
   }
 
-  String string(String name) throws QmpException {
-    return optionalString(name)
-        .orElseThrow(() -> QmpException.generic("Parameter '" + name + "' is missing"));
+  /// All of it, as it stands.
+  public ObjectNode json() {
+    return arguments;
   }
 
-  Optional<String> optionalString(String name) throws QmpException {
+  public String string(String name) throws QmpException {
+    return optionalString(name).orElseThrow(() -> missing(name));
+  }
+
+  public Optional<String> optionalString(String name) throws QmpException {
     JsonNode value = arguments.get(name);
     if (value == null) {
       return Optional.empty();
@@ -83,7 +100,7 @@ final class QmpArguments {
 
   /// @param min smallest value allowed
   /// @param max largest value allowed
-  OptionalLong optionalInteger(String name, long min, long max) throws QmpException {
+  public OptionalLong optionalInteger(String name, long min, long max) throws QmpException {
     JsonNode value = arguments.get(name);
     if (value == null) {
       return OptionalLong.empty();
@@ -99,16 +116,9 @@ final class QmpArguments {
   }
 
   /// The strings of an array; none when it is absent.
-  List<String> strings(String name) throws QmpException {
-    JsonNode value = arguments.get(name);
-    if (value == null) {
-      return List.of();
-    }
-    if (!value.isArray()) {
-      throw wrongType(name, "array");
-    }
+  public List<String> strings(String name) throws QmpException {
     List<String> strings = new ArrayList<>();
-    for (JsonNode element : value) {
+    for (JsonNode element : elements(name)) {
       if (!element.isString()) {
         throw wrongType(name + "[" + strings.size() + "]", "string");
       }
@@ -118,7 +128,8 @@ final class QmpArguments {
   }
 
   /// One of the constants, written as QMP writes them: `break-snapshot`.
-  <E extends Enum<E>> Optional<E> optionalEnum(String name, Class<E> type) throws QmpException {
+  public <E extends Enum<E>> Optional<E> optionalEnum(String name, Class<E> type)
+      throws QmpException {
     Optional<String> text = optionalString(name);
     if (text.isEmpty()) {
       return Optional.empty();
@@ -130,6 +141,17 @@ final class QmpArguments {
     }
     throw QmpException.generic(
         "Parameter '" + name + "' does not accept value '" + text.get() + "'");
+  }
+
+  private static QmpArguments object(String name, JsonNode value) throws QmpException {
+    if (!(value instanceof ObjectNode object)) {
+      throw wrongType(name, "object");
+    }
+    return new QmpArguments(object);
+  }
+
+  private static QmpException missing(String name) {
+    return QmpException.generic("Parameter '" + name + "' is missing");
   }
 
   private static QmpException wrongType(String name, String expected) {

@@ -55,7 +55,7 @@ public final class QmpClient implements AutoCloseable {
       if (!client.receive().has("QMP")) {
         throw client.noQmp("no QMP greeting");
       }
-      ObjectNode _ = client.exchange(QmpSession.CAPABILITIES, Json.object());
+      ObjectNode _ = client.exchange(QmpCapabilities.NAME, Json.object());
       return client;
     } catch (IOException e) {
       client.close();

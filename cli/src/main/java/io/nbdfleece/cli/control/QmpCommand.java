@@ -6,7 +6,7 @@ import java.io.IOException;
 import tools.jackson.databind.JsonNode;
 
 /// One QMP command.
-interface QmpCommand {
+public interface QmpCommand {
 
   /// What stands in `execute`.
   String name();

@@ -2,7 +2,11 @@
 package io.nbdfleece.cli.control;
 
 import io.nbdfleece.cli.base.ExitCode;
+import io.nbdfleece.cli.base.Json;
+import io.nbdfleece.cli.base.Messages;
+import io.nbdfleece.cli.control.schema.SchemaMismatch;
 import java.io.IOException;
+import tools.jackson.databind.node.ObjectNode;
 
 /// A QMP command failed: what stands in the `error` member of the answer.
 public final class QmpException extends IOException {
@@ -21,7 +25,15 @@ public final class QmpException extends IOException {
     this.exitCode = exitCode;
   }
 
-  static QmpException generic(String description) {
+  /// Arguments do not fit.
+  QmpException(SchemaMismatch mismatch) {
+    super(Messages.of(mismatch), mismatch);
+    this.errorClass = ErrorClass.GENERIC_ERROR;
+    this.exitCode = ExitCode.USAGE;
+  }
+
+  /// Of QEMU's class `GenericError`, which nearly all are.
+  public static QmpException generic(String description) {
     return new QmpException(ErrorClass.GENERIC_ERROR, description);
   }
 
@@ -29,9 +41,26 @@ public final class QmpException extends IOException {
     return errorClass;
   }
 
+  /// The answer, without an id.
+  ObjectNode json() {
+    ObjectNode answer = Json.object();
+    ObjectNode _ =
+        answer
+            .putObject("error")
+            .put("class", errorClass.wireName())
+            .put("desc", getMessage())
+            .put(QmpClient.EXIT_CODE, exitCode.number());
+    return answer;
+  }
+
   /// How a command line client should end because of it.
   public ExitCode exitCode() {
     return exitCode;
+  }
+
+  /// The same with what the command line should exit with.
+  public static QmpException generic(String description, ExitCode exitCode) {
+    return new QmpException(ErrorClass.GENERIC_ERROR, description, exitCode);
   }
 
   /// The classes that QMP knows.

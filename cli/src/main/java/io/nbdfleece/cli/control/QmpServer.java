@@ -1,49 +1,78 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.cli.control;
 
+import io.nbdfleece.cli.control.QmpEventType.ShutdownCause;
 import java.io.IOException;
 import java.lang.System.Logger.Level;
 import java.nio.channels.SocketChannel;
 import java.nio.file.Path;
+import java.time.Duration;
+import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.concurrent.atomic.AtomicReference;
 
-/// The control socket. One virtual thread accepts and one serves each client; they end with
-/// [#close], which any thread may call.
+/// The control socket. One virtual thread accepts; each client has one that reads and answers and
+/// one that writes. They end with [#close], which any thread may call.
 public final class QmpServer implements AutoCloseable {
   private static final System.Logger LOG = System.getLogger("nbdfleece.control");
+
+  /// For all clients together to read that we end.
+  private static final Duration FAREWELL = Duration.ofSeconds(2);
 
   private final UnixSocket socket;
   private final ControlTarget target;
   private final QmpLimits limits;
+  private final QmpAccess access;
   private final QmpCommands commands = new QmpCommands();
   private final Set<QmpSession> sessions = ConcurrentHashMap.newKeySet();
   private final AtomicLong sessionNumber = new AtomicLong();
+  private final AtomicReference<ShutdownCause> shutdownCause =
+      new AtomicReference<>(ShutdownCause.HOST_SIGNAL);
 
-  private QmpServer(UnixSocket socket, ControlTarget target, QmpLimits limits) {
+  private QmpServer(UnixSocket socket, ControlTarget target, QmpLimits limits, QmpAccess access) {
     this.socket = socket;
     this.target = target;
     this.limits = limits;
+    this.access = access;
   }
 
-  /// Listens at `path`; when it returns, clients can connect. Fails, leaving nothing behind, with a
-  /// message that names the path and says what to do.
+  /// Listens at `path` for the user we run as and root; when it returns, clients can connect.
+  /// Fails, leaving nothing behind, with a message that names the path and says what to do.
   public static QmpServer start(Path path, ControlTarget target, QmpLimits limits)
       throws IOException {
-    QmpServer server = new QmpServer(UnixSocket.listen(path), target, limits);
+    return start(path, target, limits, Optional.empty());
+  }
+
+  /// The same, also for the members of a group.
+  public static QmpServer start(
+      Path path, ControlTarget target, QmpLimits limits, Optional<String> group)
+      throws IOException {
+    return start(path, target, limits, QmpAccess.of(group));
+  }
+
+  static QmpServer start(Path path, ControlTarget target, QmpLimits limits, QmpAccess access)
+      throws IOException {
+    QmpServer server =
+        new QmpServer(UnixSocket.listen(path, access.group()), target, limits, access);
     Thread.ofVirtual().name("qmp-accept").start(server::accept);
     return server;
   }
 
-  /// Stops listening, removes the socket and ends all sessions.
+  /// Stops listening, removes the socket, tells all clients and ends their sessions.
   @Override
   public void close() throws IOException {
+    if (!socket.isOpen()) {
+      return;
+    }
     try {
       socket.close();
     } finally {
+      target.events().shutdown(shutdownCause.get());
+      long untilNanos = System.nanoTime() + FAREWELL.toNanos();
       for (QmpSession session : sessions) {
-        session.close();
+        session.end(Duration.ofNanos(Math.max(0, untilNanos - System.nanoTime())));
       }
     }
   }
@@ -66,7 +95,13 @@ public final class QmpServer implements AutoCloseable {
       channel.close();
       return;
     }
-    QmpSession session = new QmpSession(channel, commands, target, limits);
+    Optional<String> refusal = access.refusal(channel);
+    if (refusal.isPresent()) {
+      LOG.log(Level.WARNING, "control socket: a client was refused: {0}", refusal.get());
+      refuse(channel, refusal.get());
+      return;
+    }
+    QmpSession session = new QmpSession(channel, commands, target, limits, this::quit);
     sessions.add(session);
     if (!socket.isOpen()) {
       session.close();
@@ -74,6 +109,19 @@ public final class QmpServer implements AutoCloseable {
     Thread.ofVirtual()
         .name("qmp-" + sessionNumber.incrementAndGet())
         .start(() -> runToItsEnd(session));
+  }
+
+  /// Does not wait for the client: what it gets fits into the buffer of a new socket.
+  private static void refuse(SocketChannel channel, String reason) throws IOException {
+    try (channel) {
+      channel.configureBlocking(false);
+      int _ = channel.write(Outbox.bytes(QmpException.generic(reason).json()));
+    }
+  }
+
+  private void quit() {
+    shutdownCause.set(ShutdownCause.HOST_QMP_QUIT);
+    target.quit();
   }
 
   private void runToItsEnd(QmpSession session) {

@@ -2,6 +2,7 @@
 package io.nbdfleece.cli.control;
 
 import io.nbdfleece.cli.base.Json;
+import io.nbdfleece.cli.control.schema.QmpType;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ArrayNode;
 
@@ -10,6 +11,11 @@ final class QueryDisks implements QmpCommand {
   @Override
   public String name() {
     return "x-nbdfleece-query-disks";
+  }
+
+  @Override
+  public QmpType returns() {
+    return new QmpType.ArrayOf(DiskJson.TYPE);
   }
 
   @Override

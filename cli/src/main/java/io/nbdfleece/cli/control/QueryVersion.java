@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.cli.control;
 
+import io.nbdfleece.cli.control.schema.QmpType;
 import tools.jackson.databind.JsonNode;
 
 /// `query-version`: which program and version this is.
@@ -8,6 +9,11 @@ final class QueryVersion implements QmpCommand {
   @Override
   public String name() {
     return "query-version";
+  }
+
+  @Override
+  public QmpType returns() {
+    return VersionJson.TYPE;
   }
 
   @Override

@@ -1,12 +1,36 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.cli.control;
 
+import static io.nbdfleece.cli.control.schema.QmpType.Builtin.INT64;
+import static io.nbdfleece.cli.control.schema.QmpType.Builtin.STRING;
+
 import io.nbdfleece.cache.StoreStatistics;
 import io.nbdfleece.cli.base.Json;
+import io.nbdfleece.cli.control.schema.QmpType;
+import io.nbdfleece.cli.control.schema.QmpType.Member;
+import java.util.List;
 import tools.jackson.databind.node.ObjectNode;
 
 /// The cluster store as the control socket shows it.
 final class StoreJson {
+  static final QmpType.Struct TYPE =
+      new QmpType.Struct(
+          "FleecingStore",
+          List.of(
+              Member.of("started", STRING),
+              Member.of("scratch-directory", STRING),
+              Member.of("ram-bytes", INT64),
+              Member.of("ram-bytes-max", INT64),
+              Member.of("spilling-bytes", INT64),
+              Member.of("disk-bytes", INT64),
+              Member.of("disk-bytes-max", INT64),
+              Member.of("entries", INT64),
+              Member.of("preserved-bytes-total", INT64),
+              Member.of("spilled-bytes-total", INT64),
+              Member.of("released-bytes-total", INT64),
+              Member.of("slot-waits-total", INT64),
+              Member.optional("problem", STRING)));
+
   private StoreJson() {}
 
   static ObjectNode of(ControlTarget target) {

@@ -12,9 +12,13 @@ import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.Path;
+import java.nio.file.attribute.GroupPrincipal;
+import java.nio.file.attribute.PosixFileAttributeView;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.util.Optional;
 
-/// A listening Unix socket that only its owner can connect to, at no moment anybody else.
+/// A listening Unix socket that only its owner, or also a group, can connect to, at no moment
+/// anybody else.
 ///
 /// The file mode of a socket comes from the umask, and changing it afterwards leaves a gap. So it
 /// is bound inside a private directory beside its place, gets its mode there, and is linked to its
@@ -28,8 +32,9 @@ final class UnixSocket implements AutoCloseable {
     this.path = path;
   }
 
-  /// Listens at `path`, mode 0600. A socket that nobody listens on is replaced.
-  static UnixSocket listen(Path path) throws IOException {
+  /// Listens at `path`, mode 0600, or 0660 with a group. A socket that nobody listens on is
+  /// replaced.
+  static UnixSocket listen(Path path, Optional<GroupPrincipal> group) throws IOException {
     removeStale(path);
     Path directory = path.toAbsolutePath().getParent();
     if (directory == null || !Files.isDirectory(directory)) {
@@ -55,7 +60,7 @@ final class UnixSocket implements AutoCloseable {
       Path bound = nest.resolve("s");
       try {
         channel.bind(UnixDomainSocketAddress.of(bound));
-        Files.setPosixFilePermissions(bound, PosixFilePermissions.fromString("rw-------"));
+        restrict(bound, group);
         Files.createLink(path, bound);
       } catch (FileAlreadyExistsException e) {
         throw taken(path);
@@ -73,6 +78,17 @@ final class UnixSocket implements AutoCloseable {
       channel.close();
       throw e;
     }
+  }
+
+  private static void restrict(Path bound, Optional<GroupPrincipal> group) throws IOException {
+    PosixFileAttributeView view =
+        Files.getFileAttributeView(bound, PosixFileAttributeView.class, LinkOption.NOFOLLOW_LINKS);
+    // The group first: before that its members are others.
+    if (group.isPresent()) {
+      view.setGroup(group.get());
+    }
+    Files.setPosixFilePermissions(
+        bound, PosixFilePermissions.fromString(group.isPresent() ? "rw-rw----" : "rw-------"));
   }
 
   SocketChannel accept() throws IOException {

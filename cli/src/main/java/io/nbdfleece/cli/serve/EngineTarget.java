@@ -4,11 +4,13 @@ package io.nbdfleece.cli.serve;
 import io.nbdfleece.cli.base.ByteSize;
 import io.nbdfleece.cli.base.Durations;
 import io.nbdfleece.cli.control.ControlTarget;
+import io.nbdfleece.cli.control.QmpEvents;
 import io.nbdfleece.fleecing.Disk;
 import io.nbdfleece.fleecing.FleecingEngine;
 import io.nbdfleece.fleecing.ReleaseOutcome;
 import io.nbdfleece.fleecing.SnapshotRequest;
 import io.nbdfleece.fleecing.SnapshotStatus;
+import io.nbdfleece.fleecing.TransactionAction;
 import io.nbdfleece.fleecing.graph.BlockGraph;
 import io.nbdfleece.fleecing.nbd.NamedExports;
 import io.nbdfleece.nbd.NbdUri;
@@ -31,11 +33,12 @@ final class EngineTarget implements ControlTarget {
   private final Runnable quit;
   private final Instant started = Instant.now();
   private final BlockGraph graph;
-  private final NamedExports exports;
+  private final CommandedExports commanded;
 
   EngineTarget(
       FleecingEngine engine,
       List<NbdUri> addresses,
+      CommandedExports commanded,
       Path scratchDirectory,
       SnapshotDefaults snapshotDefaults,
       Runnable quit) {
@@ -45,7 +48,7 @@ final class EngineTarget implements ControlTarget {
     this.snapshotDefaults = snapshotDefaults;
     this.quit = quit;
     this.graph = new BlockGraph(engine);
-    this.exports = new NamedExports(engine, id -> LOG.log(Level.INFO, "export {0}: deleted", id));
+    this.commanded = commanded;
   }
 
   @Override
@@ -65,12 +68,17 @@ final class EngineTarget implements ControlTarget {
 
   @Override
   public NamedExports exports() {
-    return exports;
+    return commanded.exports();
   }
 
   @Override
   public NbdDoor nbd() {
-    throw new UnsupportedOperationException();
+    return commanded.nbd();
+  }
+
+  @Override
+  public QmpEvents events() {
+    return commanded.events();
   }
 
   @Override
@@ -85,15 +93,24 @@ final class EngineTarget implements ControlTarget {
         .whenComplete(
             (status, error) -> {
               if (error == null) {
-                LOG.log(
-                    Level.INFO,
-                    "snapshot {0}: created of {1}, writes held for {2}",
-                    status.name(),
-                    diskNames(status),
-                    Durations.format(status.freezeTime().toNanos()));
+                logCreated(status);
               } else {
-                Throwable cause = error.getCause() == null ? error : error.getCause();
-                LOG.log(Level.WARNING, "snapshot: not created: {0}", cause.getMessage());
+                LOG.log(Level.WARNING, "snapshot: not created: {0}", causeOf(error).getMessage());
+              }
+            });
+  }
+
+  @Override
+  public CompletableFuture<FleecingEngine.TransactionResult> transact(
+      List<TransactionAction> actions) {
+    return engine
+        .transact(actions)
+        .whenComplete(
+            (result, error) -> {
+              if (error == null) {
+                result.snapshot().ifPresent(EngineTarget::logCreated);
+              } else {
+                LOG.log(Level.INFO, "transaction: refused: {0}", causeOf(error).getMessage());
               }
             });
   }
@@ -152,6 +169,19 @@ final class EngineTarget implements ControlTarget {
   public void quit() {
     LOG.log(Level.INFO, "quit: asked for on the control socket");
     quit.run();
+  }
+
+  private static void logCreated(SnapshotStatus status) {
+    LOG.log(
+        Level.INFO,
+        "snapshot {0}: created of {1}, writes held for {2}",
+        status.name(),
+        diskNames(status),
+        Durations.format(status.freezeTime().toNanos()));
+  }
+
+  private static Throwable causeOf(Throwable error) {
+    return error.getCause() == null ? error : error.getCause();
   }
 
   private static String diskNames(SnapshotStatus status) {

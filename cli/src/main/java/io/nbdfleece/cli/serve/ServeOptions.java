@@ -12,6 +12,7 @@ import java.util.Set;
 /// What `serve` was asked to do, checked.
 ///
 /// @param upstream for the disks that other servers hold
+/// @param insecure whether other machines may reach us without encryption
 /// @param allowedNames who may open a disk, for those that are not for everybody
 /// @param privatePlace to be created for the sockets that are in it
 /// @param isCaptive whether we run for one command, to which standard output belongs
@@ -19,6 +20,7 @@ public record ServeOptions(
     List<DiskPlace> disks,
     RemoteOptions upstream,
     ServerConfig server,
+    boolean insecure,
     Map<String, Set<String>> allowedNames,
     Optional<PrivatePlace> privatePlace,
     ControlPlace control,

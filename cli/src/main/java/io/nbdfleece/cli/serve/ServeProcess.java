@@ -103,18 +103,28 @@ public final class ServeProcess {
         options.privatePlace().get().create();
         started.add(options.privatePlace().get()::remove);
       }
+      CommandedExports commanded =
+          new CommandedExports(
+              engine, new CommandedNbdServer.Terms(options.server(), options.insecure()));
       NbdServer server =
-          NbdServer.start(options.server(), new EngineExports(engine, options.allowedNames()));
+          NbdServer.start(
+              options.server(),
+              commanded.catalog(new EngineExports(engine, options.allowedNames())));
       started.add(() -> server.close(DRAIN));
       EngineTarget target =
           new EngineTarget(
               engine,
               ServerUris.printed(server.uris(), options.server().tls()),
+              commanded,
               options.store().scratchDirectory(),
               options.store().snapshotDefaults(),
               this::stop);
       options.control().prepareDirectory();
-      started.add(QmpServer.start(options.control().path(), target, QmpLimits.defaults())::close);
+      started.add(commanded::close);
+      started.add(
+          QmpServer.start(
+                  options.control().path(), target, QmpLimits.defaults(), options.life().qmpGroup())
+              ::close);
       if (options.life().pidFile().isPresent()) {
         started.add(PidFile.write(options.life().pidFile().get())::close);
       }

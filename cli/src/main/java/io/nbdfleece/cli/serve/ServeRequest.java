@@ -64,6 +64,7 @@ public record ServeRequest(
         places,
         disks.upstream(),
         server,
+        listen.insecure(),
         tls.allowedNames(
             places.stream().map(disk -> disk.config().name()).collect(Collectors.toSet())),
         place,

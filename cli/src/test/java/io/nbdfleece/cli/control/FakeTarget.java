@@ -12,7 +12,11 @@ import io.nbdfleece.fleecing.NoSuchSnapshotException;
 import io.nbdfleece.fleecing.ReleaseOutcome;
 import io.nbdfleece.fleecing.SnapshotRequest;
 import io.nbdfleece.fleecing.SnapshotStatus;
+import io.nbdfleece.fleecing.TransactionAction;
+import io.nbdfleece.fleecing.bitmap.BitmapException;
+import io.nbdfleece.fleecing.bitmap.BitmapInfo;
 import io.nbdfleece.fleecing.graph.BlockGraph;
+import io.nbdfleece.fleecing.nbd.NamedExport;
 import io.nbdfleece.fleecing.nbd.NamedExports;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -29,8 +33,12 @@ import java.util.concurrent.LinkedBlockingQueue;
 
 /// Two disks, vda and vdb, and snapshots that preserve nothing.
 public final class FakeTarget implements ControlTarget {
-  final BlockingQueue<SnapshotRequest> requests = new LinkedBlockingQueue<>();
   final BlockingQueue<ReleaseOutcome> outcomes = new LinkedBlockingQueue<>();
+  final BlockingQueue<SnapshotRequest> requests = new LinkedBlockingQueue<>();
+  final QmpEvents events = new QmpEvents();
+  final BlockingQueue<List<TransactionAction>> transactions = new LinkedBlockingQueue<>();
+  final BlockingQueue<NbdAddress> addresses = new LinkedBlockingQueue<>();
+  final Map<String, NamedExport> added = new ConcurrentSkipListMap<>();
   final CountDownLatch quit = new CountDownLatch(1);
   private final Map<String, SnapshotStatus> snapshots = new ConcurrentSkipListMap<>();
 
@@ -55,8 +63,93 @@ public final class FakeTarget implements ControlTarget {
   }
 
   @Override
+  public QmpEvents events() {
+    return events;
+  }
+
+  @Override
   public NbdDoor nbd() {
-    throw new UnsupportedOperationException();
+    return new FakeDoor();
+  }
+
+  /// The disks, and `snap0`, a view of vda.
+  @Override
+  public Optional<BlockGraph.Target> find(String node) {
+    return switch (node) {
+      case "vda", "vdb" -> Optional.of(new BlockGraph.Target.LiveDisk(node));
+      case "snap0" -> Optional.of(new BlockGraph.Target.FrozenDisk("nightly", "vda"));
+      default -> Optional.empty();
+    };
+  }
+
+  @Override
+  public List<BlockGraph.NodeInfo> nodes() {
+    return List.of(
+        new BlockGraph.NodeInfo("vda", "raw", "vda", "/srv/vda.img", false),
+        new BlockGraph.NodeInfo("snap0", "snapshot-access", "vda", "/srv/vda.img", true));
+  }
+
+  @Override
+  public CompletableFuture<FleecingEngine.TransactionResult> transact(
+      List<TransactionAction> actions) {
+    transactions.add(actions);
+    Optional<SnapshotStatus> snapshot = Optional.empty();
+    for (TransactionAction action : actions) {
+      if (action instanceof TransactionAction.Abort) {
+        return CompletableFuture.failedFuture(
+            new BitmapException(
+                BitmapException.Reason.INVALID, "Transaction aborted using Abort action"));
+      }
+      if (action instanceof TransactionAction.TakeSnapshot taken) {
+        snapshot = Optional.of(snapshot(taken.request()).join());
+      }
+    }
+    return CompletableFuture.completedFuture(new FleecingEngine.TransactionResult(snapshot, 1_000));
+  }
+
+  /// One on each disk, and a broken one.
+  @Override
+  public List<BitmapInfo> bitmaps(String disk) {
+    return List.of(
+        new BitmapInfo("b0", 65_536, 131_072, true, false, false, false, false),
+        new BitmapInfo("bad", 512, 0, false, false, true, true, false));
+  }
+
+  @Override
+  public void addExport(NamedExport export) {
+    added.put(export.id(), export);
+  }
+
+  @Override
+  public CompletableFuture<Void> removeExport(String id, NamedExports.Removal removal) {
+    if (added.remove(id) == null) {
+      return CompletableFuture.failedFuture(new IOException("Export '" + id + "' is not found"));
+    }
+    return CompletableFuture.runAsync(() -> events.exportDeleted(id));
+  }
+
+  @Override
+  public List<NamedExport> addedExports() {
+    return List.copyOf(added.values());
+  }
+
+  private final class FakeDoor implements NbdDoor {
+    @Override
+    public void start(NbdAddress address) {
+      addresses.add(address);
+    }
+
+    @Override
+    public void stop() throws IOException {
+      if (addresses.poll() == null) {
+        throw new IOException("NBD server not running");
+      }
+    }
+
+    @Override
+    public boolean running() {
+      return !addresses.isEmpty();
+    }
   }
 
   @Override
@@ -106,18 +199,18 @@ public final class FakeTarget implements ControlTarget {
   }
 
   @Override
+  public SnapshotStatus release(String name, ReleaseOutcome outcome) throws IOException {
+    outcomes.add(outcome);
+    return release(name);
+  }
+
+  @Override
   public SnapshotStatus release(String name) throws IOException {
     SnapshotStatus status = snapshots.remove(name);
     if (status == null) {
       throw new NoSuchSnapshotException("no snapshot \"" + name + "\"");
     }
     return status;
-  }
-
-  @Override
-  public SnapshotStatus release(String name, ReleaseOutcome outcome) throws IOException {
-    outcomes.add(outcome);
-    return release(name);
   }
 
   @Override

@@ -11,12 +11,8 @@ import io.nbdfleece.cli.base.CommandFailure;
 import io.nbdfleece.cli.base.ExitCode;
 import io.nbdfleece.cli.base.Json;
 import io.nbdfleece.fleecing.SnapshotRequest;
-import java.io.BufferedReader;
 import java.io.IOException;
 import java.net.UnixDomainSocketAddress;
-import java.nio.ByteBuffer;
-import java.nio.channels.Channels;
-import java.nio.channels.SocketChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
@@ -60,7 +56,7 @@ final class QmpServerTest {
     try (RawClient client = new RawClient(path)) {
       JsonNode greeting = client.receive();
       assertTrue(greeting.path("QMP").path("capabilities").isEmpty());
-      assertTrue(greeting.path("QMP").path("version").path("qemu").path("major").isInt());
+      assertEquals(10, greeting.path("QMP").path("version").path("qemu").path("major").asInt());
       assertTrue(
           greeting.path("QMP").path("version").path("package").asString().startsWith("nbdfleece"));
     }
@@ -212,7 +208,7 @@ final class QmpServerTest {
       assertEquals(
           256 << 20,
           client.execute("x-nbdfleece-query-store", Json.object()).path("ram-bytes-max").asInt());
-      assertEquals(15, client.execute("query-commands", Json.object()).size());
+      assertEquals(29, client.execute("query-commands", Json.object()).size());
     }
   }
 
@@ -294,45 +290,5 @@ final class QmpServerTest {
     assertTrue(client.receive().has("QMP"));
     assertTrue(client.ask("{'execute':'qmp_capabilities'}").path("return").isEmpty());
     return client;
-  }
-
-  /// Sends text as it is.
-  private static final class RawClient implements AutoCloseable {
-    private final SocketChannel channel;
-    private final BufferedReader lines;
-
-    RawClient(Path path) throws IOException {
-      channel = SocketChannel.open(UnixDomainSocketAddress.of(path));
-      lines = new BufferedReader(Channels.newReader(channel, UTF_8));
-    }
-
-    void send(String text) throws IOException {
-      ByteBuffer bytes = ByteBuffer.wrap(text.getBytes(UTF_8));
-      while (bytes.hasRemaining()) {
-        channel.write(bytes);
-      }
-    }
-
-    JsonNode receive() throws IOException {
-      String line = lines.readLine();
-      if (line == null) {
-        throw new IOException("the server closed");
-      }
-      return Json.parse(line.getBytes(UTF_8));
-    }
-
-    boolean isAtEnd() throws IOException {
-      return lines.readLine() == null;
-    }
-
-    JsonNode ask(String text) throws IOException {
-      send(text);
-      return receive();
-    }
-
-    @Override
-    public void close() throws IOException {
-      channel.close();
-    }
   }
 }

@@ -4,8 +4,10 @@ package io.nbdfleece.cli.control.schema;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.function.Supplier;
 
-/// A type of QMP's schema (QEMU's docs/devel/qapi-code-gen).
+/// A type of QMP's schema (QEMU's docs/devel/qapi-code-gen). Types are told apart by their names:
+/// two of one name must be equal.
 public sealed interface QmpType {
 
   /// What needs no definition. `SIZE`, `UINT32` and `UINT64` are integers with a range.
@@ -51,6 +53,9 @@ public sealed interface QmpType {
       choices = List.copyOf(choices);
     }
   }
+
+  /// A type that is defined further down or contains itself: asked for when it is needed.
+  record Deferred(Supplier<QmpType> target) implements QmpType {}
 
   record Member(String name, QmpType type, boolean optional) {
     public static Member of(String name, QmpType type) {
