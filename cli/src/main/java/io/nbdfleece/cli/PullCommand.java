@@ -50,7 +50,8 @@ final class PullCommand implements Callable<Integer> {
       arity = "0..1",
       parameterConsumer = SinceName.Consumer.class,
       description = {
-        "Copies only what has changed: FILE becomes a delta, FILE.map says what it holds; see apply.",
+        "Copies only what has changed: FILE becomes a delta, FILE.map tells what it holds. See",
+        "`nbdfleece apply`.",
         "NAME is the dirty bitmap of the export; it may be left out when there is only one."
       })
   private Optional<SinceName> since = Optional.empty();

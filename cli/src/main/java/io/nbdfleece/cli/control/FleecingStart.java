@@ -31,11 +31,11 @@ import tools.jackson.databind.JsonNode;
 /// - `ttl`, `idle-ttl`: seconds, after its creation or after its last client left, until it ends by
 ///   itself as a failed backup
 final class FleecingStart implements QmpCommand {
-  private static final QmpType.Enumeration ACCESS =
+  static final QmpType.Enumeration ACCESS =
       new QmpType.Enumeration("FleecingAccess", WireName.all(SnapshotRequest.Access.class));
-  private static final QmpType.Enumeration ON_CBW_ERROR =
+  static final QmpType.Enumeration ON_CBW_ERROR =
       new QmpType.Enumeration("OnCbwError", WireName.all(SnapshotRequest.OnCbwError.class));
-  private static final QmpType.Enumeration OUTSIDE =
+  static final QmpType.Enumeration OUTSIDE =
       new QmpType.Enumeration("FleecingOutside", WireName.all(SnapshotRequest.Outside.class));
 
   /// Also of the action of a transaction.

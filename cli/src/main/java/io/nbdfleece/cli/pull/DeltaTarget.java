@@ -56,8 +56,14 @@ final class DeltaTarget implements PullTarget {
 
   @Override
   public void data(long offsetBytes, ByteBuffer data) throws IOException {
-    CRC32C crc = new CRC32C();
     int lengthBytes = data.remaining();
+    if (ZeroBlocks.runEnd(data, data.position(), true) == data.limit()) {
+      // Not every server knows what is zero in it: the image is to get its hole all the same.
+      zeroes(offsetBytes, lengthBytes);
+      data.position(data.limit());
+      return;
+    }
+    CRC32C crc = new CRC32C();
     crc.update(data.duplicate());
     part.data(offsetBytes, data);
     extents.add(new DeltaExtent(offsetBytes, lengthBytes, OptionalInt.of((int) crc.getValue())));
