@@ -19,11 +19,6 @@ final class QueryFleecing implements QmpCommand {
   }
 
   @Override
-  public QmpType returns() {
-    return QmpType.Builtin.ANY;
-  }
-
-  @Override
   public JsonNode execute(QmpArguments arguments, ControlTarget target) {
     ArrayNode list = Json.array();
     target.snapshots().forEach(status -> list.add(SnapshotJson.of(status, target)));
