@@ -191,9 +191,9 @@ final class ActivityLog implements DurableMarks {
       int now = nowSeconds;
       int last = (int) ((offsetBytes + lengthBytes - 1) >>> regionShift);
       for (int i = (int) (offsetBytes >>> regionShift); i <= last && !ended; i++) {
+        usedSeconds[i] = now;
         if (logged.get(i)) {
           leaving.clear(i);
-          usedSeconds[i] = now;
           setCovered(i);
         } else {
           wanted.set(i);
@@ -262,8 +262,8 @@ final class ActivityLog implements DurableMarks {
     }
     try {
       write(target);
-    } catch (IOException e) {
-      fail(e);
+    } catch (IOException | RuntimeException e) {
+      fail(e instanceof IOException failure ? failure : new IOException(e));
       runAll(ready);
       return true; // once more, for those who came meanwhile
     }
@@ -277,9 +277,9 @@ final class ActivityLog implements DurableMarks {
   @GuardedBy("lock")
   private void cover(BitSet regions) {
     logged.or(regions);
-    int now = nowSeconds;
+    int recorded = nowSeconds - 2; // not now: the first write into one recorded ahead looks ahead
     for (int i = regions.nextSetBit(0); i >= 0; i = regions.nextSetBit(i + 1)) {
-      usedSeconds[i] = now;
+      usedSeconds[i] = Math.max(usedSeconds[i], recorded);
       setCovered(i);
     }
   }

@@ -2,12 +2,10 @@
 package io.nbdfleece.fleecing.state;
 
 import com.google.errorprone.annotations.concurrent.GuardedBy;
-import io.nbdfleece.fleecing.bitmap.DurableMarks;
 import io.nbdfleece.fleecing.bitmap.GranuleSet;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.BitSet;
-import java.util.Collection;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.Iterator;
@@ -153,7 +151,7 @@ final class FileDiskState implements DiskState {
   }
 
   @Override
-  public DurableMarks marks() {
+  public ActivityLog marks() {
     return log;
   }
 
@@ -384,15 +382,10 @@ final class FileDiskState implements DiskState {
   private void retire() throws IOException {
     BitSet idle = log.beginRetiring();
     if (!idle.isEmpty()) {
-      forceLive(live.values());
+      for (LiveFile each : live.values()) { // all that writes may mark, listed yet or not
+        each.force();
+      }
       log.endRetiring(idle);
-    }
-  }
-
-  /// All that writes may mark, whether a list names it yet or not.
-  private static void forceLive(Collection<LiveFile> files) throws IOException {
-    for (LiveFile each : files) {
-      each.force();
     }
   }
 
@@ -406,16 +399,6 @@ final class FileDiskState implements DiskState {
           }
           return old;
         });
-  }
-
-  /// How many regions a power failure now would mark as a whole.
-  int activeRegions() {
-    return log.activeCount();
-  }
-
-  /// How often the log was forced.
-  long logForces() {
-    return log.forces();
   }
 
   @Override

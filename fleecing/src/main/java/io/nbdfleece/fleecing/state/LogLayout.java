@@ -114,7 +114,7 @@ record LogLayout(long nonce, long sizeBytes) {
         regions.set(first, first + SECTOR_REGIONS);
       }
     }
-    regions.clear(regionCount(), regions.length() + 1);
+    regions.clear(regionCount(), Math.max(regionCount(), regions.length()));
     return regions;
   }
 
