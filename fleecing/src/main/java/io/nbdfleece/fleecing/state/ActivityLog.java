@@ -37,6 +37,8 @@ final class ActivityLog implements DurableMarks {
    * L1 A region that covers() affirms is named by the file on stable storage.
    * L2 A region is taken out only after all marks that a covered write has set were forced.
    *
+   * L3 What is leaving is not covered: both are changed together under the lock.
+   *
    * L2 against a writer that runs at the same time: it sets its marks, then asks covers(). Taking
    * out clears the region for covers(), then forces the marks. Both steps of both are sequentially
    * consistent. If the writer saw the region covered, then it asked before the clearing, its marks
@@ -277,6 +279,8 @@ final class ActivityLog implements DurableMarks {
   @GuardedBy("lock")
   private void cover(BitSet regions) {
     logged.or(regions);
+    leaving.andNot(
+        regions); // one that was wanted and covered before may have become idle meanwhile
     int recorded = nowSeconds - 2; // not now: the first write into one recorded ahead looks ahead
     for (int i = regions.nextSetBit(0); i >= 0; i = regions.nextSetBit(i + 1)) {
       usedSeconds[i] = Math.max(usedSeconds[i], recorded);

@@ -27,7 +27,7 @@ final class RetiringRaceTest {
   private static final int GRANULES = 1 << 16;
   private static final long SIZE_BYTES = REGIONS * (4L << 20);
   private static final int GRANULE_BYTES = (int) (SIZE_BYTES / GRANULES);
-  private static final int WRITES = 200_000;
+  private static final int WRITES = Integer.getInteger("test.writes", 200_000);
 
   private final LogLayout layout = new LogLayout(1, SIZE_BYTES);
   private final AtomicLongArray marks = new AtomicLongArray(GRANULES / 64);
