@@ -42,6 +42,8 @@ final class LinuxCalls {
   private static final MethodHandle PWRITEV2 = bind("pwritev2", 0, VECTORED);
   private static final MethodHandle FDATASYNC =
       bind("fdatasync", 0, FunctionDescriptor.of(JAVA_INT, JAVA_INT));
+  private static final MethodHandle FSYNC =
+      bind("fsync", 0, FunctionDescriptor.of(JAVA_INT, JAVA_INT));
   private static final MethodHandle FALLOCATE =
       bind(
           "fallocate",
@@ -178,6 +180,19 @@ final class LinuxCalls {
     try {
       do {
         result = (int) FDATASYNC.invokeExact(area.state, fd);
+      } while (interrupted(area, result));
+    } catch (Throwable t) {
+      throw unexpected(t);
+    }
+    return outcome(area, result);
+  }
+
+  static int fsync(int fd) {
+    CallArea area = CallArea.ofThread();
+    int result;
+    try {
+      do {
+        result = (int) FSYNC.invokeExact(area.state, fd);
       } while (interrupted(area, result));
     } catch (Throwable t) {
       throw unexpected(t);

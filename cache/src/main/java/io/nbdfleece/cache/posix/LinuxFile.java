@@ -80,6 +80,11 @@ public final class LinuxFile implements AutoCloseable {
     return opened(openDescriptor(path, flags), path);
   }
 
+  /// Makes a new file, readable and writable by its owner only. Fails when the name is taken.
+  public static LinuxFile create(Path path) throws IOException {
+    return opened(openDescriptor(path, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC), path);
+  }
+
   /// Creates a file without a name in `directory`, readable and writable by nobody else. It
   /// vanishes when it is closed or the process ends, however it ends.
   public static LinuxFile createUnnamed(Path directory) throws IOException {
@@ -253,6 +258,28 @@ public final class LinuxFile implements AutoCloseable {
     enter();
     try {
       check("fdatasync", LinuxCalls.fdatasync(fd));
+    } finally {
+      leave();
+    }
+  }
+
+  /// Like [#dataSync], and what the system notes about the file too: of a directory its names, of a
+  /// file the time of its last change.
+  public void sync() throws IOException {
+    enter();
+    try {
+      check("fsync", LinuxCalls.fsync(fd));
+    } finally {
+      leave();
+    }
+  }
+
+  /// Makes the file at least so long, with space allocated for all of it: writing there does not
+  /// run out of space later. What is new reads as zeroes.
+  public void preallocate(long sizeBytes) throws IOException {
+    enter();
+    try {
+      check("allocate space for", LinuxCalls.fallocate(fd, 0, 0, sizeBytes));
     } finally {
       leave();
     }

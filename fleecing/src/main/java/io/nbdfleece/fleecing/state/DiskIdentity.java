@@ -2,6 +2,7 @@
 package io.nbdfleece.fleecing.state;
 
 import java.io.IOException;
+import java.util.OptionalLong;
 
 /// Tells whether a disk is still the one it was, and unchanged.
 public interface DiskIdentity {
@@ -15,4 +16,13 @@ public interface DiskIdentity {
   /// What changes when somebody writes to it: a file's time of modification in ns since 1970; a
   /// checksum of some of a block device's content.
   String stamp() throws IOException;
+
+  /// When it was last written to, in ns since 1970, by anybody, this process too; empty when the
+  /// system does not note it.
+  default OptionalLong modifiedEpochNanos() throws IOException {
+    return OptionalLong.empty();
+  }
+
+  /// Makes durable what was written before the call, and what [#stamp] tells of it.
+  default void sync() throws IOException {}
 }

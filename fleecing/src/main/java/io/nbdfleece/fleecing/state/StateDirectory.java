@@ -1,19 +1,114 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.fleecing.state;
 
+import io.nbdfleece.cache.posix.ImageInUseException;
+import io.nbdfleece.cache.posix.ImageLock;
+import io.nbdfleece.cache.posix.LinuxFile;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.FileAlreadyExistsException;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.PosixFilePermissions;
 import java.util.concurrent.Executor;
 import java.util.function.Consumer;
 
 /// The directory of `--state`: one folder per disk. Used by one process at a time (it is locked).
+///
+/// ```
+///   DIR/lock                 locked while in use; holds the process number of the last user
+///   DIR/DISK/bitmaps         the list of the disk's bitmaps: [BitmapList]
+///   DIR/DISK/activity-G      the regions being written: [LogLayout]
+///   DIR/DISK/G-N.live        bits of a bitmap that records: [LiveFile]
+///   DIR/DISK/G-N.set         bits of one that does not: [SealedSet]
+/// ```
+///
+/// A recording bitmap takes its whole size from its beginning: 32 MiB for a disk of 16 TiB in
+/// granules of 64 KiB, a bit for each granule in general.
+///
+/// **Threads.** Any thread.
 public final class StateDirectory implements AutoCloseable {
+  private final Path directory;
+  private final LinuxFile lockFile;
 
-  private StateDirectory() {}
+  private StateDirectory(Path directory, LinuxFile lockFile) {
+    this.directory = directory;
+    this.lockFile = lockFile;
+  }
 
   /// Opens and locks it; makes it if its parent is there. Fails, naming it and what to do.
   public static StateDirectory open(Path directory) throws IOException {
-    throw new UnsupportedOperationException();
+    makeFolder(directory);
+    Path path = directory.resolve("lock");
+    LinuxFile file;
+    try {
+      file = LinuxFile.create(path);
+    } catch (IOException e) {
+      if (!Files.exists(path)) {
+        throw new IOException("cannot use state directory " + directory + ": " + e.getMessage(), e);
+      }
+      file = LinuxFile.open(path, LinuxFile.Access.READ_WRITE);
+    }
+    try {
+      ImageLock.acquire(file, LinuxFile.Access.READ_WRITE); // held until the file is closed
+      Files.writeString(
+          path,
+          ProcessHandle.current().pid() + "\n",
+          StandardCharsets.US_ASCII,
+          StandardOpenOption.TRUNCATE_EXISTING);
+      return new StateDirectory(directory, file);
+    } catch (IOException | RuntimeException e) {
+      try {
+        file.close();
+      } catch (IOException closing) {
+        e.addSuppressed(closing);
+      }
+      if (e instanceof ImageInUseException) {
+        throw new IOException(inUse(directory, path), e);
+      }
+      throw e;
+    }
+  }
+
+  private static String inUse(Path directory, Path lock) {
+    String holder;
+    try {
+      String text = Files.readString(lock, StandardCharsets.ISO_8859_1).strip();
+      holder =
+          text.matches("[0-9]{1,10}")
+              ? "process " + text
+              : "a process of which " + lock + " does not tell";
+    } catch (IOException e) {
+      holder = "another process";
+    }
+    return "state directory "
+        + directory
+        + " is in use by "
+        + holder
+        + ": stop it first, or give this server another --state";
+  }
+
+  /// Only its owner may look inside: names of disks and snapshots stand there.
+  private static void makeFolder(Path folder) throws IOException {
+    try {
+      Files.createDirectory(
+          folder,
+          PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------")));
+      FolderFiles.forceNames(folder.toAbsolutePath().resolve("..").normalize());
+    } catch (FileAlreadyExistsException e) {
+      if (!Files.isDirectory(folder)) {
+        throw new IOException(folder + " is not a directory: give another --state", e);
+      }
+    } catch (NoSuchFileException e) {
+      throw new IOException(
+          "cannot make state directory " + folder + ": make its parent directory first", e);
+    }
+  }
+
+  public Path path() {
+    return directory;
   }
 
   /// Opens the state of a disk, or begins a new one.
@@ -24,11 +119,20 @@ public final class StateDirectory implements AutoCloseable {
   /// @param lost told, once, why bitmaps will not outlive the process
   public DiskState disk(String disk, DiskIdentity identity, Executor workers, Consumer<String> lost)
       throws IOException {
-    throw new UnsupportedOperationException();
+    Path folder = directory.resolve(FolderName.of(disk));
+    try {
+      makeFolder(folder);
+      return FileDiskState.open(
+          disk, new FolderFiles(folder), identity, workers, new LinuxHost(), lost);
+    } catch (IOException e) {
+      throw new IOException(
+          "cannot keep bitmaps of disk " + disk + " in " + folder + ": " + e.getMessage(), e);
+    }
   }
 
+  /// Gives the lock back. States of disks are closed before.
   @Override
   public void close() throws IOException {
-    throw new UnsupportedOperationException();
+    lockFile.close();
   }
 }

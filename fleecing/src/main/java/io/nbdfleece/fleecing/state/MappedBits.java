@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.nbdfleece.fleecing.state;
+
+import io.nbdfleece.fleecing.bitmap.BitArray;
+import io.nbdfleece.fleecing.bitmap.GranuleSet;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.lang.invoke.VarHandle;
+import java.nio.ByteBuffer;
+import java.util.Arrays;
+import java.util.zip.CRC32C;
+import org.roaringbitmap.BitSetUtil;
+import org.roaringbitmap.RoaringBitmap;
+
+/// Bits in a mapped file: what is set here survives the end of the process, however it comes.
+///
+/// **Threads.** Any thread.
+final class MappedBits implements BitArray {
+  /*
+   * In front of the bits is a summary with one bit for each page of them, set before the page's
+   * first bit. Whatever reads the array (a set, a checksum) skips pages whose summary bit is clear,
+   * so that an array of 32 MiB of which a little was used is read in no time, and without filling
+   * the page cache with zeroes.
+   *
+   * A mark is set only when both its own bit and its page's are. So a bit that is set in a page
+   * without a summary bit (damage) can never make a mark be left out.
+   *
+   * A power failure may keep a bit and lose its page's summary bit. That is the same as losing the
+   * bit: its region is in the activity log unless the whole file was forced since.
+   */
+  static final int PAGE_BYTES = 4096;
+  private static final int PAGE_WORDS_SHIFT = 9;
+  private static final long PAGE_GRANULES = PAGE_BYTES * 8L;
+
+  /// Read at once into a set: a multiple of what one container of RoaringBitmap holds.
+  private static final int WINDOW_PAGES = 64;
+
+  private static final VarHandle WORD = ValueLayout.JAVA_LONG.varHandle().withInvokeExactBehavior();
+
+  private final MemorySegment memory;
+  private final long summaryOffset;
+  private final long bitsOffset;
+  private final long pages;
+  private final long sizeBytes;
+  private final int granularityBytes;
+  private final int shift;
+
+  /// The file is not named any more, and its memory may have gone: marks have no meaning.
+  private volatile boolean dropped;
+
+  /// @param offset of the summary
+  MappedBits(MemorySegment memory, long offset, long sizeBytes, int granularityBytes) {
+    this.memory = memory;
+    this.sizeBytes = sizeBytes;
+    this.granularityBytes = granularityBytes;
+    this.shift = Integer.numberOfTrailingZeros(granularityBytes);
+    this.pages = pages(sizeBytes, granularityBytes);
+    this.summaryOffset = offset;
+    this.bitsOffset = offset + summaryBytes(pages);
+  }
+
+  /// What summary and bits take together.
+  static long bytes(long sizeBytes, int granularityBytes) {
+    long pages = pages(sizeBytes, granularityBytes);
+    return summaryBytes(pages) + pages * PAGE_BYTES;
+  }
+
+  private static long pages(long sizeBytes, int granularityBytes) {
+    long granules = Math.ceilDiv(sizeBytes, granularityBytes);
+    return Math.max(1, Math.ceilDiv(granules, PAGE_GRANULES));
+  }
+
+  private static long summaryBytes(long pages) {
+    return Math.ceilDiv(pages, PAGE_GRANULES) * PAGE_BYTES;
+  }
+
+  @Override
+  public long sizeBytes() {
+    return sizeBytes;
+  }
+
+  @Override
+  public int granularityBytes() {
+    return granularityBytes;
+  }
+
+  /// From now on marks may have no effect.
+  void drop() {
+    dropped = true;
+  }
+
+  @Override
+  public void mark(long offsetBytes, long lengthBytes) {
+    if (lengthBytes <= 0) {
+      return;
+    }
+    long first = offsetBytes >>> shift;
+    long last = (offsetBytes + lengthBytes - 1) >>> shift;
+    long word = first >>> 6;
+    long lastWord = last >>> 6;
+    long mask = -1L << first;
+    long lastMask = -1L >>> ~last;
+    try {
+      while (word < lastWord) {
+        set(word, mask);
+        mask = -1L;
+        word++;
+      }
+      set(word, mask & lastMask);
+    } catch (IllegalStateException e) {
+      if (!dropped) {
+        throw e;
+      }
+      // A write that began before its array was replaced; the new one has its mark.
+    }
+  }
+
+  private void set(long word, long mask) {
+    long page = word >>> PAGE_WORDS_SHIFT;
+    or(summaryOffset + (page >>> 6) * Long.BYTES, 1L << page);
+    or(bitsOffset + word * Long.BYTES, mask);
+  }
+
+  private void or(long offset, long mask) {
+    if (((long) WORD.getVolatile(memory, offset) & mask) != mask) {
+      long _ = (long) WORD.getAndBitwiseOr(memory, offset, mask);
+    }
+  }
+
+  @Override
+  public void markAll(GranuleSet set) {
+    RoaringBitmap granules = set.granules();
+    long granularity = set.granularityBytes();
+    long start = granules.isEmpty() ? -1 : Integer.toUnsignedLong(granules.first());
+    while (start >= 0) {
+      long end = granules.nextAbsentValue((int) start); // never the last one of 2^32
+      long offsetBytes = start * granularity;
+      mark(offsetBytes, Math.min(set.sizeBytes(), end * granularity) - offsetBytes);
+      start = granules.nextValue((int) end);
+    }
+  }
+
+  @Override
+  public GranuleSet toSet() {
+    RoaringBitmap all = new RoaringBitmap();
+    long[] words = new long[WINDOW_PAGES << PAGE_WORDS_SHIFT];
+    for (long window = 0; window < pages; window += WINDOW_PAGES) {
+      long end = Math.min(pages, window + WINDOW_PAGES);
+      boolean any = false;
+      for (long page = window; page < end; page++) {
+        int at = (int) (page - window) << PAGE_WORDS_SHIFT;
+        if (isUsed(page)) {
+          any = true;
+          MemorySegment.copy(
+              memory,
+              ValueLayout.JAVA_LONG,
+              bitsOffset + page * PAGE_BYTES,
+              words,
+              at,
+              1 << PAGE_WORDS_SHIFT);
+        } else {
+          Arrays.fill(words, at, at + (1 << PAGE_WORDS_SHIFT), 0);
+        }
+      }
+      if (any) {
+        Arrays.fill(words, (int) (end - window) << PAGE_WORDS_SHIFT, words.length, 0);
+        all.or(RoaringBitmap.addOffset(BitSetUtil.bitmapOf(words), window * PAGE_GRANULES));
+      }
+    }
+    return GranuleSet.of(sizeBytes, granularityBytes, all);
+  }
+
+  @Override
+  public long dirtyBytes() {
+    long count = 0;
+    for (long page = 0; page < pages; page++) {
+      if (isUsed(page)) {
+        long start = bitsOffset + page * PAGE_BYTES;
+        for (long at = start; at < start + PAGE_BYTES; at += Long.BYTES) {
+          count += Long.bitCount(memory.get(ValueLayout.JAVA_LONG, at));
+        }
+      }
+    }
+    return count * granularityBytes;
+  }
+
+  private boolean isUsed(long page) {
+    long word = (long) WORD.getVolatile(memory, summaryOffset + (page >>> 6) * Long.BYTES);
+    return (word >>> page & 1) != 0;
+  }
+
+  /// Of the summary and the pages that it names.
+  int checksum() {
+    CRC32C crc = new CRC32C();
+    crc.update(copy(summaryOffset, bitsOffset - summaryOffset));
+    for (long page = 0; page < pages; page++) {
+      if (isUsed(page)) {
+        crc.update(copy(bitsOffset + page * PAGE_BYTES, PAGE_BYTES));
+      }
+    }
+    return (int) crc.getValue();
+  }
+
+  private ByteBuffer copy(long offset, long length) {
+    byte[] copy = new byte[(int) length];
+    MemorySegment.copy(memory, ValueLayout.JAVA_BYTE, offset, copy, 0, copy.length);
+    return ByteBuffer.wrap(copy);
+  }
+}

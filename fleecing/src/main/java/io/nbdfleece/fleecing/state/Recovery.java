@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.nbdfleece.fleecing.state;
+
+import io.nbdfleece.fleecing.bitmap.GranuleSet;
+import java.io.IOException;
+import java.nio.file.NoSuchFileException;
+import java.util.ArrayList;
+import java.util.BitSet;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.OptionalLong;
+import java.util.regex.Pattern;
+
+/// Finds out, when a disk's state is opened, what its files are worth.
+///
+/// | how the last server ended | bitmaps |
+/// |---|---|
+/// | in order | exact, if the disk's stamp and the checksums are those that it noted |
+/// | killed, the machine ran on | exact: the system has every mark; if the disk was not modified since |
+/// | with the machine | their marks on stable storage, and all of each region that the log names |
+///
+/// What cannot be told makes bitmaps inconsistent.
+final class Recovery {
+  /// How much later than the last heartbeat a killed server may have written to the disk.
+  private static final long MARGIN_NANOS = 5_000_000_000L;
+
+  private static final Pattern CONTENT_NAME = Pattern.compile("[0-9a-z][0-9a-z.-]{0,63}");
+  private static final String DAMAGED = BitmapList.NAME + ".damaged";
+
+  private final String disk;
+  private final StateFiles files;
+  private final DiskIdentity identity;
+  private final Host host;
+  private final List<String> findings = new ArrayList<>();
+  private final Map<String, LiveFile> live = new HashMap<>();
+
+  /// @param generation of the list found; 0 when there is none
+  record Outcome(
+      long generation, List<BitmapRecord> records, String finding, Map<String, LiveFile> live) {}
+
+  Recovery(String disk, StateFiles files, DiskIdentity identity, Host host) {
+    this.disk = disk;
+    this.files = files;
+    this.identity = identity;
+    this.host = host;
+  }
+
+  /// Marks that were lost are on stable storage again at the return. The list is unchanged.
+  Outcome run() throws IOException {
+    byte[] file;
+    try {
+      file = files.read(BitmapList.NAME, BitmapList.FILE_BYTES_MAX);
+    } catch (NoSuchFileException _) {
+      return new Outcome(0, List.of(), "", live);
+    }
+    BitmapList list;
+    try {
+      list = BitmapList.decode(file);
+    } catch (IOException e) {
+      files.rename(BitmapList.NAME, DAMAGED);
+      return new Outcome(
+          0,
+          List.of(),
+          "the list of bitmaps of disk "
+              + disk
+              + " is unusable ("
+              + e.getMessage()
+              + "; kept as "
+              + DAMAGED
+              + "): they are gone, take a full backup",
+          live);
+    }
+    try {
+      List<BitmapRecord> records = judge(list);
+      return new Outcome(list.generation(), records, String.join("; ", findings), live);
+    } catch (IOException | RuntimeException e) {
+      live.values().forEach(LiveFile::close);
+      throw e;
+    }
+  }
+
+  private List<BitmapRecord> judge(BitmapList list) throws IOException {
+    String doubt = doubtOf(list);
+    if (!doubt.isEmpty() && !list.entries().isEmpty()) {
+      findings.add(doubt);
+    }
+    List<BitmapRecord> records = new ArrayList<>();
+    for (BitmapList.Entry entry : list.entries()) {
+      boolean usable = doubt.isEmpty() && !entry.record().inconsistent() && isUsable(list, entry);
+      records.add(usable ? entry.record() : inconsistent(entry.record()));
+    }
+    if (doubt.isEmpty() && !list.clean() && !isSameBoot(list) && !live.isEmpty()) {
+      try {
+        addLoggedRegions(list);
+      } catch (IOException e) {
+        findings.add("after a power failure: " + e.getMessage());
+        live.values().forEach(LiveFile::close);
+        live.clear();
+        return records.stream()
+            .map(each -> each.form() == BitmapRecord.Form.LIVE ? inconsistent(each) : each)
+            .toList();
+      }
+    }
+    if (!list.clean()) {
+      // The new log knows nothing of what the old one stood for.
+      for (LiveFile each : live.values()) {
+        each.force();
+      }
+    }
+    return records;
+  }
+
+  static BitmapRecord inconsistent(BitmapRecord record) {
+    return new BitmapRecord(
+        record.name(),
+        record.granularityBytes(),
+        record.content(),
+        record.form(),
+        record.enabled(),
+        true,
+        record.checkpoint(),
+        record.pendingSnapshot(),
+        record.created());
+  }
+
+  private boolean isSameBoot(BitmapList list) {
+    return !host.bootId().isEmpty() && host.bootId().equals(list.bootId());
+  }
+
+  /// Why nothing of the list can be believed; empty when it can.
+  private String doubtOf(BitmapList list) throws IOException {
+    if (!list.disk().equals(disk)) {
+      return "the state is that of disk " + list.disk();
+    }
+    if (list.sizeBytes() != identity.sizeBytes()) {
+      return "disk "
+          + disk
+          + " had another size: "
+          + list.sizeBytes()
+          + " bytes (now: "
+          + identity.sizeBytes()
+          + ")";
+    }
+    if (!list.identity().equals(identity.identity())) {
+      return "disk "
+          + disk
+          + " is another one: "
+          + list.identity()
+          + ", now "
+          + identity.identity();
+    }
+    if (list.clean()) {
+      return list.stamp().equals(identity.stamp())
+          ? ""
+          : "disk " + disk + " was changed while it was not served";
+    }
+    OptionalLong modified = identity.modifiedEpochNanos();
+    if (!isSameBoot(list)) {
+      return modified.isPresent()
+              && host.bootedEpochNanos() > 0
+              && modified.getAsLong() >= host.bootedEpochNanos()
+          ? "disk " + disk + " was changed after the machine's start, before it was served"
+          : "";
+    }
+    return doubtAfterKill(list, modified);
+  }
+
+  private String doubtAfterKill(BitmapList list, OptionalLong modified) {
+    if (modified.isEmpty()) {
+      return "";
+    }
+    OptionalLong heartbeat;
+    try {
+      LogLayout layout = new LogLayout(list.logNonce(), list.sizeBytes());
+      heartbeat = layout.heartbeatOf(readLog(list, layout));
+    } catch (IOException e) {
+      return "when disk " + disk + " was last served is not known: " + e.getMessage();
+    }
+    if (heartbeat.isEmpty()) {
+      return "when disk " + disk + " was last served is not known";
+    }
+    return modified.getAsLong() > heartbeat.getAsLong() + MARGIN_NANOS
+        ? "disk " + disk + " was changed after the server that tracked it was killed"
+        : "";
+  }
+
+  private byte[] readLog(BitmapList list, LogLayout layout) throws IOException {
+    return files.read(list.log(), layout.fileBytes());
+  }
+
+  private boolean isUsable(BitmapList list, BitmapList.Entry entry) {
+    BitmapRecord record = entry.record();
+    try {
+      if (!CONTENT_NAME.matcher(record.content()).matches()) {
+        throw new IOException("no file");
+      }
+      switch (record.form()) {
+        case LIVE -> openLive(list, entry);
+        case SEALED -> loadSealed(files, identity, record);
+      }
+      return true;
+    } catch (IOException e) {
+      findings.add("bitmap " + record.name() + ": " + e.getMessage());
+      return false;
+    }
+  }
+
+  private void openLive(BitmapList list, BitmapList.Entry entry) throws IOException {
+    BitmapRecord record = entry.record();
+    LiveFile file =
+        LiveFile.open(
+            files,
+            record.content(),
+            ContentHeader.hash(list.identity()),
+            list.sizeBytes(),
+            record.granularityBytes());
+    if (list.clean() && file.bits().checksum() != entry.checksum()) {
+      file.close();
+      throw new IOException(record.content() + " is damaged: wrong checksum");
+    }
+    live.put(record.content(), file);
+  }
+
+  static GranuleSet loadSealed(StateFiles files, DiskIdentity identity, BitmapRecord record)
+      throws IOException {
+    return SealedSet.decode(
+        files.read(record.content(), SealedSet.FILE_BYTES_MAX),
+        record.content(),
+        ContentHeader.hash(identity.identity()),
+        identity.sizeBytes(),
+        record.granularityBytes());
+  }
+
+  private void addLoggedRegions(BitmapList list) throws IOException {
+    LogLayout layout = new LogLayout(list.logNonce(), list.sizeBytes());
+    BitSet regions = layout.regions(readLog(list, layout));
+    if (regions.isEmpty()) {
+      return;
+    }
+    int shift = layout.regionShift();
+    for (int i = regions.nextSetBit(0); i >= 0; ) {
+      int end = regions.nextClearBit(i);
+      long start = (long) i << shift;
+      long length = Math.min(list.sizeBytes(), (long) end << shift) - start;
+      live.values().forEach(each -> each.bits().mark(start, length));
+      i = regions.nextSetBit(end);
+    }
+    findings.add(
+        "after a power failure: "
+            + regions.cardinality()
+            + " regions of "
+            + (1L << shift >> 20)
+            + " MiB of disk "
+            + disk
+            + " that were being written are marked as a whole");
+  }
+}

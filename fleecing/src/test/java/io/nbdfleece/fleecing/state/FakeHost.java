@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.nbdfleece.fleecing.state;
+
+/// A machine whose clock and starts the test makes.
+final class FakeHost implements Host {
+  private int boots = 1;
+  private long now = 1_700_000_000_000_000_000L;
+  private long booted = now;
+
+  void pass(double seconds) {
+    now += (long) (seconds * 1e9);
+  }
+
+  void reboot() {
+    boots++;
+    pass(30);
+    booted = now;
+    pass(10);
+  }
+
+  @Override
+  public long epochNanos() {
+    return now;
+  }
+
+  @Override
+  public String bootId() {
+    return "boot-" + boots;
+  }
+
+  @Override
+  public long bootedEpochNanos() {
+    return booted;
+  }
+}

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.nbdfleece.fleecing.state;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.nio.file.attribute.FileTime;
+import java.time.Instant;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+final class FileDiskIdentityTest {
+  @TempDir Path directory;
+
+  @Test
+  void anotherFileOfTheSameNameIsAnotherDisk() throws IOException {
+    Path path = Files.writeString(directory.resolve("disk"), "a");
+    Path other = Files.writeString(directory.resolve("other"), "a");
+    String before = FileDiskIdentity.of(path).identity();
+    assertEquals(before, FileDiskIdentity.of(path).identity());
+    Files.move(other, path, StandardCopyOption.REPLACE_EXISTING);
+    assertNotEquals(before, FileDiskIdentity.of(path).identity());
+  }
+
+  @Test
+  void stampTellsAChangeOfANanosecond() throws IOException {
+    Path path = Files.writeString(directory.resolve("disk"), "abc");
+    FileDiskIdentity identity = FileDiskIdentity.of(path);
+    assertEquals(3, identity.sizeBytes());
+    Files.setLastModifiedTime(path, FileTime.from(Instant.ofEpochSecond(1000, 1)));
+    String before = identity.stamp();
+    assertEquals(1_000_000_000_001L, identity.modifiedEpochNanos().getAsLong());
+    Files.setLastModifiedTime(path, FileTime.from(Instant.ofEpochSecond(1000, 2)));
+    assertNotEquals(before, identity.stamp());
+    identity.sync();
+  }
+
+  @Test
+  void directoryIsNoDisk() {
+    IOException e = assertThrows(IOException.class, () -> FileDiskIdentity.of(directory));
+    assertTrue(
+        String.valueOf(e.getMessage()).contains("neither a regular file nor a block device"));
+  }
+}

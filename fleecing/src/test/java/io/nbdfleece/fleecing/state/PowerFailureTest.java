@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.nbdfleece.fleecing.state;
+
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.util.concurrent.TimeUnit;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+
+/// Power failures at every step of random histories. `-Dtest.seed=N` replays one history,
+/// `-Dtest.seeds=N` sets how many.
+@Timeout(value = 10, unit = TimeUnit.MINUTES)
+final class PowerFailureTest {
+  private static final int ACTIONS = 80;
+
+  @Test
+  void noGranuleThatWasWrittenIsUnmarkedAfterAPowerFailureAtAnyStep() throws IOException {
+    Long replay = Long.getLong("test.seed");
+    long first = replay == null ? 1 : replay;
+    long last = replay == null ? Long.getLong("test.seeds", 30) : replay;
+    long histories = 0;
+    long crashes = 0;
+    long waited = 0;
+    long covered = 0;
+    long kills = 0;
+    long cleanEnds = 0;
+    for (long seed = first; seed <= last; seed++) {
+      StateHistory whole = run(seed, Integer.MAX_VALUE);
+      for (int crashAt = 1; crashAt <= whole.steps(); crashAt++) {
+        StateHistory history = run(seed, crashAt);
+        histories++;
+        crashes += history.crashes;
+        waited += history.waited;
+        covered += history.covered;
+        kills += history.kills;
+        cleanEnds += history.cleanEnds;
+      }
+    }
+    System.out.println(
+        "simulated histories: "
+            + histories
+            + ", power failures: "
+            + crashes
+            + ", kills: "
+            + kills
+            + ", clean ends: "
+            + cleanEnds
+            + ", writes that waited: "
+            + waited
+            + ", that did not: "
+            + covered);
+    assertTrue(
+        replay != null || (crashes >= histories && kills > 0 && cleanEnds > 0 && covered > waited),
+        "the simulation does not reach what it is for");
+  }
+
+  private static StateHistory run(long seed, int crashAt) throws IOException {
+    StateHistory history = new StateHistory(seed, crashAt);
+    try {
+      history.run(ACTIONS);
+      return history;
+    } catch (AssertionError | RuntimeException | IOException e) {
+      throw new AssertionError(
+          "seed "
+              + seed
+              + ", power failure at step "
+              + crashAt
+              + " failed; replay: -Dtest=PowerFailureTest -Dtest.seed="
+              + seed,
+          e);
+    }
+  }
+}
