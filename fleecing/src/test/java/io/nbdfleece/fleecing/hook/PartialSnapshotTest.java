@@ -90,8 +90,8 @@ final class PartialSnapshotTest {
       assertArrayEquals(new byte[] {2, 3}, read(view, 1, 2));
       CompletionException error = assertThrows(CompletionException.class, () -> read(view, 1, 3));
       assertEquals(
-          "java.io.IOException: snapshot s: the cluster at offset 12288 has not changed: it is outside of the bitmap,"
-              + " and was not kept",
+          "java.io.IOException: snapshot s: the cluster at offset 12288 has not changed:"
+              + " it is outside of the bitmap, and was not kept",
           String.valueOf(error.getCause()));
     }
   }
