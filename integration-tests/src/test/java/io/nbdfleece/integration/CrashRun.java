@@ -4,7 +4,6 @@ package io.nbdfleece.integration;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
-import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.nbdfleece.integration.ModelDisk.Change;
 import io.nbdfleece.nbd.client.NbdClient;
