@@ -14,8 +14,8 @@ import java.util.Map;
 import java.util.Optional;
 import tools.jackson.databind.JsonNode;
 
-/// Compares a server with the model: names, marks, bytes, and that each checkpoint's marks lead from
-/// its base to the disk as it is.
+/// Compares a server with the model: names, marks, bytes, and that each checkpoint's marks lead
+/// from its base to the disk as it is.
 final class CrashCheck {
   private CrashCheck() {}
 
@@ -44,9 +44,7 @@ final class CrashCheck {
   }
 
   private static Optional<String> readAll(
-      ModelServer server,
-      Map<String, ModelDisk> disks,
-      Map<String, Map<String, BitSet>> found)
+      ModelServer server, Map<String, ModelDisk> disks, Map<String, Map<String, BitSet>> found)
       throws IOException {
     for (ModelDisk disk : disks.values()) {
       Map<String, String> listed = new LinkedHashMap<>();
