@@ -4,7 +4,6 @@ package io.nbdfleece.integration;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
-import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.nbdfleece.integration.ModelDisk.Change;
 import io.nbdfleece.nbd.client.NbdClient;
@@ -81,7 +80,7 @@ final class CrashRun {
     while (killed < kills) {
       say("start " + killed + "/" + kills);
       try (ModelServer server = ModelServer.start(directory, DISKS)) {
-        settle(server, possible, lost);
+        disks = CrashCheck.settle(server, possible, lost);
         for (int i = random.nextInt(4, 12); i > 0; i--) {
           step(server);
         }
@@ -113,108 +112,6 @@ final class CrashRun {
 
   private ModelDisk disk(String name) {
     return Optional.ofNullable(disks.get(name)).orElseThrow();
-  }
-
-  // Which of the possible models it is, and whether all that it says holds.
-  private void settle(
-      ModelServer server, List<Map<String, ModelDisk>> possible, Map<String, List<Change>> lost)
-      throws IOException {
-    List<String> complaints = new ArrayList<>();
-    Map<String, Map<String, BitSet>> found = new LinkedHashMap<>();
-    for (Map<String, ModelDisk> model : possible) {
-      disks = model;
-      Optional<String> wrong = readAll(server, found);
-      if (wrong.isEmpty()) {
-        wrong = settleBitmaps(found);
-      }
-      if (wrong.isEmpty()) {
-        for (ModelDisk disk : disks.values()) {
-          settleContent(server, disk, lost.getOrDefault(disk.name, List.of()));
-        }
-        return;
-      }
-      complaints.add(wrong.get());
-    }
-    throw new AssertionError(String.join("\nor ", complaints));
-  }
-
-  private Optional<String> readAll(ModelServer server, Map<String, Map<String, BitSet>> found)
-      throws IOException {
-    for (ModelDisk disk : disks.values()) {
-      Map<String, String> listed = new LinkedHashMap<>();
-      for (JsonNode bitmap : server.bitmaps(disk.name)) {
-        String name = bitmap.path("name").asString();
-        ModelBitmap known = disk.bitmaps.get(name);
-        // A checkpoint that is not the last one does not record itself.
-        boolean records =
-            (known == null || !known.isCheckpoint()) && bitmap.path("recording").asBoolean();
-        listed.put(name, bitmap.path("granularity").asInt() + " " + records);
-        assertTrue(!bitmap.path("inconsistent").asBoolean(false), bitmap::toString);
-      }
-      Map<String, String> expected = new LinkedHashMap<>();
-      disk.bitmaps.forEach(
-          (name, bitmap) ->
-              expected.put(
-                  name,
-                  bitmap.granularityBytes + " " + (bitmap.recording && !bitmap.isCheckpoint())));
-      if (!listed.equals(expected)) {
-        return Optional.of(disk.name + ": has " + listed + ", not " + expected);
-      }
-      Map<String, BitSet> sets = found.computeIfAbsent(disk.name, _ -> new LinkedHashMap<>());
-      for (ModelBitmap bitmap : disk.bitmaps.values()) {
-        if (bitmap.pendingFor.isEmpty() && !sets.containsKey(bitmap.name)) {
-          sets.put(bitmap.name, server.dirty(disk.name, bitmap));
-        }
-      }
-    }
-    return Optional.empty();
-  }
-
-  private Optional<String> settleBitmaps(Map<String, Map<String, BitSet>> found) {
-    for (ModelDisk disk : disks.values()) {
-      for (ModelBitmap bitmap : disk.select(b -> b.pendingFor.isEmpty())) {
-        BitSet set = Optional.ofNullable(found.get(disk.name)).orElseThrow().get(bitmap.name);
-        Optional<String> wrong = bitmap.settle(Optional.ofNullable(set).orElseThrow());
-        if (wrong.isPresent()) {
-          return wrong.map(text -> disk.name + ": " + text);
-        }
-      }
-    }
-    return Optional.empty();
-  }
-
-  // A request that was lost in a crash may have happened, byte by byte.
-  private void settleContent(ModelServer server, ModelDisk disk, List<Change> lost)
-      throws IOException {
-    byte[] found = Images.read(server.guest(disk.name), 0, DISK_BYTES);
-    for (Change change : lost) {
-      take(disk.content, found, change);
-    }
-    assertArrayEquals(disk.content, found, disk.name);
-    for (ModelBitmap checkpoint : disk.select(b -> b.base.isPresent() && b.pendingFor.isEmpty())) {
-      assertLeadsFrom(checkpoint, checkpoint.dirty, found);
-    }
-  }
-
-  // The bytes that are found, where they are either as before or as the change makes them.
-  private static void take(byte[] before, byte[] found, Change change) {
-    byte after = change.kind().valueAfter(change.value());
-    for (int i = change.offsetBytes(); i < change.endBytes(); i++) {
-      if (found[i] == after) {
-        before[i] = after;
-      }
-    }
-  }
-
-  // Outside of the dirty granules the bytes are those of the base.
-  private static void assertLeadsFrom(ModelBitmap checkpoint, BitSet dirty, byte[] frozen) {
-    byte[] applied = checkpoint.base.orElseThrow().clone();
-    for (int i = dirty.nextSetBit(0); i >= 0; i = dirty.nextSetBit(i + 1)) {
-      int offset = i * checkpoint.granularityBytes;
-      int length = Math.min(checkpoint.granularityBytes, DISK_BYTES - offset);
-      System.arraycopy(frozen, offset, applied, offset, length);
-    }
-    assertArrayEquals(frozen, applied, () -> "incremental since " + checkpoint + " onto its base");
   }
 
   private void step(ModelServer server) throws IOException {
@@ -342,14 +239,14 @@ final class CrashRun {
       throws IOException {
     try (NbdClient backup = server.backup(then.name, snapshot)) {
       byte[] frozen = Images.read(backup, 0, DISK_BYTES);
-      meanwhile.forEach(change -> take(then.content, frozen, change));
+      meanwhile.forEach(change -> CrashCheck.take(then.content, frozen, change));
       assertArrayEquals(then.content, frozen, () -> snapshot + " of " + then.name);
       if (since.isPresent()) {
         ModelBitmap base = then.bitmap(since.get());
         BitSet found = DirtyMap.read(backup, ModelServer.context()).granules(base.granularityBytes);
         meanwhile.forEach(change -> then.perhapsMarked(change, b -> b == base));
         assertEquals(Optional.empty(), base.settle(found), () -> snapshot + " of " + then.name);
-        assertLeadsFrom(base, found, frozen);
+        CrashCheck.assertLeadsFrom(base, found, frozen);
       }
       return frozen;
     }
@@ -483,7 +380,7 @@ final class CrashRun {
           "fleecing-start",
           ModelServer.arguments("refused", DISKS).put("since", checkpoint));
     }
-    settle(server, List.of(disks), Map.of());
+    disks = CrashCheck.settle(server, List.of(disks), Map.of());
   }
 
   private void assertRefused(ModelServer server, String command, ObjectNode arguments) {

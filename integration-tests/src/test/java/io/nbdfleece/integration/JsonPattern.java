@@ -16,9 +16,11 @@ import tools.jackson.databind.node.ObjectNode;
 /// - the string `"*"` is any value; `*` within a longer string any characters
 /// - a member `"...": "..."` of an object lets it have more members than are named
 /// - a first element `"..."` of an array: those named must be among its elements, in any order
+/// - members `x-nbdfleece-…`, which clients of QEMU do not look at, need not be named
 /// - the `timestamp` of an event need not be named: that it is there and is one is checked
 final class JsonPattern {
   private static final String GAP = "...";
+  private static final String EXTENSION = "x-nbdfleece-";
 
   private final JsonNode expected;
 
@@ -82,6 +84,7 @@ final class JsonPattern {
     }
     return actual.properties().stream()
         .filter(member -> !expected.has(member.getKey()))
+        .filter(member -> !member.getKey().startsWith(EXTENSION))
         .findFirst()
         .map(member -> where + "." + member.getKey() + " is one too many");
   }
