@@ -10,8 +10,8 @@ import java.time.Duration;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicLong;
-import java.util.concurrent.atomic.AtomicReference;
 
 /// The control socket. One virtual thread accepts; each client has one that reads and answers and
 /// one that writes. They end with [#close], which any thread may call.
@@ -28,8 +28,7 @@ public final class QmpServer implements AutoCloseable {
   private final QmpCommands commands = new QmpCommands();
   private final Set<QmpSession> sessions = ConcurrentHashMap.newKeySet();
   private final AtomicLong sessionNumber = new AtomicLong();
-  private final AtomicReference<ShutdownCause> shutdownCause =
-      new AtomicReference<>(ShutdownCause.HOST_SIGNAL);
+  private final AtomicBoolean endTold = new AtomicBoolean();
 
   private QmpServer(UnixSocket socket, ControlTarget target, QmpLimits limits, QmpAccess access) {
     this.socket = socket;
@@ -69,7 +68,7 @@ public final class QmpServer implements AutoCloseable {
     try {
       socket.close();
     } finally {
-      target.events().shutdown(shutdownCause.get());
+      tellEnd(ShutdownCause.HOST_SIGNAL);
       long untilNanos = System.nanoTime() + FAREWELL.toNanos();
       for (QmpSession session : sessions) {
         session.end(Duration.ofNanos(Math.max(0, untilNanos - System.nanoTime())));
@@ -101,7 +100,7 @@ public final class QmpServer implements AutoCloseable {
       refuse(channel, refusal.get());
       return;
     }
-    QmpSession session = new QmpSession(channel, commands, target, limits, this::quit);
+    QmpSession session = new QmpSession(channel, commands, target, limits, new Quitting());
     sessions.add(session);
     if (!socket.isOpen()) {
       session.close();
@@ -119,9 +118,22 @@ public final class QmpServer implements AutoCloseable {
     }
   }
 
-  private void quit() {
-    shutdownCause.set(ShutdownCause.HOST_QMP_QUIT);
-    target.quit();
+  private void tellEnd(ShutdownCause cause) {
+    if (endTold.compareAndSet(false, true)) {
+      target.events().shutdown(cause);
+    }
+  }
+
+  private final class Quitting implements QmpSession.Ending {
+    @Override
+    public void announce() {
+      tellEnd(ShutdownCause.HOST_QMP_QUIT);
+    }
+
+    @Override
+    public void begin() {
+      target.quit();
+    }
   }
 
   private void runToItsEnd(QmpSession session) {

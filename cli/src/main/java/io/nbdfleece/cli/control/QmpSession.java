@@ -30,24 +30,30 @@ final class QmpSession implements AutoCloseable {
   private final QmpCommands commands;
   private final ControlTarget target;
   private final QmpLimits limits;
-  private final Runnable quit;
+  private final Ending ending;
   private final Outbox outbox;
   private final Consumer<ByteBuffer> follower = this::tell;
   private boolean negotiated;
 
-  /// @param quit called once the answer to `quit` was given
   QmpSession(
       SocketChannel channel,
       QmpCommands commands,
       ControlTarget target,
       QmpLimits limits,
-      Runnable quit) {
+      Ending ending) {
     this.channel = channel;
     this.commands = commands;
     this.target = target;
     this.limits = limits;
-    this.quit = quit;
+    this.ending = ending;
     this.outbox = new Outbox(channel, limits);
+  }
+
+  /// What `quit` does: QEMU tells of it before it answers, and goes on afterwards.
+  interface Ending {
+    void announce();
+
+    void begin();
   }
 
   /// Serves until the client leaves or breaks a limit.
@@ -130,10 +136,13 @@ final class QmpSession implements AutoCloseable {
       if (id != null) {
         answer.set("id", id);
       }
+      if (request.command().equals(Quit.NAME)) {
+        ending.announce();
+      }
       outbox.answer(answer);
       switch (request.command()) {
         case QmpCapabilities.NAME -> target.events().follow(follower);
-        case Quit.NAME -> quit.run();
+        case Quit.NAME -> ending.begin();
         default -> {}
       }
     } catch (QmpException e) {

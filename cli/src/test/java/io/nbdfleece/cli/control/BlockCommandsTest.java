@@ -267,7 +267,8 @@ final class BlockCommandsTest {
         Json.parse(
                 ("[{'name':'b0','count':131072,'granularity':65536,'recording':true,'busy':false,"
                         + "'persistent':false},"
-                        + "{'name':'bad','count':0,'granularity':512,'recording':false,'busy':false,"
+                        + "{'name':'bad','count':0,'granularity':512,'recording':false,"
+                        + "'busy':false,"
                         + "'persistent':true,'inconsistent':true}]")
                     .getBytes(UTF_8))
             .toString(),

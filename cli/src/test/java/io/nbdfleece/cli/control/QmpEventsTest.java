@@ -124,12 +124,15 @@ final class QmpEventsTest {
   }
 
   @Test
-  void quitIsAnsweredBeforeTheEndIsTold() throws Exception {
+  void theEndIsToldOnceAndBeforeQuitIsAnswered() throws Exception {
     try (RawClient client = ready()) {
-      assertTrue(client.ask("{'execute':'quit'}").has("return"));
+      JsonNode event = client.ask("{'execute':'quit'}");
+      assertEquals("SHUTDOWN", event.path("event").asString());
+      assertEquals("host-qmp-quit", event.path("data").path("reason").asString());
+      assertTrue(client.receive().has("return"));
       assertTrue(target.quit.await(10, TimeUnit.SECONDS));
       server.close();
-      assertEquals("host-qmp-quit", client.receive().path("data").path("reason").asString());
+      assertTrue(client.isAtEnd());
     }
   }
 
