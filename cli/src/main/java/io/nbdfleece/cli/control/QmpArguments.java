@@ -7,7 +7,6 @@ import java.util.List;
 import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.Set;
-import java.util.stream.Collectors;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
 
@@ -18,8 +17,7 @@ final class QmpArguments {
   /// Fails when there is an argument that the command does not know.
   QmpArguments(ObjectNode arguments, QmpType.Struct type) throws QmpException {
     this.arguments = arguments;
-    Set<String> known =
-        type.members().stream().map(QmpType.Member::name).collect(Collectors.toSet());
+    Set<String> known = QmpOptions.names(type);
     for (String name : arguments.propertyNames()) {
       if (!known.contains(name)) {
         throw QmpException.generic("Parameter '" + name + "' is unexpected");

@@ -27,6 +27,17 @@ final class QmpCommands {
                 new QuerySnapshots(),
                 new QueryDisks(),
                 new QueryStore(),
+                new BlockdevAdd(),
+                new BlockdevDel(),
+                new BlockdevReopen(),
+                new BlockdevReplace(),
+                new ObjectAdd(),
+                new ObjectDel(),
+                new QomSet(),
+                new QomGet(),
+                new QomList(),
+                new BackupAccessSetup(),
+                new BackupAccessTeardown(),
                 new QueryCommands())
             .stream()
             .collect(Collectors.toUnmodifiableMap(QmpCommand::name, Function.identity()));

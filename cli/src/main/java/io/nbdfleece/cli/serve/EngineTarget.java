@@ -43,8 +43,12 @@ final class EngineTarget implements ControlTarget {
     this.scratchDirectory = scratchDirectory;
     this.snapshotDefaults = snapshotDefaults;
     this.quit = quit;
-    this.graph = new BlockGraph(engine);
     this.exports = new NamedExports(engine, id -> LOG.log(Level.INFO, "export {0}: deleted", id));
+    this.graph = new BlockGraph(engine, new GraphUpstreams(), this::isExported);
+  }
+
+  private boolean isExported(String node) {
+    return exports.exports().stream().anyMatch(export -> export.node().equals(node));
   }
 
   @Override

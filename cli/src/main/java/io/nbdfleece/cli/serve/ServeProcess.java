@@ -113,6 +113,7 @@ public final class ServeProcess {
               options.store().scratchDirectory(),
               options.store().snapshotDefaults(),
               this::stop);
+      started.add(target.graph()::close);
       options.control().prepareDirectory();
       started.add(QmpServer.start(options.control().path(), target, QmpLimits.defaults())::close);
       if (options.life().pidFile().isPresent()) {

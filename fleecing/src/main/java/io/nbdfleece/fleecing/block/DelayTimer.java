@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.fleecing.block;
 
+import java.util.List;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.ScheduledFuture;
 import java.util.concurrent.ScheduledThreadPoolExecutor;
@@ -21,9 +24,11 @@ public interface DelayTimer {
     return new Threaded(threadName);
   }
 
-  /// One with a thread; tasks that are still to come when it is closed run then.
+  /// One with a thread; tasks that are still to come when it is closed run then, because whoever
+  /// waits must not wait for ever.
   final class Threaded implements DelayTimer, AutoCloseable {
     private final ScheduledThreadPoolExecutor executor;
+    private final Set<Task> waiting = ConcurrentHashMap.newKeySet();
 
     private Threaded(String threadName) {
       executor =
@@ -34,7 +39,6 @@ public interface DelayTimer {
                 thread.setDaemon(true);
                 return thread;
               });
-      executor.setExecuteExistingDelayedTasksAfterShutdownPolicy(false);
     }
 
     @Override
@@ -43,18 +47,36 @@ public interface DelayTimer {
     }
 
     @Override
-    public void after(long delayNanos, Runnable task) {
+    public void after(long delayNanos, Runnable run) {
+      Task task = new Task(run);
+      waiting.add(task);
       try {
-        ScheduledFuture<?> _ = executor.schedule(task, delayNanos, TimeUnit.NANOSECONDS);
+        ScheduledFuture<?> _ =
+            executor.schedule(() -> runOnce(task), delayNanos, TimeUnit.NANOSECONDS);
       } catch (RejectedExecutionException closed) {
-        task.run(); // whoever waits must not wait for ever
+        runOnce(task);
+      }
+    }
+
+    private void runOnce(Task task) {
+      if (waiting.remove(task)) {
+        task.run.run();
       }
     }
 
     @Override
     public void close() {
-      // Nothing that was promised to complete may be dropped.
-      executor.shutdownNow().forEach(Runnable::run);
+      List<Runnable> _ = executor.shutdownNow();
+      List.copyOf(waiting).forEach(this::runOnce);
+    }
+
+    /// Each is equal to itself only.
+    private static final class Task {
+      private final Runnable run;
+
+      Task(Runnable run) {
+        this.run = run;
+      }
     }
   }
 }

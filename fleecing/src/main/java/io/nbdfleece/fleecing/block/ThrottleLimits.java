@@ -17,6 +17,7 @@ import java.util.Map;
 /// and `iops-size`: a request of more bytes than this counts as several (0 = as one).
 public final class ThrottleLimits {
   private static final long RATE_MAX = 1_000_000_000_000_000L;
+  private static final long LENGTH_MAX = 4_294_967_295L;
   private static final String MAX = "-max";
   private static final String LENGTH = "-max-length";
   private static final String SIZE = "iops-size";
@@ -59,13 +60,22 @@ public final class ThrottleLimits {
       if (next.put(change.getKey(), change.getValue()) == null) {
         throw new IllegalArgumentException(change.getKey() + ": no limit is called that");
       }
+      if (change.getKey().endsWith(LENGTH)
+          && (change.getValue() < 0 || change.getValue() > LENGTH_MAX)) {
+        throw new IllegalArgumentException(
+            change.getKey() + " value must be in the range [0, " + LENGTH_MAX + "]");
+      }
       if (change.getValue() < 0) {
-        throw new IllegalArgumentException("Property values cannot be negative");
+        throw outside();
       }
     }
     ThrottleLimits limits = new ThrottleLimits(next);
     limits.check();
     return limits;
+  }
+
+  private static IllegalArgumentException outside() {
+    return new IllegalArgumentException("bps/iops/max values must be within [0, " + RATE_MAX + "]");
   }
 
   private void check() {
@@ -93,8 +103,7 @@ public final class ThrottleLimits {
     long max = burstRate(meter);
     long seconds = burstSeconds(meter);
     if (rate(meter) > RATE_MAX || max > RATE_MAX) {
-      throw new IllegalArgumentException(
-          "bps/iops/max values must be within [0, " + RATE_MAX + "]");
+      throw outside();
     }
     if (seconds == 0) {
       throw new IllegalArgumentException("the burst length cannot be 0");

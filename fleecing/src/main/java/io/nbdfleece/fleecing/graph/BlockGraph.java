@@ -111,10 +111,16 @@ public final class BlockGraph implements AutoCloseable {
     return new Target.LiveDisk(node.disk());
   }
 
-  /// Whether nothing can be written through that node.
+  /// Whether nothing can be written through that node. A snapshot-access node is never written, not
+  /// even while it shows the live disk; what a writable export of a view may do beyond reading is
+  /// to discard.
   public boolean isReadOnly(String nodeOrDevice) {
     NodeTable now = table;
-    String disk = now.node(nodeOrDevice).map(Node::disk).orElse(nodeOrDevice);
+    Optional<Node> node = now.node(nodeOrDevice);
+    if (node.isPresent() && node.get().driver() instanceof Driver.SnapshotAccess) {
+      return target(now, node.get()) instanceof Target.LiveDisk;
+    }
+    String disk = node.map(Node::disk).orElse(nodeOrDevice);
     return now.chain(nodeOrDevice).stream().anyMatch(Node::readOnly)
         || engine.disk(disk).map(GraphDisk::readOnly).orElse(false);
   }
@@ -328,7 +334,7 @@ public final class BlockGraph implements AutoCloseable {
   private NodeTable take(NodeTable from, List<Node> copiers) throws IOException {
     for (Node copier : copiers) {
       for (Node view : from.parents(copier.name())) {
-        if (exported.test(view.name())) {
+        if (view.driver() instanceof Driver.SnapshotAccess && exported.test(view.name())) {
           throw GraphException.busy(
               "Node '"
                   + view.name()

@@ -290,7 +290,8 @@ final class NodeBuilder {
       String name, Driver.CopyBeforeWrite cbw, String disk, Owner owner, boolean readOnly)
       throws IOException {
     if (Long.bitCount(cbw.clusterBytesMin()) > 1 || cbw.clusterBytesMin() < 0) {
-      throw GraphException.invalid("min-cluster-size needs to be a power of 2");
+      throw GraphException.invalid(
+          "Cannot create block-copy-state: min-cluster-size needs to be a power of 2");
     }
     Node below = filter(name, cbw, cbw.file(), disk, owner, readOnly);
     Node target = child(cbw.target(), targetDisk(cbw.target()), false);
@@ -331,6 +332,12 @@ final class NodeBuilder {
   }
 
   private void requireBitmap(NodeSpec.Bitmap bitmap, String disk) throws IOException {
+    if (!made.containsKey(bitmap.node())
+        && table.node(bitmap.node()).isEmpty()
+        && engine.disk(bitmap.node()).isEmpty()) {
+      throw new GraphException(
+          GraphException.Reason.NOT_FOUND, "Node '" + bitmap.node() + "' not found");
+    }
     if (!named(bitmap.node()).disk().equals(disk)) {
       throw GraphException.invalid(
           "Bitmap '"

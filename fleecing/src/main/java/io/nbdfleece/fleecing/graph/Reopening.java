@@ -144,11 +144,17 @@ final class Reopening {
             .node(name)
             .map(Node::disk)
             .or(() -> engine.disk(name).map(GraphDisk::name))
-            .orElseThrow(() -> GraphException.noNode(name));
+            .orElseThrow(() -> noChild(name));
     boolean showsView =
         table.chain(name).stream().anyMatch(n -> n.driver() instanceof Driver.SnapshotAccess);
     require(disk.equals(node.disk()) && !showsView, "file");
     return node.withFile(name);
+  }
+
+  /// QEMU says it in another way here than when adding.
+  private static GraphException noChild(String name) {
+    return new GraphException(
+        GraphException.Reason.NOT_FOUND, "Cannot find device='' nor node-name='" + name + "'");
   }
 
   private static Optional<Child> fileOf(Driver driver) {
