@@ -212,7 +212,7 @@ final class QmpServerTest {
       assertEquals(
           256 << 20,
           client.execute("x-nbdfleece-query-store", Json.object()).path("ram-bytes-max").asInt());
-      assertEquals(10, client.execute("query-commands", Json.object()).size());
+      assertEquals(21, client.execute("query-commands", Json.object()).size());
     }
   }
 
