@@ -23,6 +23,7 @@ final class QmpCommands {
     List<QmpCommand> all = new ArrayList<>();
     all.addAll(session());
     all.addAll(block());
+    all.addAll(graph());
     all.addAll(own());
     for (QmpCommand command : all) {
       if (byName.putIfAbsent(command.name(), command) != null) {
@@ -59,6 +60,22 @@ final class QmpCommands {
     block.add(new QueryJobs());
     block.add(new QueryBlockJobs());
     return block;
+  }
+
+  /// About nodes and what stands on what, in QEMU's words; and Proxmox's two.
+  private static List<QmpCommand> graph() {
+    return List.of(
+        new BlockdevAdd(),
+        new BlockdevDel(),
+        new BlockdevReopen(),
+        new BlockdevReplace(),
+        new ObjectAdd(),
+        new ObjectDel(),
+        new QomSet(),
+        new QomGet(),
+        new QomList(),
+        new BackupAccessSetup(),
+        new BackupAccessTeardown());
   }
 
   /// In our words.

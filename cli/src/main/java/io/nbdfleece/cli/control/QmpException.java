@@ -66,7 +66,8 @@ public final class QmpException extends IOException {
   /// The classes that QMP knows.
   enum ErrorClass {
     GENERIC_ERROR("GenericError"),
-    COMMAND_NOT_FOUND("CommandNotFound");
+    COMMAND_NOT_FOUND("CommandNotFound"),
+    DEVICE_NOT_FOUND("DeviceNotFound");
 
     private final String wireName;
 

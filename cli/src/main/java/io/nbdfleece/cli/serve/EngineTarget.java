@@ -47,8 +47,12 @@ final class EngineTarget implements ControlTarget {
     this.scratchDirectory = scratchDirectory;
     this.snapshotDefaults = snapshotDefaults;
     this.quit = quit;
-    this.graph = new BlockGraph(engine);
     this.commanded = commanded;
+    this.graph = new BlockGraph(engine, new GraphUpstreams(), this::isExported);
+  }
+
+  private boolean isExported(String node) {
+    return commanded.exports().exports().stream().anyMatch(export -> export.node().equals(node));
   }
 
   @Override

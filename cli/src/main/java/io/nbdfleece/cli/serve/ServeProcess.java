@@ -119,6 +119,7 @@ public final class ServeProcess {
               options.store().scratchDirectory(),
               options.store().snapshotDefaults(),
               this::stop);
+      started.add(target.graph()::close);
       options.control().prepareDirectory();
       started.add(commanded::close);
       started.add(
