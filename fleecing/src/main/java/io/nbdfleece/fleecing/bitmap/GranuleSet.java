@@ -51,21 +51,42 @@ public final class GranuleSet {
   /// The end of the stretch of equal state (dirty or clean) that `offsetBytes` lies in, at most
   /// `endBytes`.
   public long stretchEnd(long offsetBytes, long endBytes) {
-    throw new UnsupportedOperationException();
+    boolean dirty = isDirty(offsetBytes);
+    long position = offsetBytes;
+    while (position < endBytes && isDirty(position) == dirty) {
+      position = Math.min(endBytes, (position / granularityBytes + 1) * granularityBytes);
+    }
+    return position;
   }
 
   public boolean isDirty(long offsetBytes) {
-    throw new UnsupportedOperationException();
+    return granules.contains((int) (offsetBytes / granularityBytes));
   }
 
   /// The same with granules of another size, rounded outward: never less dirty.
   public GranuleSet withGranularity(int otherGranularityBytes) {
-    throw new UnsupportedOperationException();
+    if (otherGranularityBytes == granularityBytes) {
+      return this;
+    }
+    RoaringBitmap other = new RoaringBitmap();
+    granules.forEach(
+        (int granule) -> {
+          long start = Integer.toUnsignedLong(granule) * granularityBytes;
+          long end = Math.min(sizeBytes, start + granularityBytes);
+          other.add(start / otherGranularityBytes, (end - 1) / otherGranularityBytes + 1);
+        });
+    return of(sizeBytes, otherGranularityBytes, other);
   }
 
   /// What is dirty in either, in granules of this one's size. Both are of one size, else
   /// IllegalArgumentException.
   public GranuleSet union(GranuleSet other) {
-    throw new UnsupportedOperationException();
+    if (other.sizeBytes != sizeBytes) {
+      throw new IllegalArgumentException("sets of " + sizeBytes + " and " + other.sizeBytes);
+    }
+    return of(
+        sizeBytes,
+        granularityBytes,
+        RoaringBitmap.or(granules, other.withGranularity(granularityBytes).granules));
   }
 }

@@ -76,7 +76,13 @@ public final class TrackingNode implements BlockNode {
 
   @Override
   public void apply(Mutation mutation, Completion done) {
-    child.apply(mutation, done);
+    Tracks now = tracks;
+    for (BitArray array : now.arrays()) {
+      array.mark(mutation.offsetBytes(), mutation.lengthBytes());
+    }
+    now.log()
+        .whenCovered(
+            mutation.offsetBytes(), mutation.lengthBytes(), () -> child.apply(mutation, done));
   }
 
   @Override
