@@ -5,6 +5,7 @@ import io.nbdfleece.fleecing.bitmap.BitmapContent;
 import io.nbdfleece.fleecing.bitmap.BitmapContent.Live;
 import io.nbdfleece.fleecing.bitmap.BitmapContent.Sealed;
 import io.nbdfleece.fleecing.bitmap.BitmapWork;
+import io.nbdfleece.fleecing.bitmap.DiskBitmaps;
 import io.nbdfleece.fleecing.bitmap.GranuleSet;
 import io.nbdfleece.fleecing.bitmap.TrackedBitmap;
 import java.io.IOException;
@@ -22,6 +23,7 @@ final class BitmapBench implements BitmapWork {
   private final DiskTracking disk;
   private final List<Live> made = new ArrayList<>();
   private final Map<Sealed, GranuleSet> loaded = new HashMap<>();
+  private final Map<Since, GranuleSet> unions = new HashMap<>();
   private boolean performing;
   private int taken;
   private boolean readLive;
@@ -72,6 +74,20 @@ final class BitmapBench implements BitmapWork {
       loaded.put(sealed, set);
     }
     return set;
+  }
+
+  /// A configuration is equal to itself only.
+  private record Since(DiskBitmaps bitmaps, String name) {}
+
+  @Override
+  public GranuleSet once(DiskBitmaps bitmaps, String name, Reading reading) throws IOException {
+    Since key = new Since(bitmaps, name);
+    GranuleSet union = unions.get(key);
+    if (union == null) {
+      union = reading.read();
+      unions.put(key, union);
+    }
+    return union;
   }
 
   @Override

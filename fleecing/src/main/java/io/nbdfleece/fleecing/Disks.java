@@ -103,10 +103,12 @@ final class Disks {
     }
   }
 
-  void remove(ServedDisk disk) {
+  /// Takes it away; its name is kept until [#unreserve], when it is closed.
+  void retire(ServedDisk disk) {
     lock.lock();
     try {
       byName.remove(disk.config().name(), disk);
+      reserved.add(disk.config().name());
     } finally {
       lock.unlock();
     }

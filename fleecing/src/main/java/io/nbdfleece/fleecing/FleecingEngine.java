@@ -73,7 +73,7 @@ public final class FleecingEngine implements AutoCloseable {
     this.opening = new DiskOpening(config, store, workers, states, events);
     this.transactions =
         new Transactions(new TransactionRun.Surroundings(workers, ticker, snapshots, nanoClock));
-    this.ends = new SnapshotEnds(snapshots, transactions, events, nanoClock);
+    this.ends = new SnapshotEnds(snapshots, transactions, events, workers, nanoClock);
   }
 
   /// Opens the store and the state directory. Fails with a message that names the directory and
@@ -225,10 +225,14 @@ public final class FleecingEngine implements AutoCloseable {
               ServedDisk disk = disks.require(name);
               requireUnused(disk);
               disk.markRemoved();
-              disks.remove(disk);
+              disks.retire(disk);
               return disk;
             });
-    opening.close(gone);
+    try {
+      opening.close(gone);
+    } finally {
+      disks.unreserve(name);
+    }
   }
 
   private void requireUnused(ServedDisk disk) throws DiskBusyException {
@@ -394,10 +398,10 @@ public final class FleecingEngine implements AutoCloseable {
     }
     transactions.close();
     ticker.shutdownNow();
-    snapshots.all().forEach(snapshots::remove);
+    ends.endAll();
     Failures failures = new Failures();
     for (ServedDisk disk : servedDisks()) {
-      disks.remove(disk);
+      disks.retire(disk);
       failures.run(() -> opening.close(disk));
     }
     failures.run(opening::close);

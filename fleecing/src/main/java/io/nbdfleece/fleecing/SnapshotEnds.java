@@ -12,6 +12,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.Executor;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.LongSupplier;
 
@@ -28,6 +29,7 @@ final class SnapshotEnds {
   private final Snapshots snapshots;
   private final Transactions transactions;
   private final EventHub events;
+  private final Executor workers;
   private final LongSupplier nanoClock;
   private final ReentrantLock lock = new ReentrantLock();
 
@@ -47,7 +49,12 @@ final class SnapshotEnds {
   }
 
   SnapshotEnds(
-      Snapshots snapshots, Transactions transactions, EventHub events, LongSupplier nanoClock) {
+      Snapshots snapshots,
+      Transactions transactions,
+      EventHub events,
+      Executor workers,
+      LongSupplier nanoClock) {
+    this.workers = workers;
     this.snapshots = snapshots;
     this.transactions = transactions;
     this.events = events;
@@ -115,7 +122,20 @@ final class SnapshotEnds {
     return status;
   }
 
-  /// Ends those whose time is up. To be called every so often.
+  /// Ends all of them because the engine is closed: those with a checkpoint as failed, which is
+  /// seen to where the bitmaps are kept.
+  void endAll() {
+    for (Snapshot snapshot : snapshots.all()) {
+      snapshots.remove(snapshot);
+      events.publish(
+          new EngineEvent.SnapshotEnded(
+              snapshot.name(),
+              snapshot.checkpoint().map(_ -> false),
+              Optional.of("the server stops")));
+    }
+  }
+
+  /// Ends those whose time is up, soon, on other threads. To be called every so often.
   void tick() {
     long nowNanos = nanoClock.getAsLong();
     List<Snapshot> all = snapshots.all();
@@ -179,7 +199,8 @@ final class SnapshotEnds {
             .map(c -> "; checkpoint " + c + " is undone, the next incremental backup covers all")
             .orElse(""));
     if (checkpoint.isEmpty()) {
-      var _ = ended(snapshot, Optional.empty(), Optional.of(reason));
+      // Writes that wait for a copy go on then: not on the caller's thread.
+      workers.execute(() -> ended(snapshot, Optional.empty(), Optional.of(reason)));
       return;
     }
     var _ =

@@ -65,7 +65,6 @@ final class StateCommit {
         written.add(change);
       }
       changes.forEach(change -> change.disk.tracking().layGhosts());
-      dropOld();
       return sealed;
     } catch (IOException | RuntimeException e) {
       returnToOld(e);
@@ -98,9 +97,8 @@ final class StateCommit {
     return both;
   }
 
-  /* All lists are written. One that keeps an old content too is not wrong, and the next commit
-   * drops it. */
-  private void dropOld() {
+  /// Drops the old contents. To be called when no write is marked in them any more.
+  void finish() {
     if (changes.size() == 1) {
       return;
     }
@@ -108,6 +106,7 @@ final class StateCommit {
       try {
         change.state.commit(change.recordsAfter);
       } catch (IOException e) {
+        // A list that keeps an old content too is not wrong, and the next commit drops it.
         LOG.log(
             System.Logger.Level.WARNING,
             "disk {0}: old files stay in its state for now: {1}",

@@ -106,6 +106,7 @@ final class TrackingRecovery {
     }
     after = commit.run().getOrDefault(disk, after);
     tracking.publish(after);
+    commit.finish();
   }
 
   /// Records that all is exact. No write may be in flight, and data must be synced.

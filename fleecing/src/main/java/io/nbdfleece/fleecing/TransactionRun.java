@@ -50,6 +50,8 @@ final class TransactionRun {
   /// A drain waits this long for writes in flight; then writes go on and the transaction fails.
   static final Duration DRAIN_MAX = Duration.ofSeconds(10);
 
+  private static final System.Logger LOG = System.getLogger(FleecingEngine.class.getName());
+
   private final TransactionPlan plan;
   private final Surroundings around;
   private final Map<ServedDisk, BitmapBench> benches = new LinkedHashMap<>();
@@ -215,8 +217,10 @@ final class TransactionRun {
   private void end(Performance performance, long heldNanos) {
     try {
       Map<ServedDisk, DiskBitmaps> after = new LinkedHashMap<>(performance.pass().outcome());
-      after.putAll(commit(after));
+      StateCommit commit = commit(after);
+      after.putAll(commit.run());
       after.forEach((disk, bitmaps) -> disk.tracking().publish(bitmaps));
+      commit.finish();
       Optional<Snapshot> taken =
           plan.snapshot().map(snapshot -> keep(snapshot, performance, heldNanos));
       unclaim();
@@ -228,8 +232,7 @@ final class TransactionRun {
     }
   }
 
-  private Map<ServedDisk, DiskBitmaps> commit(Map<ServedDisk, DiskBitmaps> after)
-      throws IOException {
+  private StateCommit commit(Map<ServedDisk, DiskBitmaps> after) {
     StateCommit commit = new StateCommit();
     for (Map.Entry<ServedDisk, DiskBitmaps> entry : after.entrySet()) {
       ServedDisk disk = entry.getKey();
@@ -238,7 +241,7 @@ final class TransactionRun {
         commit.add(disk, state.get(), beforeOf(disk), entry.getValue());
       }
     }
-    return commit.run();
+    return commit;
   }
 
   private Snapshot keep(PlannedSnapshot snapshot, Performance performance, long heldNanos) {
@@ -272,7 +275,26 @@ final class TransactionRun {
             bitmapsInUse,
             around.nanoClock().getAsLong());
     around.snapshots().add(kept);
+    request.increment().checkpoint().ifPresent(name -> warnIfInMemory(snapshot, name));
     return kept;
+  }
+
+  private static void warnIfInMemory(PlannedSnapshot snapshot, String checkpoint) {
+    List<String> inMemory = new ArrayList<>();
+    for (ServedDisk disk : snapshot.disks()) {
+      if (disk.tracking().current().persistent().stream()
+          .noneMatch(bitmap -> bitmap.name().equals(checkpoint))) {
+        inMemory.add(disk.config().name());
+      }
+    }
+    if (!inMemory.isEmpty()) {
+      LOG.log(
+          System.Logger.Level.WARNING,
+          "checkpoint {0} is kept in memory only on {1}: after a restart the next backup has to"
+              + " be a full one (--state DIR keeps the checkpoints of files and block devices)",
+          checkpoint,
+          String.join(", ", inMemory));
+    }
   }
 
   private void unclaim() {

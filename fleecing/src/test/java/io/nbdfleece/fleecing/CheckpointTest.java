@@ -18,6 +18,7 @@ import java.util.Optional;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
+import org.awaitility.Awaitility;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -250,7 +251,7 @@ final class CheckpointTest {
     assertEquals(1, rig.engine().snapshots().size());
     rig.nowNanos.addAndGet(Duration.ofSeconds(1).toNanos());
     rig.engine().tickLifetimes();
-    assertEquals(0, rig.engine().snapshots().size());
+    Awaitility.await().until(() -> rig.engine().snapshots().isEmpty());
   }
 
   @Test

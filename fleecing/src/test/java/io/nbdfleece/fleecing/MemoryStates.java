@@ -32,6 +32,11 @@ final class MemoryStates implements DiskStates {
   /// Whether all commits after the failed one fail as well.
   volatile boolean staysBroken;
 
+  /// Run by each commit before, and after, the list is replaced.
+  volatile Runnable beforeCommit = () -> {};
+
+  volatile Runnable afterCommit = () -> {};
+
   /// What the "file system" holds of one disk.
   static final class Stored {
     List<BitmapRecord> list = List.of();
@@ -159,6 +164,7 @@ final class MemoryStates implements DiskStates {
 
     @Override
     public void commit(List<BitmapRecord> records) throws IOException {
+      beforeCommit.run();
       requireAlive();
       int left = commitsBeforeFailure.get();
       if (left == 0) {
@@ -177,9 +183,9 @@ final class MemoryStates implements DiskStates {
           }
         }
         stored.list = new ArrayList<>(records);
-        Set<String> before = named(stored.list);
-        stored.files.keySet().retainAll(before);
+        stored.files.keySet().retainAll(named(stored.list));
       }
+      afterCommit.run();
     }
 
     @Override

@@ -15,6 +15,16 @@ public interface BitmapWork {
   /// @throws BitmapException when it is inconsistent
   GranuleSet read(TrackedBitmap bitmap) throws IOException;
 
+  /// What `reading` yields; or what it yielded before for these two, which never change.
+  default GranuleSet once(DiskBitmaps bitmaps, String name, Reading reading) throws IOException {
+    return reading.read();
+  }
+
+  /// Something that takes long.
+  interface Reading {
+    GranuleSet read() throws IOException;
+  }
+
   /// Whether somebody uses the bitmap, an export for example.
   boolean inUse(String name);
 

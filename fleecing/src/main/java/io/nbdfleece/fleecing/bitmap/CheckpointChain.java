@@ -131,11 +131,21 @@ public final class CheckpointChain {
                 + " is not known; take a full backup");
       }
     }
-    GranuleSet dirty = work.read(stretches.getFirst());
-    for (TrackedBitmap stretch : stretches.subList(1, stretches.size())) {
-      dirty = dirty.union(work.read(stretch));
+    // Only the last one may record; the others are read before anything is drained.
+    List<TrackedBitmap> before = stretches.subList(0, stretches.size() - 1);
+    if (before.isEmpty()) {
+      return work.read(stretches.getLast());
     }
-    return dirty;
+    return work.once(bitmaps, name, () -> union(before, work))
+        .union(work.read(stretches.getLast()));
+  }
+
+  private static GranuleSet union(List<TrackedBitmap> bitmaps, BitmapWork work) throws IOException {
+    GranuleSet all = work.read(bitmaps.getFirst());
+    for (TrackedBitmap bitmap : bitmaps.subList(1, bitmaps.size())) {
+      all = all.union(work.read(bitmap));
+    }
+    return all;
   }
 
   private static List<TrackedBitmap> stretchesFrom(DiskBitmaps bitmaps, TrackedBitmap from) {
