@@ -6,15 +6,28 @@ package io.nbdfleece.fleecing;
 /// @param name export name: 1 to 255 characters, no `@`, no `/`, no control character
 /// @param location where its content is: the path of a raw file or block device, or the NBD URI of
 ///   an export of another server
-public record DiskConfig(String name, String location, Access access, Listing listing) {
+/// @param skipUnchanged whether a write that changes nothing is not marked in bitmaps: it is
+///   compared with what the disk holds first, which costs a read
+public record DiskConfig(
+    String name, String location, Access access, Listing listing, boolean skipUnchanged) {
 
   public DiskConfig {
     ExportNames.check("disk name", name);
   }
 
+  /// One whose writes are all marked.
+  public DiskConfig(String name, String location, Access access, Listing listing) {
+    this(name, location, access, listing, false);
+  }
+
   /// An exported one.
   public DiskConfig(String name, String location, Access access) {
     this(name, location, access, Listing.EXPORTED);
+  }
+
+  /// The same with writes compared, or not.
+  public DiskConfig withSkipUnchanged(boolean skip) {
+    return new DiskConfig(name, location, access, listing, skip);
   }
 
   /// Who sees it.

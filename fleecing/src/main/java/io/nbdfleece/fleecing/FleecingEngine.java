@@ -1,51 +1,36 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.fleecing;
 
-import com.google.errorprone.annotations.concurrent.GuardedBy;
 import io.nbdfleece.cache.StoreConfig;
 import io.nbdfleece.cache.StoreStatistics;
 import io.nbdfleece.cache.TieredStore;
-import io.nbdfleece.cache.posix.ImageInUseException;
 import io.nbdfleece.cache.posix.IoWorkers;
-import io.nbdfleece.cache.posix.LinuxFile;
 import io.nbdfleece.fleecing.bitmap.BitmapInfo;
 import io.nbdfleece.fleecing.bitmap.BitmapRef;
+import io.nbdfleece.fleecing.bitmap.CheckpointChain;
 import io.nbdfleece.fleecing.bitmap.CheckpointInfo;
 import io.nbdfleece.fleecing.bitmap.GranuleSet;
 import io.nbdfleece.fleecing.block.BlockNode;
-import io.nbdfleece.fleecing.block.FileNode;
-import io.nbdfleece.fleecing.block.NodeAbility;
-import io.nbdfleece.fleecing.hook.FleecingHook;
-import io.nbdfleece.fleecing.hook.Freeze;
-import io.nbdfleece.fleecing.hook.HookListener;
-import io.nbdfleece.fleecing.hook.SnapshotTerms;
+import io.nbdfleece.fleecing.state.DiskState;
 import java.io.IOException;
-import java.nio.file.Path;
-import java.time.Duration;
-import java.time.Instant;
-import java.util.ArrayList;
-import java.util.LinkedHashMap;
-import java.util.LinkedHashSet;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
 import java.util.concurrent.ScheduledFuture;
 import java.util.concurrent.ScheduledThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
-import java.util.concurrent.atomic.AtomicInteger;
-import java.util.concurrent.locks.ReentrantLock;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.Consumer;
+import java.util.function.LongSupplier;
 
-/// The engine behind every front end: disks, their fleecing hooks, snapshots.
+/// The engine behind every front end: disks, their fleecing hooks, bitmaps, snapshots.
 ///
 /// **Threads.** All methods may be called by any thread; none holds a guest request up longer than
-/// the milliseconds of a freeze.
+/// the milliseconds of a drain. Those that change bitmaps, or end a snapshot with a checkpoint,
+/// wait for files.
 public final class FleecingEngine implements AutoCloseable {
   private static final System.Logger LOG = System.getLogger(FleecingEngine.class.getName());
-
-  /// A freeze waits this long for writes in flight; then writes go on and the snapshot fails.
-  static final Duration DRAIN_MAX = Duration.ofSeconds(10);
 
   /// Measured: 307 bytes for each cluster in RAM.
   private static final long HEAP_BYTES_PER_RAM_CLUSTER = 320;
@@ -58,31 +43,21 @@ public final class FleecingEngine implements AutoCloseable {
   private final IoWorkers workers;
   private final TieredStore store;
   private final ScheduledThreadPoolExecutor ticker;
-  private final HookListener listener = new EventLog(LOG);
+  private final EventHub events = new EventHub();
+  private final Disks disks = new Disks();
+  private final Snapshots snapshots = new Snapshots();
+  private final DiskOpening opening;
+  private final Transactions transactions;
+  private final SnapshotEnds ends;
+  private final AtomicBoolean closed = new AtomicBoolean();
+  private final AtomicBoolean stateTicking = new AtomicBoolean();
 
-  private final ReentrantLock lock = new ReentrantLock();
-
-  @GuardedBy("lock")
-  private final Map<String, ServedDisk> disks = new LinkedHashMap<>();
-
-  @GuardedBy("lock")
-  private final Map<String, Snapshot> snapshots = new LinkedHashMap<>();
-
-  /// Names of snapshots being taken.
-  @GuardedBy("lock")
-  private final LinkedHashSet<String> reserved = new LinkedHashSet<>();
-
-  /// The end of the last freeze begun: two freezes never overlap.
-  @GuardedBy("lock")
-  private CompletableFuture<?> lastFreeze = CompletableFuture.completedFuture(null);
-
-  @GuardedBy("lock")
-  private int snapshotNumber;
-
-  @GuardedBy("lock")
-  private boolean closed;
-
-  private FleecingEngine(EngineConfig config, IoWorkers workers, TieredStore store) {
+  private FleecingEngine(
+      EngineConfig config,
+      IoWorkers workers,
+      TieredStore store,
+      Optional<DiskStates> states,
+      LongSupplier nanoClock) {
     this.config = config;
     this.workers = workers;
     this.store = store;
@@ -95,14 +70,29 @@ public final class FleecingEngine implements AutoCloseable {
               return thread;
             });
     ticker.setRemoveOnCancelPolicy(true);
+    this.opening = new DiskOpening(config, store, workers, states, events);
+    this.transactions =
+        new Transactions(new TransactionRun.Surroundings(workers, ticker, snapshots, nanoClock));
+    this.ends = new SnapshotEnds(snapshots, transactions, events, workers, nanoClock);
   }
 
-  /// Opens the store. Fails with a message that names the scratch directory and what to do.
+  /// Opens the store and the state directory. Fails with a message that names the directory and
+  /// what to do.
   public static FleecingEngine open(EngineConfig config) throws IOException {
-    requireHeap(config);
+    Optional<DiskStates> states =
+        config.stateDirectory().isPresent()
+            ? Optional.of(DiskStates.in(config.stateDirectory().get()))
+            : Optional.empty();
+    return open(config, states, System::nanoTime);
+  }
+
+  /// With a clock for lifetimes and a place for state of the caller's choice.
+  static FleecingEngine open(
+      EngineConfig config, Optional<DiskStates> states, LongSupplier nanoClock) throws IOException {
     IoWorkers workers = new IoWorkers("nbdfleece-io", config.ioThreadCount());
     TieredStore store;
     try {
+      requireHeap(config);
       store =
           TieredStore.open(
               new StoreConfig(
@@ -113,9 +103,16 @@ public final class FleecingEngine implements AutoCloseable {
               workers);
     } catch (IOException | RuntimeException e) {
       workers.close();
+      if (states.isPresent()) {
+        try {
+          states.get().close();
+        } catch (IOException closing) {
+          e.addSuppressed(closing);
+        }
+      }
       throw e;
     }
-    FleecingEngine engine = new FleecingEngine(config, workers, store);
+    FleecingEngine engine = new FleecingEngine(config, workers, store, states, nanoClock);
     engine.startTicking();
     return engine;
   }
@@ -141,8 +138,33 @@ public final class FleecingEngine implements AutoCloseable {
   }
 
   private void startTicking() {
-    repeat(DEADLINE_TICK_MILLIS, () -> servedDisks().forEach(disk -> disk.hook().expireCopies()));
+    repeat(
+        DEADLINE_TICK_MILLIS,
+        () -> {
+          servedDisks().forEach(disk -> disk.hook().expireCopies());
+          ends.tick();
+        });
     repeat(RETRY_TICK_MILLIS, store::retryParked);
+    repeat(RETRY_TICK_MILLIS, this::tickStates);
+  }
+
+  /// On a worker: the ticker never touches a disk.
+  private void tickStates() {
+    if (stateTicking.compareAndSet(false, true)) {
+      workers.execute(
+          () -> {
+            try {
+              servedDisks().forEach(disk -> disk.tracking().state().ifPresent(DiskState::tick));
+            } finally {
+              stateTicking.set(false);
+            }
+          });
+    }
+  }
+
+  /// Applies the lifetimes of snapshots, as happens every so often by itself.
+  void tickLifetimes() {
+    ends.tick();
   }
 
   private void repeat(long periodMillis, Runnable task) {
@@ -160,74 +182,75 @@ public final class FleecingEngine implements AutoCloseable {
             TimeUnit.MILLISECONDS);
   }
 
-  /// Opens and locks a raw file or block device. Fails, naming disk and path: no such file, not a
-  /// regular file or block device, locked by another process (a [DiskBusyException]), name taken.
+  /// Opens and locks a raw file or block device, and finds its bitmaps again. Fails, naming disk
+  /// and path: no such file, not a regular file or block device, locked by another process (a
+  /// [DiskBusyException]), name taken.
   public Disk addDisk(DiskConfig diskConfig) throws IOException {
-    LinuxFile.Access access =
-        switch (diskConfig.access()) {
-          case READ_WRITE -> LinuxFile.Access.READ_WRITE;
-          case READ_ONLY -> LinuxFile.Access.READ_ONLY;
-        };
-    requireFree(diskConfig);
-    FileNode node;
+    disks.reserve(diskConfig.name());
     try {
-      node = FileNode.open(Path.of(diskConfig.location()), access, workers);
-    } catch (ImageInUseException e) {
-      throw new DiskBusyException("disk " + diskConfig.name() + ": " + e.getMessage());
-    } catch (IOException e) {
-      throw new IOException("disk " + diskConfig.name() + ": " + e.getMessage(), e);
+      return add(diskConfig, opening.openFile(diskConfig));
+    } finally {
+      disks.unreserve(diskConfig.name());
     }
-    return addDisk(diskConfig, node);
   }
 
   /// The same with a backend that the caller has opened. The engine owns it from then on: it closes
   /// it at the end, and at once when this fails.
   public Disk addDisk(DiskConfig diskConfig, BlockNode node) throws IOException {
-    lock.lock();
     try {
-      requireFree(diskConfig);
-      requireFit(diskConfig, node);
-      FleecingHook hook =
-          new FleecingHook(diskConfig.name(), node, store, workers, System::nanoTime, listener);
-      ServedDisk disk = new ServedDisk(diskConfig, hook);
-      disks.put(diskConfig.name(), disk);
-      return disk;
+      disks.reserve(diskConfig.name());
     } catch (IOException e) {
       node.close();
       throw e;
-    } catch (IllegalArgumentException e) {
-      node.close();
-      throw new IOException("disk " + diskConfig.name() + ": " + e.getMessage(), e);
-    } finally {
-      lock.unlock();
     }
-  }
-
-  private void requireFit(DiskConfig diskConfig, BlockNode node) throws IOException {
-    if (diskConfig.access() == DiskConfig.Access.READ_WRITE
-        && !node.abilities().contains(NodeAbility.WRITE)) {
-      throw new IOException(
-          "disk " + diskConfig.name() + ": upstream is read-only: serve it with --read-only");
-    }
-    if (node.blockBytes() > config.clusterBytes()) {
-      throw new IOException(
-          "disk "
-              + diskConfig.name()
-              + ": upstream takes whole blocks of "
-              + node.blockBytes()
-              + " bytes only: choose a --cluster-size of at least that");
-    }
-  }
-
-  private void requireFree(DiskConfig diskConfig) throws NameTakenException {
-    lock.lock();
     try {
-      if (disks.containsKey(diskConfig.name())) {
-        throw new NameTakenException(
-            "two disks are called " + diskConfig.name() + ": name one of them (--disk NAME=PATH)");
-      }
+      return add(diskConfig, node);
     } finally {
-      lock.unlock();
+      disks.unreserve(diskConfig.name());
+    }
+  }
+
+  private Disk add(DiskConfig diskConfig, BlockNode node) throws IOException {
+    ServedDisk disk = opening.serve(diskConfig, node);
+    disks.add(disk);
+    return disk;
+  }
+
+  /// Takes a disk away and closes it; its bitmaps are kept like at the end. Fails when it has
+  /// clients or snapshots, or when an export shows a bitmap of it.
+  public void removeDisk(String name) throws IOException {
+    ServedDisk gone =
+        transactions.alone(
+            () -> {
+              ServedDisk disk = disks.require(name);
+              requireUnused(disk);
+              disk.markRemoved();
+              disks.retire(disk);
+              return disk;
+            });
+    try {
+      opening.close(gone);
+    } finally {
+      disks.unreserve(name);
+    }
+  }
+
+  private void requireUnused(ServedDisk disk) throws DiskBusyException {
+    String name = disk.config().name();
+    int clients = disk.clients().get();
+    if (clients > 0) {
+      throw new DiskBusyException(
+          "disk " + name + " is in use: connections=" + clients + "; disconnect them first");
+    }
+    for (Snapshot snapshot : snapshots.all()) {
+      if (snapshot.part(name).isPresent()) {
+        throw new DiskBusyException(
+            "disk " + name + " is in use by snapshot " + snapshot.name() + ": release it first");
+      }
+    }
+    if (disk.tracking().isUsed()) {
+      throw new DiskBusyException(
+          "disk " + name + " is in use: an export shows a bitmap of it; delete that first");
     }
   }
 
@@ -238,217 +261,53 @@ public final class FleecingEngine implements AutoCloseable {
 
   /// The disks with their hooks, for whoever exports them.
   public List<ServedDisk> servedDisks() {
-    lock.lock();
-    try {
-      return List.copyOf(disks.values());
-    } finally {
-      lock.unlock();
-    }
+    return disks.all();
   }
 
   /// The snapshots with their views, for whoever exports them.
   public List<Snapshot> takenSnapshots() {
-    lock.lock();
-    try {
-      return List.copyOf(snapshots.values());
-    } finally {
-      lock.unlock();
-    }
+    return snapshots.all();
   }
 
   /// The disk of that name.
   public Optional<ServedDisk> disk(String name) {
-    lock.lock();
-    try {
-      return Optional.ofNullable(disks.get(name));
-    } finally {
-      lock.unlock();
-    }
+    return disks.find(name);
   }
 
   /// The snapshot of that name.
   public Optional<Snapshot> takenSnapshot(String name) {
-    lock.lock();
-    try {
-      return Optional.ofNullable(snapshots.get(name));
-    } finally {
-      lock.unlock();
-    }
+    return snapshots.find(name);
   }
 
   /// Freezes the disks at one instant. The future fails with [NoSuchDiskException], or
-  /// [NameTakenException], or an IOException when writes in flight did not finish in time.
+  /// [NameTakenException], or an IOException when writes in flight did not finish in time, or as
+  /// [#transact] does.
   public CompletableFuture<SnapshotStatus> snapshot(SnapshotRequest request) {
-    List<ServedDisk> chosen;
-    String name;
-    CompletableFuture<?> turn;
-    CompletableFuture<Freeze.Frozen> frozen = new CompletableFuture<>();
-    lock.lock();
-    try {
-      if (closed) {
-        throw new IOException("the server is shutting down");
-      }
-      chosen = choose(request.disks());
-      name = reserve(request.name());
-      turn = lastFreeze;
-      lastFreeze = frozen;
-    } catch (IOException e) {
-      return CompletableFuture.failedFuture(e);
-    } finally {
-      lock.unlock();
-    }
-    var _ = turn.whenComplete((before, ignored) -> freeze(request, name, chosen, frozen));
-    return frozen
-        .thenApply(outcome -> keep(request, name, chosen, outcome))
-        .whenComplete((status, error) -> unreserve(name));
-  }
-
-  @GuardedBy("lock")
-  private List<ServedDisk> choose(List<String> names) throws IOException {
-    if (disks.isEmpty()) {
-      throw new NoSuchDiskException("there is no disk to freeze");
-    }
-    if (names.isEmpty()) {
-      return List.copyOf(disks.values());
-    }
-    List<ServedDisk> chosen = new ArrayList<>();
-    for (String name : new LinkedHashSet<>(names)) {
-      ServedDisk disk = disks.get(name);
-      if (disk == null) {
-        throw new NoSuchDiskException(
-            "no disk is called " + name + " (disks: " + String.join(", ", disks.keySet()) + ")");
-      }
-      chosen.add(disk);
-    }
-    return chosen;
-  }
-
-  @GuardedBy("lock")
-  private String reserve(Optional<String> wanted) throws IOException {
-    String name;
-    if (wanted.isPresent()) {
-      name = wanted.get();
-      if (snapshots.containsKey(name) || reserved.contains(name)) {
-        throw new NameTakenException(
-            "there is a snapshot called " + name + " already: release it, or choose another name");
-      }
-    } else {
-      do {
-        name = "snap-" + ++snapshotNumber;
-      } while (snapshots.containsKey(name) || reserved.contains(name));
-    }
-    reserved.add(name);
-    return name;
-  }
-
-  private void unreserve(String name) {
-    lock.lock();
-    try {
-      reserved.remove(name);
-    } finally {
-      lock.unlock();
-    }
-  }
-
-  private void freeze(
-      SnapshotRequest request,
-      String name,
-      List<ServedDisk> chosen,
-      CompletableFuture<Freeze.Frozen> frozen) {
-    try {
-      SnapshotTerms terms =
-          new SnapshotTerms(
-              name, request.access(), request.onCbwError(), request.cbwTimeout().toNanos());
-      Freeze freeze =
-          Freeze.start(chosen.stream().map(ServedDisk::hook).toList(), terms, System::nanoTime);
-      IOException tooSlow =
-          new IOException(
-              "snapshot "
-                  + name
-                  + ": writes in flight did not finish within "
-                  + DRAIN_MAX.toSeconds()
-                  + " s; nothing was frozen; look for a disk that hangs");
-      // On a worker: writes go on there, and the disk may be what hangs.
-      ScheduledFuture<?> giveUp =
-          ticker.schedule(
-              () -> workers.execute(() -> freeze.cancel(tooSlow)),
-              DRAIN_MAX.toMillis(),
-              TimeUnit.MILLISECONDS);
-      var _ =
-          freeze
-              .frozen()
-              .whenComplete(
-                  (outcome, error) -> {
-                    giveUp.cancel(false);
-                    if (error == null) {
-                      frozen.complete(outcome);
-                    } else {
-                      frozen.completeExceptionally(error);
-                    }
-                  });
-    } catch (RuntimeException | Error e) {
-      frozen.completeExceptionally(e); // or no later freeze would ever have its turn
-    }
-  }
-
-  private SnapshotStatus keep(
-      SnapshotRequest request, String name, List<ServedDisk> chosen, Freeze.Frozen frozen) {
-    List<Snapshot.Part> parts = new ArrayList<>(chosen.size());
-    for (int i = 0; i < chosen.size(); i++) {
-      parts.add(
-          new Snapshot.Part(
-              chosen.get(i), frozen.views().get(i), new AtomicInteger(), Optional.empty()));
-    }
-    Snapshot snapshot =
-        new Snapshot(name, Instant.now(), Duration.ofNanos(frozen.heldNanos()), request, parts);
-    lock.lock();
-    try {
-      if (closed) {
-        frozen.views().forEach(view -> view.release());
-      } else {
-        snapshots.put(name, snapshot);
-      }
-    } finally {
-      lock.unlock();
-    }
-    return snapshot.status();
-  }
-
-  /// Ends a snapshot on all its disks and frees its copies. Requests of clients still connected
-  /// fail from then on.
-  ///
-  /// @return the snapshot as it was
-  public SnapshotStatus release(String snapshotName) throws IOException {
-    Snapshot snapshot;
-    lock.lock();
-    try {
-      snapshot = snapshots.remove(snapshotName);
-      if (snapshot == null) {
-        throw new NoSuchSnapshotException(
-            "no snapshot is called "
-                + snapshotName
-                + " (snapshots: "
-                + (snapshots.isEmpty() ? "none" : String.join(", ", snapshots.keySet()))
-                + ")");
-      }
-    } finally {
-      lock.unlock();
-    }
-    SnapshotStatus status = snapshot.status();
-    snapshot.parts().forEach(part -> part.view().release());
-    return status;
-  }
-
-  /// The same, saying what became of the backup. Needed for a snapshot with a checkpoint.
-  public SnapshotStatus release(String snapshotName, ReleaseOutcome outcome) throws IOException {
-    throw new UnsupportedOperationException(snapshotName + outcome);
+    return transact(List.of(new TransactionAction.TakeSnapshot(request)))
+        .thenApply(result -> result.snapshot().orElseThrow());
   }
 
   /// Carries out all steps at one instant, or none. Writes are held up for as long as the slowest
   /// write in flight takes. The future fails with a [io.nbdfleece.fleecing.bitmap.BitmapException]
   /// or what [#snapshot] fails with.
   public CompletableFuture<TransactionResult> transact(List<TransactionAction> actions) {
-    throw new UnsupportedOperationException(actions.toString());
+    TransactionPlan plan;
+    try {
+      plan = new TransactionPlanner(disks, snapshots).plan(actions);
+    } catch (IOException e) {
+      return CompletableFuture.failedFuture(e);
+    }
+    return transactions
+        .submit(plan)
+        .whenComplete(
+            (result, error) -> {
+              plan.snapshot().ifPresent(taken -> snapshots.unreserve(taken.name()));
+              if (error == null) {
+                result
+                    .snapshot()
+                    .ifPresent(taken -> events.publish(new EngineEvent.SnapshotCreated(taken)));
+              }
+            });
   }
 
   /// What a transaction has done.
@@ -457,37 +316,61 @@ public final class FleecingEngine implements AutoCloseable {
   /// @param heldNanos how long writes were held up
   public record TransactionResult(Optional<SnapshotStatus> snapshot, long heldNanos) {}
 
+  /// Ends a snapshot on all its disks and frees its copies. Requests of clients still connected
+  /// fail from then on. Fails, and changes nothing, when the snapshot has a checkpoint and is
+  /// whole: then [#release(String, ReleaseOutcome)] is needed.
+  ///
+  /// @return the snapshot as it was
+  public SnapshotStatus release(String snapshotName) throws IOException {
+    return waitFor(ends.release(snapshotName, Optional.empty()));
+  }
+
+  /// The same, saying what became of the backup. Needed for a snapshot with a checkpoint.
+  public SnapshotStatus release(String snapshotName, ReleaseOutcome outcome) throws IOException {
+    return waitFor(ends.release(snapshotName, Optional.of(outcome)));
+  }
+
+  private static SnapshotStatus waitFor(CompletableFuture<SnapshotStatus> ending)
+      throws IOException {
+    try {
+      return ending.join();
+    } catch (CompletionException e) {
+      if (e.getCause() instanceof IOException cause) {
+        throw cause;
+      }
+      throw e;
+    }
+  }
+
   /// The bitmaps of a disk, checkpoints' stretches included, in the order they were made.
   public List<BitmapInfo> bitmaps(String disk) throws NoSuchDiskException {
-    throw new UnsupportedOperationException(disk);
+    DiskTracking tracking = disks.require(disk).tracking();
+    return tracking.current().infos(tracking::inUse);
   }
 
   /// The checkpoints of a disk, oldest first.
   public List<CheckpointInfo> checkpoints(String disk) throws NoSuchDiskException {
-    throw new UnsupportedOperationException(disk);
+    DiskTracking tracking = disks.require(disk).tracking();
+    return CheckpointChain.infos(tracking.current(), tracking);
   }
 
   /// What was written since a checkpoint, or what is dirty in a bitmap, as of now: without freezing
-  /// anything.
+  /// anything. Of a checkpoint that still waits for its backup too.
   public GranuleSet dirtySince(String disk, String name) throws IOException {
-    throw new UnsupportedOperationException(disk + name);
+    DiskTracking tracking = disks.require(disk).tracking();
+    return CheckpointChain.estimate(tracking.current(), name, tracking);
   }
 
   /// Takes a bitmap into use: it is busy until that is closed. Fails when it is busy, inconsistent
   /// or not there.
   public BitmapUse useBitmap(BitmapRef bitmap) throws IOException {
-    throw new UnsupportedOperationException(bitmap.toString());
-  }
-
-  /// Takes a disk away and closes it. Fails when it has clients or snapshots.
-  public void removeDisk(String name) throws IOException {
-    throw new UnsupportedOperationException(name);
+    return disks.require(bitmap.disk()).tracking().takeIntoUse(bitmap.name());
   }
 
   /// Has `subscriber` told of events, in order, on a thread of the engine's; it must not wait.
   /// Closing what is returned ends that.
   public AutoCloseable subscribe(Consumer<EngineEvent> subscriber) {
-    throw new UnsupportedOperationException(subscriber.toString());
+    return events.subscribe(subscriber);
   }
 
   /// The snapshots, oldest first, broken ones included until they are released.
@@ -505,53 +388,26 @@ public final class FleecingEngine implements AutoCloseable {
     return config;
   }
 
-  /// Ends all snapshots, closes the disks (data written so far is synced), frees the store.
-  /// Idempotent. No request may be in flight any more.
+  /// Ends all snapshots (those with a checkpoint as failed), closes the disks (data written so far
+  /// is synced, bitmaps are kept), frees the store. Idempotent. No request may be in flight any
+  /// more.
   @Override
   public void close() throws IOException {
-    List<Snapshot> toEnd;
-    List<ServedDisk> toClose;
-    lock.lock();
-    try {
-      if (closed) {
-        return;
-      }
-      closed = true;
-      toEnd = List.copyOf(snapshots.values());
-      toClose = List.copyOf(disks.values());
-      snapshots.clear();
-      disks.clear();
-    } finally {
-      lock.unlock();
+    if (!closed.compareAndSet(false, true)) {
+      return;
     }
+    transactions.close();
     ticker.shutdownNow();
-    toEnd.forEach(snapshot -> snapshot.parts().forEach(part -> part.view().release()));
-    IOException failure = null;
-    for (ServedDisk disk : toClose) {
-      try {
-        disk.hook().close();
-      } catch (IOException e) {
-        IOException named =
-            new IOException("disk " + disk.config().name() + ": " + e.getMessage(), e);
-        if (failure == null) {
-          failure = named;
-        } else {
-          failure.addSuppressed(named);
-        }
-      }
+    ends.endAll();
+    Failures failures = new Failures();
+    for (ServedDisk disk : servedDisks()) {
+      disks.retire(disk);
+      failures.run(() -> opening.close(disk));
     }
+    failures.run(opening::close);
     workers.close(); // first: what they do may still use the store's memory
-    try {
-      store.close();
-    } catch (IOException e) {
-      if (failure == null) {
-        failure = e;
-      } else {
-        failure.addSuppressed(e);
-      }
-    }
-    if (failure != null) {
-      throw failure;
-    }
+    failures.run(store::close);
+    events.close();
+    failures.rethrow();
   }
 }

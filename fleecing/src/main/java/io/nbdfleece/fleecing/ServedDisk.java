@@ -11,11 +11,14 @@ public final class ServedDisk implements Disk {
   private final DiskConfig config;
   private final FleecingHook hook;
   private final AtomicInteger clients = new AtomicInteger();
+  private final DiskTracking tracking;
   private volatile BlockNode top;
+  private volatile boolean removed;
 
-  ServedDisk(DiskConfig config, FleecingHook hook) {
+  ServedDisk(DiskConfig config, FleecingHook hook, DiskTracking tracking) {
     this.config = config;
     this.hook = hook;
+    this.tracking = tracking;
     this.top = hook;
   }
 
@@ -31,6 +34,22 @@ public final class ServedDisk implements Disk {
 
   public FleecingHook hook() {
     return hook;
+  }
+
+  /// Its bitmaps.
+  DiskTracking tracking() {
+    return tracking;
+  }
+
+  /// It is not served any more.
+  void markRemoved() {
+    removed = true;
+  }
+
+  void requirePresent() throws NoSuchDiskException {
+    if (removed) {
+      throw new NoSuchDiskException("disk " + config.name() + " has been removed");
+    }
   }
 
   /// The top of the disk's chain: what a guest's request meets first. The hook, or a filter on it.

@@ -6,6 +6,7 @@ import io.nbdfleece.fleecing.hook.SnapshotView;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.atomic.AtomicInteger;
 
@@ -19,18 +20,26 @@ public final class Snapshot {
   private final Duration freezeTime;
   private final SnapshotRequest request;
   private final List<Part> parts;
+  private final Map<String, String> bitmapsInUse;
+  private final long bornNanos;
 
+  /// @param bitmapsInUse by disk, the bitmap that is busy as long as the snapshot lasts
+  /// @param bornNanos what the clock of lifetimes showed
   Snapshot(
       String name,
       Instant created,
       Duration freezeTime,
       SnapshotRequest request,
-      List<Part> parts) {
+      List<Part> parts,
+      Map<String, String> bitmapsInUse,
+      long bornNanos) {
     this.name = name;
     this.created = created;
     this.freezeTime = freezeTime;
     this.request = request;
     this.parts = List.copyOf(parts);
+    this.bitmapsInUse = Map.copyOf(bitmapsInUse);
+    this.bornNanos = bornNanos;
   }
 
   public String name() {
@@ -50,6 +59,29 @@ public final class Snapshot {
   /// The view of one disk, if the snapshot has it.
   public Optional<Part> part(String disk) {
     return parts.stream().filter(part -> part.disk().config().name().equals(disk)).findFirst();
+  }
+
+  /// The bitmap of that disk that it is since, unless that is a checkpoint.
+  Optional<String> sinceBitmap(Part part) {
+    return Optional.ofNullable(bitmapsInUse.get(part.disk().config().name()));
+  }
+
+  /// The checkpoint that waits for its success.
+  Optional<String> checkpoint() {
+    return request.increment().checkpoint();
+  }
+
+  long bornNanos() {
+    return bornNanos;
+  }
+
+  boolean isBroken() {
+    return parts.stream().anyMatch(part -> part.view().brokenBecause().isPresent());
+  }
+
+  /// Whether somebody has it open.
+  boolean hasClients() {
+    return parts.stream().anyMatch(part -> part.clients().get() > 0);
   }
 
   SnapshotStatus status() {

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.nbdfleece.fleecing;
+
+import io.nbdfleece.fleecing.bitmap.BitmapContent;
+import io.nbdfleece.fleecing.bitmap.BitmapContent.Live;
+import io.nbdfleece.fleecing.bitmap.BitmapContent.Sealed;
+import io.nbdfleece.fleecing.bitmap.BitmapWork;
+import io.nbdfleece.fleecing.bitmap.DiskBitmaps;
+import io.nbdfleece.fleecing.bitmap.GranuleSet;
+import io.nbdfleece.fleecing.bitmap.TrackedBitmap;
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+
+/// What the rehearsal of a transaction made and read for one disk, so that the performance, with
+/// the disk drained, does no file I/O: it makes and reads the same in the same order.
+///
+/// **Threads.** One at a time, handed on with a happens-before.
+final class BitmapBench implements BitmapWork {
+  private final DiskTracking disk;
+  private final List<Live> made = new ArrayList<>();
+  private final Map<Sealed, GranuleSet> loaded = new HashMap<>();
+  private final Map<Since, GranuleSet> unions = new HashMap<>();
+  private boolean performing;
+  private int taken;
+  private boolean readLive;
+
+  BitmapBench(DiskTracking disk) {
+    this.disk = disk;
+  }
+
+  /// The rehearsal is over.
+  void perform() {
+    performing = true;
+    taken = 0;
+  }
+
+  /// Whether the outcome is exact only with the disk drained.
+  boolean needsDrain() {
+    return readLive || !made.isEmpty();
+  }
+
+  /// Files made, which no list names before it is committed.
+  List<String> files() {
+    return made.stream().flatMap(live -> live.file().stream()).toList();
+  }
+
+  @Override
+  public Live fresh(int granularityBytes, boolean persistent) throws IOException {
+    if (performing) {
+      if (taken == made.size() || made.get(taken).bits().granularityBytes() != granularityBytes) {
+        throw new IllegalStateException("a transaction went another way than its rehearsal");
+      }
+      return made.get(taken++);
+    }
+    Live live = disk.fresh(granularityBytes, persistent);
+    made.add(live);
+    return live;
+  }
+
+  @Override
+  public GranuleSet read(TrackedBitmap bitmap) throws IOException {
+    BitmapContent content = bitmap.content();
+    readLive |= content instanceof Live;
+    if (!(content instanceof Sealed sealed)) {
+      return disk.read(bitmap);
+    }
+    GranuleSet set = loaded.get(sealed);
+    if (set == null) {
+      set = disk.read(bitmap);
+      loaded.put(sealed, set);
+    }
+    return set;
+  }
+
+  /// A configuration is equal to itself only.
+  private record Since(DiskBitmaps bitmaps, String name) {}
+
+  @Override
+  public GranuleSet once(DiskBitmaps bitmaps, String name, Reading reading) throws IOException {
+    Since key = new Since(bitmaps, name);
+    GranuleSet union = unions.get(key);
+    if (union == null) {
+      union = reading.read();
+      unions.put(key, union);
+    }
+    return union;
+  }
+
+  @Override
+  public boolean inUse(String name) {
+    // Whoever has it in use now may be gone at the end of the drain, but nobody new comes: claimed.
+    return !performing && disk.inUse(name);
+  }
+
+  @Override
+  public Optional<String> cannotPersist() {
+    return disk.cannotPersist();
+  }
+}

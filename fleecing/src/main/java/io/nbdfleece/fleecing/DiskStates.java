@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.nbdfleece.fleecing;
+
+import io.nbdfleece.fleecing.state.DiskIdentity;
+import io.nbdfleece.fleecing.state.DiskState;
+import io.nbdfleece.fleecing.state.StateDirectory;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.concurrent.Executor;
+import java.util.function.Consumer;
+
+/// Where the states of disks are kept.
+interface DiskStates extends AutoCloseable {
+
+  /// As [StateDirectory#disk].
+  DiskState disk(String disk, DiskIdentity identity, Executor workers, Consumer<String> lost)
+      throws IOException;
+
+  @Override
+  void close() throws IOException;
+
+  /// Those in a directory.
+  static DiskStates in(Path path) throws IOException {
+    StateDirectory directory = StateDirectory.open(path);
+    return new DiskStates() {
+      @Override
+      public DiskState disk(
+          String disk, DiskIdentity identity, Executor workers, Consumer<String> lost)
+          throws IOException {
+        return directory.disk(disk, identity, workers, lost);
+      }
+
+      @Override
+      public void close() throws IOException {
+        directory.close();
+      }
+    };
+  }
+}

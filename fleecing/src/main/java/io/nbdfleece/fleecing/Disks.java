@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.nbdfleece.fleecing;
+
+import com.google.errorprone.annotations.concurrent.GuardedBy;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.concurrent.locks.ReentrantLock;
+
+/// The disks by name, in the order they were added.
+///
+/// **Threads.** Any thread.
+final class Disks {
+  private final ReentrantLock lock = new ReentrantLock();
+
+  @GuardedBy("lock")
+  private final Map<String, ServedDisk> byName = new LinkedHashMap<>();
+
+  /// Names of disks being added.
+  @GuardedBy("lock")
+  private final Set<String> reserved = new LinkedHashSet<>();
+
+  List<ServedDisk> all() {
+    lock.lock();
+    try {
+      return List.copyOf(byName.values());
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  Optional<ServedDisk> find(String name) {
+    lock.lock();
+    try {
+      return Optional.ofNullable(byName.get(name));
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  ServedDisk require(String name) throws NoSuchDiskException {
+    lock.lock();
+    try {
+      ServedDisk disk = byName.get(name);
+      if (disk == null) {
+        throw new NoSuchDiskException(
+            "no disk is called " + name + " (disks: " + String.join(", ", byName.keySet()) + ")");
+      }
+      return disk;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /// @param names none = all
+  List<ServedDisk> choose(List<String> names) throws NoSuchDiskException {
+    List<ServedDisk> all = all();
+    if (all.isEmpty()) {
+      throw new NoSuchDiskException("there is no disk to freeze");
+    }
+    if (names.isEmpty()) {
+      return all;
+    }
+    List<ServedDisk> chosen = new ArrayList<>();
+    for (String name : new LinkedHashSet<>(names)) {
+      chosen.add(require(name));
+    }
+    return chosen;
+  }
+
+  /// Keeps a name for a disk being added, until [#add] or [#unreserve].
+  void reserve(String name) throws NameTakenException {
+    lock.lock();
+    try {
+      if (byName.containsKey(name) || !reserved.add(name)) {
+        throw new NameTakenException(
+            "two disks are called " + name + ": name one of them (--disk NAME=PATH)");
+      }
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  void unreserve(String name) {
+    lock.lock();
+    try {
+      reserved.remove(name);
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  void add(ServedDisk disk) {
+    lock.lock();
+    try {
+      byName.put(disk.config().name(), disk);
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /// Takes it away; its name is kept until [#unreserve], when it is closed.
+  void retire(ServedDisk disk) {
+    lock.lock();
+    try {
+      byName.remove(disk.config().name(), disk);
+      reserved.add(disk.config().name());
+    } finally {
+      lock.unlock();
+    }
+  }
+}

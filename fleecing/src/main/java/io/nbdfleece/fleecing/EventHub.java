@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.nbdfleece.fleecing;
+
+import io.nbdfleece.fleecing.hook.HookListener;
+import java.lang.System.Logger.Level;
+import java.time.Instant;
+import java.util.concurrent.ArrayBlockingQueue;
+import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.ThreadPoolExecutor;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicLong;
+import java.util.function.Consumer;
+
+/// Tells what happens: to the operator one line each in the log, to subscribers as events, in
+/// order, on a thread of its own.
+///
+/// **Threads.** Any thread; nothing waits. When subscribers are slower than events come, events are
+/// dropped, and the log says how many.
+final class EventHub implements HookListener, AutoCloseable {
+  private static final System.Logger LOG = System.getLogger(FleecingEngine.class.getName());
+  private static final int QUEUE_MAX = 4096;
+  private static final long IDLE_SECONDS = 10;
+
+  private final CopyOnWriteArrayList<Subscription> subscriptions = new CopyOnWriteArrayList<>();
+  private final AtomicLong dropped = new AtomicLong();
+  private final ThreadPoolExecutor teller;
+
+  EventHub() {
+    teller =
+        new ThreadPoolExecutor(
+            1,
+            1,
+            IDLE_SECONDS,
+            TimeUnit.SECONDS,
+            new ArrayBlockingQueue<>(QUEUE_MAX),
+            task -> {
+              Thread thread = new Thread(task, "nbdfleece-events");
+              thread.setDaemon(true);
+              return thread;
+            },
+            (task, pool) -> {
+              if (!pool.isShutdown()) {
+                dropped.incrementAndGet();
+              }
+            });
+    teller.allowCoreThreadTimeOut(true);
+  }
+
+  /// Each is itself only, also when one subscriber subscribes twice.
+  private static final class Subscription {
+    final Consumer<EngineEvent> subscriber;
+
+    Subscription(Consumer<EngineEvent> subscriber) {
+      this.subscriber = subscriber;
+    }
+  }
+
+  /// Has `subscriber` told from now on, until what is returned is closed.
+  AutoCloseable subscribe(Consumer<EngineEvent> subscriber) {
+    Subscription subscription = new Subscription(subscriber);
+    subscriptions.add(subscription);
+    return () -> subscriptions.remove(subscription);
+  }
+
+  /// Tells the subscribers.
+  void publish(EngineEvent event) {
+    if (subscriptions.isEmpty()) {
+      return;
+    }
+    teller.execute(
+        () -> {
+          long lost = dropped.getAndSet(0);
+          if (lost > 0) {
+            LOG.log(Level.WARNING, "{0} events were not told: subscribers are too slow", lost);
+          }
+          for (Subscription subscription : subscriptions) {
+            tell(subscription, event);
+          }
+        });
+  }
+
+  private static void tell(Subscription subscription, EngineEvent event) {
+    try {
+      subscription.subscriber.accept(event);
+    } catch (RuntimeException | Error e) {
+      LOG.log(Level.ERROR, "a subscriber of events failed", e);
+    }
+  }
+
+  @Override
+  public void snapshotBroken(String disk, String snapshot, String reason) {
+    LOG.log(
+        Level.ERROR,
+        "snapshot {0} of disk {1} is broken: {2}; release it and take a new one",
+        snapshot,
+        disk,
+        reason);
+    publish(new EngineEvent.SnapshotBroken(snapshot, disk, reason, Instant.now()));
+  }
+
+  @Override
+  public void clusterLost(String disk, long offsetBytes, long lengthBytes, String reason) {
+    LOG.log(
+        Level.WARNING,
+        "snapshots of disk {0} lack {1} bytes at offset {2}: {3}",
+        disk,
+        Long.toString(lengthBytes),
+        Long.toString(offsetBytes),
+        reason);
+    publish(new EngineEvent.ClusterLost(disk, offsetBytes, lengthBytes, reason));
+  }
+
+  void bitmapInconsistent(String disk, String bitmap, boolean checkpoint, String reason) {
+    LOG.log(
+        Level.WARNING,
+        "{0} {1} of disk {2} is inconsistent: {3}; take a full backup, then {4}",
+        checkpoint ? "checkpoint" : "bitmap",
+        bitmap,
+        disk,
+        reason,
+        checkpoint ? "delete it" : "remove it");
+    publish(new EngineEvent.BitmapInconsistent(disk, bitmap, reason));
+  }
+
+  void stateLost(String disk, String reason) {
+    LOG.log(
+        Level.ERROR,
+        "bitmaps of disk {0} go on in memory, but will not outlive this process: {1};"
+            + " the next backup after a restart has to be a full one",
+        disk,
+        reason);
+    publish(new EngineEvent.StateLost(disk, reason));
+  }
+
+  /// Tells what has been published, for at most a second, and nothing after that.
+  @Override
+  public void close() {
+    teller.shutdown();
+    try {
+      if (!teller.awaitTermination(1, TimeUnit.SECONDS)) {
+        teller.shutdownNow();
+      }
+    } catch (InterruptedException e) {
+      teller.shutdownNow();
+      Thread.currentThread().interrupt();
+    }
+  }
+}

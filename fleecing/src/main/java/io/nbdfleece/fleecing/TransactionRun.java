@@ -1,0 +1,317 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.nbdfleece.fleecing;
+
+import io.nbdfleece.fleecing.FleecingEngine.TransactionResult;
+import io.nbdfleece.fleecing.SnapshotRequest.Outside;
+import io.nbdfleece.fleecing.TransactionPlan.PlannedSnapshot;
+import io.nbdfleece.fleecing.bitmap.BitmapRef;
+import io.nbdfleece.fleecing.bitmap.DiskBitmaps;
+import io.nbdfleece.fleecing.bitmap.GranuleSet;
+import io.nbdfleece.fleecing.hook.Drain;
+import io.nbdfleece.fleecing.hook.SnapshotScope;
+import io.nbdfleece.fleecing.hook.SnapshotTerms;
+import io.nbdfleece.fleecing.hook.SnapshotView;
+import io.nbdfleece.fleecing.state.DiskState;
+import java.io.IOException;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+import java.util.concurrent.Executor;
+import java.util.concurrent.ScheduledExecutorService;
+import java.util.concurrent.ScheduledFuture;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.function.LongSupplier;
+import java.util.stream.Collectors;
+
+/// One transaction, from its turn to its end.
+///
+/// ```
+///   rehearse ─▶ drain ─▶ perform, mark old and new ─▶ commit ─▶ publish, mark new
+///      │ error            │ error                      │ error
+///      └─ nothing done    └─ gates open, nothing done  └─ mark old; views released
+/// ```
+///
+/// The rehearsal goes through the steps with writes in flight: it finds the errors before they cost
+/// a guest anything, and makes the arrays that the performance takes. Between the drain and the
+/// commit a write is marked in the arrays of both configurations, so the old one is true until the
+/// commit, and the new one from the drain on, also if the process is killed in between.
+///
+/// **Threads.** One at a time: a worker, whichever thread drains the last disk, a worker.
+final class TransactionRun {
+  /// A drain waits this long for writes in flight; then writes go on and the transaction fails.
+  static final Duration DRAIN_MAX = Duration.ofSeconds(10);
+
+  private static final System.Logger LOG = System.getLogger(FleecingEngine.class.getName());
+
+  private final TransactionPlan plan;
+  private final Surroundings around;
+  private final Map<ServedDisk, BitmapBench> benches = new LinkedHashMap<>();
+  private final Map<ServedDisk, DiskBitmaps> before = new LinkedHashMap<>();
+  private final CompletableFuture<TransactionResult> result = new CompletableFuture<>();
+  private volatile Instant frozenAt = Instant.EPOCH;
+  private boolean claiming;
+
+  /// What it runs in.
+  ///
+  /// @param nanoClock of lifetimes
+  record Surroundings(
+      Executor workers,
+      ScheduledExecutorService ticker,
+      Snapshots snapshots,
+      LongSupplier nanoClock) {}
+
+  private TransactionRun(TransactionPlan plan, Surroundings around) {
+    this.plan = plan;
+    this.around = around;
+  }
+
+  /// Runs it. To be called on a worker, when no other transaction is under way. The future
+  /// completes when this one is not either.
+  static CompletableFuture<TransactionResult> start(TransactionPlan plan, Surroundings around) {
+    TransactionRun run = new TransactionRun(plan, around);
+    run.rehearse();
+    return run.result;
+  }
+
+  private void rehearse() {
+    TransactionPass rehearsal;
+    try {
+      for (ServedDisk disk : plan.disks()) {
+        disk.requirePresent();
+        benches.put(disk, new BitmapBench(disk.tracking()));
+        before.put(disk, disk.tracking().current());
+      }
+      claim();
+      rehearsal = pass();
+    } catch (IOException | RuntimeException | Error e) {
+      fail(e);
+      return;
+    }
+    if (plan.snapshot().isEmpty() && benches.values().stream().noneMatch(BitmapBench::needsDrain)) {
+      end(new Performance(rehearsal, List.of()), 0);
+    } else {
+      drain();
+    }
+  }
+
+  private void claim() {
+    claiming = true;
+    for (ServedDisk disk : plan.disks()) {
+      Set<String> names =
+          plan.names().stream()
+              .filter(ref -> ref.disk().equals(disk.config().name()))
+              .map(BitmapRef::name)
+              .collect(Collectors.toSet());
+      disk.tracking().claim(names);
+    }
+  }
+
+  private TransactionPass pass() throws IOException {
+    TransactionPass pass = new TransactionPass(benches);
+    for (TransactionPlan.Step step : plan.steps()) {
+      step.run(pass);
+    }
+    return pass;
+  }
+
+  private void drain() {
+    Drain<Performance> drain;
+    try {
+      drain =
+          Drain.start(
+              plan.disks().stream().map(ServedDisk::hook).toList(),
+              this::perform,
+              System::nanoTime);
+    } catch (RuntimeException | Error e) {
+      fail(e);
+      return;
+    }
+    IOException tooSlow =
+        new IOException(
+            plan.what()
+                + "writes in flight did not finish within "
+                + DRAIN_MAX.toSeconds()
+                + " s; nothing was "
+                + (plan.snapshot().isPresent() ? "frozen" : "changed")
+                + "; look for a disk that hangs");
+    // On a worker: writes go on there, and the disk may be what hangs.
+    ScheduledFuture<?> giveUp =
+        around
+            .ticker()
+            .schedule(
+                () -> around.workers().execute(() -> drain.cancel(tooSlow)),
+                DRAIN_MAX.toMillis(),
+                TimeUnit.MILLISECONDS);
+    var _ =
+        drain
+            .outcome()
+            .whenComplete(
+                (drained, error) -> {
+                  giveUp.cancel(false);
+                  around
+                      .workers()
+                      .execute(
+                          () -> {
+                            if (error == null) {
+                              end(drained.yielded(), drained.heldNanos());
+                            } else {
+                              fail(error);
+                            }
+                          });
+                });
+  }
+
+  /// What the drained disks were left with.
+  private record Performance(TransactionPass pass, List<SnapshotView> views) {}
+
+  private Performance perform() throws IOException {
+    benches.values().forEach(BitmapBench::perform);
+    TransactionPass pass = pass();
+    frozenAt = Instant.now();
+    List<SnapshotView> views = new ArrayList<>();
+    try {
+      if (plan.snapshot().isPresent()) {
+        freeze(plan.snapshot().get(), pass, views);
+      }
+    } catch (RuntimeException | Error e) {
+      views.forEach(SnapshotView::release);
+      throw e;
+    }
+    pass.outcome().forEach((disk, after) -> disk.tracking().mark(List.of(beforeOf(disk), after)));
+    return new Performance(pass, views);
+  }
+
+  private DiskBitmaps beforeOf(ServedDisk disk) {
+    return Optional.ofNullable(before.get(disk)).orElseThrow();
+  }
+
+  private static void freeze(
+      PlannedSnapshot snapshot, TransactionPass pass, List<SnapshotView> views) {
+    SnapshotRequest request = snapshot.request();
+    SnapshotTerms terms =
+        new SnapshotTerms(
+            snapshot.name(),
+            request.access(),
+            request.onCbwError(),
+            request.cbwTimeout().toNanos());
+    Outside outside = request.increment().outside();
+    for (ServedDisk disk : snapshot.disks()) {
+      Optional<GranuleSet> wanted = pass.wanted(disk);
+      SnapshotScope scope =
+          wanted.isEmpty() || outside == Outside.DATA
+              ? SnapshotScope.ALL
+              : new SnapshotScope(wanted, outside);
+      views.add(disk.hook().freeze(terms, scope));
+    }
+  }
+
+  private void end(Performance performance, long heldNanos) {
+    try {
+      Map<ServedDisk, DiskBitmaps> after = new LinkedHashMap<>(performance.pass().outcome());
+      StateCommit commit = commit(after);
+      after.putAll(commit.run());
+      after.forEach((disk, bitmaps) -> disk.tracking().publish(bitmaps));
+      commit.finish();
+      Optional<Snapshot> taken =
+          plan.snapshot().map(snapshot -> keep(snapshot, performance, heldNanos));
+      unclaim();
+      result.complete(new TransactionResult(taken.map(Snapshot::status), heldNanos));
+    } catch (IOException | RuntimeException | Error e) {
+      performance.views().forEach(SnapshotView::release);
+      before.forEach((disk, old) -> disk.tracking().publish(old));
+      fail(e);
+    }
+  }
+
+  private StateCommit commit(Map<ServedDisk, DiskBitmaps> after) {
+    StateCommit commit = new StateCommit();
+    for (Map.Entry<ServedDisk, DiskBitmaps> entry : after.entrySet()) {
+      ServedDisk disk = entry.getKey();
+      Optional<DiskState> state = disk.tracking().state();
+      if (state.isPresent()) {
+        commit.add(disk, state.get(), beforeOf(disk), entry.getValue());
+      }
+    }
+    return commit;
+  }
+
+  private Snapshot keep(PlannedSnapshot snapshot, Performance performance, long heldNanos) {
+    SnapshotRequest request = snapshot.request();
+    List<Snapshot.Part> parts = new ArrayList<>();
+    Map<String, String> bitmapsInUse = new HashMap<>();
+    for (int i = 0; i < snapshot.disks().size(); i++) {
+      ServedDisk disk = snapshot.disks().get(i);
+      Optional<String> since = request.increment().sinceOf(disk.config().name());
+      since
+          .flatMap(disk.tracking().current()::find)
+          .filter(bitmap -> bitmap.checkpoint().isEmpty())
+          .ifPresent(bitmap -> bitmapsInUse.put(disk.config().name(), bitmap.name()));
+      Optional<Snapshot.Part.Dirty> dirty =
+          performance
+              .pass()
+              .wanted(disk)
+              .map(
+                  set ->
+                      new Snapshot.Part.Dirty(
+                          request.increment().exportedAs().or(() -> since).orElseThrow(), set));
+      parts.add(new Snapshot.Part(disk, performance.views().get(i), new AtomicInteger(), dirty));
+    }
+    Snapshot kept =
+        new Snapshot(
+            snapshot.name(),
+            frozenAt,
+            Duration.ofNanos(heldNanos),
+            request,
+            parts,
+            bitmapsInUse,
+            around.nanoClock().getAsLong());
+    around.snapshots().add(kept);
+    request.increment().checkpoint().ifPresent(name -> warnIfInMemory(snapshot, name));
+    return kept;
+  }
+
+  private static void warnIfInMemory(PlannedSnapshot snapshot, String checkpoint) {
+    List<String> inMemory = new ArrayList<>();
+    for (ServedDisk disk : snapshot.disks()) {
+      if (disk.tracking().current().persistent().stream()
+          .noneMatch(bitmap -> bitmap.name().equals(checkpoint))) {
+        inMemory.add(disk.config().name());
+      }
+    }
+    if (!inMemory.isEmpty()) {
+      LOG.log(
+          System.Logger.Level.WARNING,
+          "checkpoint {0} is kept in memory only on {1}: after a restart the next backup has to"
+              + " be a full one (--state DIR keeps the checkpoints of files and block devices)",
+          checkpoint,
+          String.join(", ", inMemory));
+    }
+  }
+
+  private void unclaim() {
+    if (claiming) {
+      plan.disks().forEach(disk -> disk.tracking().unclaim());
+    }
+  }
+
+  private void fail(Throwable error) {
+    benches.forEach(
+        (disk, bench) -> {
+          if (!disk.tracking().isHaunted()) {
+            disk.tracking().state().ifPresent(state -> state.discard(bench.files()));
+          }
+        });
+    unclaim();
+    Throwable cause = error instanceof CompletionException ? error.getCause() : error;
+    result.completeExceptionally(cause == null ? error : cause);
+  }
+}

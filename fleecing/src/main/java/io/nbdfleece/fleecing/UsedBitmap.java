@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.nbdfleece.fleecing;
+
+import com.google.errorprone.annotations.concurrent.GuardedBy;
+import io.nbdfleece.fleecing.bitmap.BitmapContent;
+import io.nbdfleece.fleecing.bitmap.GranuleSet;
+import io.nbdfleece.fleecing.bitmap.TrackedBitmap;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.locks.ReentrantLock;
+import org.jspecify.annotations.Nullable;
+
+/// A bitmap in use. What does not change is read once.
+final class UsedBitmap implements BitmapUse {
+  private final DiskTracking disk;
+  private final String name;
+  private final AtomicBoolean closed = new AtomicBoolean();
+  private final ReentrantLock lock = new ReentrantLock();
+
+  @GuardedBy("lock")
+  private @Nullable BitmapContent cachedOf;
+
+  @GuardedBy("lock")
+  private @Nullable GranuleSet cached;
+
+  UsedBitmap(DiskTracking disk, String name) {
+    this.disk = disk;
+    this.name = name;
+  }
+
+  @Override
+  public GranuleSet current() {
+    try {
+      TrackedBitmap bitmap = disk.current().require(name);
+      if (bitmap.recording()) {
+        return disk.read(bitmap);
+      }
+      return unchanging(bitmap);
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  private GranuleSet unchanging(TrackedBitmap bitmap) throws IOException {
+    lock.lock();
+    try {
+      if (cached != null && bitmap.content().equals(cachedOf)) {
+        return cached;
+      }
+    } finally {
+      lock.unlock();
+    }
+    GranuleSet read = disk.read(bitmap);
+    lock.lock();
+    try {
+      cachedOf = bitmap.content();
+      cached = read;
+    } finally {
+      lock.unlock();
+    }
+    return read;
+  }
+
+  @Override
+  public void close() {
+    if (closed.compareAndSet(false, true)) {
+      disk.unuse(name);
+    }
+  }
+}
