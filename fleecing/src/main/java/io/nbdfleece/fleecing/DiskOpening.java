@@ -11,7 +11,9 @@ import io.nbdfleece.fleecing.block.BlockNode;
 import io.nbdfleece.fleecing.block.FileNode;
 import io.nbdfleece.fleecing.block.NodeAbility;
 import io.nbdfleece.fleecing.hook.FleecingHook;
+import io.nbdfleece.fleecing.state.DiskIdentity;
 import io.nbdfleece.fleecing.state.DiskState;
+import io.nbdfleece.fleecing.state.FileDiskIdentity;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
@@ -93,7 +95,7 @@ final class DiskOpening {
     if (states.isEmpty() || !(node instanceof FileNode)) {
       return Optional.empty();
     }
-    FileIdentity identity = new FileIdentity(Path.of(diskConfig.location()), node.sizeBytes());
+    DiskIdentity identity = FileDiskIdentity.of(Path.of(diskConfig.location()));
     return Optional.of(states.get().disk(diskConfig.name(), identity, workers, lost::happened));
   }
 

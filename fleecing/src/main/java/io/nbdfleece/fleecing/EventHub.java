@@ -56,7 +56,7 @@ final class EventHub implements HookListener, AutoCloseable {
   }
 
   /// Has `subscriber` told from now on, until what is returned is closed.
-  AutoCloseable subscribe(Consumer<EngineEvent> subscriber) {
+  EventSubscription subscribe(Consumer<EngineEvent> subscriber) {
     Subscription subscription = new Subscription(subscriber);
     subscriptions.add(subscription);
     return () -> subscriptions.remove(subscription);

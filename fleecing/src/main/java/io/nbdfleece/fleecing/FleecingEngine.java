@@ -369,7 +369,7 @@ public final class FleecingEngine implements AutoCloseable {
 
   /// Has `subscriber` told of events, in order, on a thread of the engine's; it must not wait.
   /// Closing what is returned ends that.
-  public AutoCloseable subscribe(Consumer<EngineEvent> subscriber) {
+  public EventSubscription subscribe(Consumer<EngineEvent> subscriber) {
     return events.subscribe(subscriber);
   }
 

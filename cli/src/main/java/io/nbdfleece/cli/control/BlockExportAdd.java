@@ -59,7 +59,14 @@ final class BlockExportAdd implements QmpCommand {
           "Parameter 'writethrough' does not accept value 'true': clients flush for themselves");
     }
     String node = arguments.string("node-name");
+    boolean writable = arguments.optionalBoolean("writable").orElse(false);
+    if (writable) {
+      target.useForWriting(node);
+    }
     Source source = NodeName.sourceOf(node, target);
+    if (writable && source instanceof Source.LiveDisk && target.isReadOnly(node)) {
+      throw QmpException.generic("Cannot export read-only node as writable");
+    }
     String disk =
         switch (source) {
           case Source.LiveDisk live -> live.disk();
@@ -71,7 +78,7 @@ final class BlockExportAdd implements QmpCommand {
             node,
             source,
             arguments.optionalString("name").orElse(node),
-            arguments.optionalBoolean("writable").orElse(false),
+            writable,
             arguments.optionalString("description"),
             NodeName.bitmaps(arguments.elements("bitmaps"), disk, target),
             arguments.optionalBoolean("allocation-depth").orElse(false)));

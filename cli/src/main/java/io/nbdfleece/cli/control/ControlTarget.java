@@ -73,6 +73,21 @@ public interface ControlTarget {
     return exports().remove(id, removal);
   }
 
+  /// Whether an export only waits for its clients to go.
+  default boolean isShuttingDown(String id) {
+    return exports().isShuttingDown(id);
+  }
+
+  /// To be called before a node is exported; as [BlockGraph#useForWriting] says.
+  default void useForWriting(String node) throws IOException {
+    graph().useForWriting(node);
+  }
+
+  /// Whether the node, other than its disk, is read-only.
+  default boolean isReadOnly(String node) {
+    return graph().isReadOnly(node);
+  }
+
   /// The exports that were added, oldest first.
   default List<NamedExport> addedExports() {
     return exports().exports();

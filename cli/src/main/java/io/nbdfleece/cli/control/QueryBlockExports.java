@@ -42,7 +42,7 @@ final class QueryBlockExports implements QmpCommand {
       ObjectNode _ =
           list.addObject()
               .put("node-name", export.node())
-              .put("shutting-down", false)
+              .put("shutting-down", target.isShuttingDown(export.id()))
               .put("type", "nbd")
               .put("id", export.id());
     }

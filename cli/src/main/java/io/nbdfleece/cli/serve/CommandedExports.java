@@ -39,9 +39,10 @@ final class CommandedExports implements AutoCloseable {
     return nbd;
   }
 
-  /// What the addresses of `serve` show.
+  /// What the addresses of `serve` show: the disks and their snapshots, and, as long as there is no
+  /// server of their own, the added exports.
   ExportCatalog catalog(EngineExports disks) {
-    return disks;
+    return exports.beside(disks, () -> !nbd.running());
   }
 
   /// Ends the server.

@@ -5,7 +5,6 @@ import com.google.errorprone.annotations.concurrent.GuardedBy;
 import io.nbdfleece.cli.base.CommandFailure;
 import io.nbdfleece.cli.base.ExitCode;
 import io.nbdfleece.cli.control.ControlTarget;
-import io.nbdfleece.fleecing.nbd.NamedExport;
 import io.nbdfleece.fleecing.nbd.NamedExports;
 import io.nbdfleece.nbd.server.NbdServer;
 import io.nbdfleece.nbd.server.ServerConfig;
@@ -79,9 +78,7 @@ final class CommandedNbdServer implements ControlTarget.NbdDoor, AutoCloseable {
       running = false;
       server.get().close(DRAIN);
       server = Optional.empty();
-      for (NamedExport export : exports.exports()) {
-        exports.remove(export.id(), NamedExports.Removal.HARD).join();
-      }
+      exports.removeAll().join();
       LOG.log(Level.INFO, "NBD server stopped");
     } catch (CompletionException e) {
       throw new IOException("an export cannot be deleted: " + e.getCause(), e);

@@ -10,6 +10,7 @@ import io.nbdfleece.cli.control.QmpLimits;
 import io.nbdfleece.cli.control.QmpServer;
 import io.nbdfleece.fleecing.DiskConfig;
 import io.nbdfleece.fleecing.EngineConfig;
+import io.nbdfleece.fleecing.EventSubscription;
 import io.nbdfleece.fleecing.FleecingEngine;
 import io.nbdfleece.fleecing.nbd.EngineExports;
 import io.nbdfleece.nbd.server.NbdServer;
@@ -106,6 +107,8 @@ public final class ServeProcess {
       CommandedExports commanded =
           new CommandedExports(
               engine, new CommandedNbdServer.Terms(options.server(), options.insecure()));
+      EventSubscription told = engine.subscribe(commanded.events()::engineEvent);
+      started.add(told::close);
       NbdServer server =
           NbdServer.start(
               options.server(),

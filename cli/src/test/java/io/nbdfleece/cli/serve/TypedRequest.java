@@ -38,7 +38,12 @@ final class TypedRequest {
             new TlsRequest(tls, certificates, psk, verifyPeer, allow),
             limits,
             new StoreRequest(
-                256 << 20, Path.of("/var/tmp"), Optional.empty(), 64 << 10, "BREAK_SNAPSHOT", 30,
+                256 << 20,
+                Path.of("/var/tmp"),
+                Optional.empty(),
+                64 << 10,
+                "BREAK_SNAPSHOT",
+                30,
                 Optional.empty()),
             new LifeRequest(qmp, Optional.empty(), Optional.empty(), run, false))
         .resolve(environment, PID);

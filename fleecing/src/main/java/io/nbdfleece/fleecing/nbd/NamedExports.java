@@ -23,6 +23,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.locks.ReentrantLock;
+import java.util.function.BooleanSupplier;
 import java.util.function.Consumer;
 import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
@@ -48,6 +49,8 @@ public final class NamedExports implements ExportCatalog {
   @GuardedBy("lock")
   private final Map<String, String> idByName = new LinkedHashMap<>();
 
+  private volatile BooleanSupplier shownTogether = () -> true;
+
   /// What is shown beside these.
   private volatile @Nullable EngineExports listed;
 
@@ -65,9 +68,13 @@ public final class NamedExports implements ExportCatalog {
 
   /// A catalog of both: what is in `others` comes first, and its names are taken from then on. Who
   /// may open a disk there is asked here too, in whichever catalog these exports are.
-  public ExportCatalog beside(EngineExports others) {
+  ///
+  /// @param together whether clients of that catalog see these too, at the moment; while they do
+  ///   not, the names of the others are free
+  public ExportCatalog beside(EngineExports others, BooleanSupplier together) {
     listed = others;
-    return new BothCatalogs(others, this);
+    shownTogether = together;
+    return new BothCatalogs(others, this, together);
   }
 
   /// Adds one. Fails with QEMU's texts: id in use, name in use, bitmap not found or busy, an
@@ -127,7 +134,8 @@ public final class NamedExports implements ExportCatalog {
   @GuardedBy("lock")
   private boolean isTaken(String name) {
     EngineExports others = listed;
-    return idByName.containsKey(name) || (others != null && others.hasTaken(name));
+    return idByName.containsKey(name)
+        || (others != null && shownTogether.getAsBoolean() && others.hasTaken(name));
   }
 
   private AddedExport open(NamedExport export, boolean nameTaken) throws IOException {

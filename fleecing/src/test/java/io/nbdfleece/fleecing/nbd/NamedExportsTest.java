@@ -317,7 +317,7 @@ final class NamedExportsTest {
   void besideDisksAndSnapshotsTheirNamesAreTaken() throws Exception {
     var _ =
         disks.add("node", SIZE, new byte[0], DiskConfig.Access.READ_WRITE, DiskConfig.Listing.NODE);
-    ExportCatalog both = exports.beside(new EngineExports(disks.engine));
+    ExportCatalog both = exports.beside(new EngineExports(disks.engine), () -> true);
     refused("NBD server already has export named 'vda'", named("e1", VDA, "vda", true));
     refused("NBD server already has export named 'vda@s'", named("e1", VDA, "vda@s", true));
     add("e1", new Source.LiveDisk("node"), "node", true);
@@ -330,7 +330,7 @@ final class NamedExportsTest {
   @Test
   void diskForSomeClientsOnlyIsForThemUnderAnyName() throws Exception {
     ExportCatalog both =
-        exports.beside(new EngineExports(disks.engine, Map.of("vda", Set.of("CN=a"))));
+        exports.beside(new EngineExports(disks.engine, Map.of("vda", Set.of("CN=a"))), () -> true);
     add("e1", VDA, "n1", true);
     add("e2", new Source.LiveDisk("ro"), "n2", false);
     ClientIdentity friend =
