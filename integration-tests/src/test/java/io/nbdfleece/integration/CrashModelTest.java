@@ -5,7 +5,6 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Random;
-import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
@@ -16,7 +15,6 @@ import org.junit.jupiter.api.io.TempDir;
 ///
 /// `-Dtest.kills=N` for more, `-Dtest.seed=N` repeats the choices (the moment of a kill is the
 /// machine's).
-@Tag("bitmaps")
 final class CrashModelTest {
   private static final int KILLS_PER_RUN = 25;
 

@@ -9,7 +9,6 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.Stream;
-import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -23,7 +22,6 @@ final class DialogueTest {
 
   @ParameterizedTest
   @MethodSource("oursToPlay")
-  @Tag("bitmaps")
   void weAnswerAsRecorded(Dialogue dialogue) throws IOException {
     DialoguePlayer.play(dialogue, DialoguePeer.NBDFLEECE, directory);
   }

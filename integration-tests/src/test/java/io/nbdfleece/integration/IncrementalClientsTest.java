@@ -16,14 +16,12 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
-import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
 
 /// Unmodified clients on our incremental exports, whatever lies outside of the bitmap.
-@Tag("bitmaps")
 final class IncrementalClientsTest extends IncrementalClientsContract {
   /// What the guest does between base and view.
   static void change(NbdClient guest, byte[] content) throws IOException {

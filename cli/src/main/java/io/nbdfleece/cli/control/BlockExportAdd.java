@@ -60,8 +60,8 @@ final class BlockExportAdd implements QmpCommand {
     }
     String node = arguments.string("node-name");
     boolean writable = arguments.optionalBoolean("writable").orElse(false);
-    if (writable) {
-      target.useForWriting(node);
+    if (writable || target.isReadOnly(node)) {
+      target.beforeExport(node);
     }
     Source source = NodeName.sourceOf(node, target);
     if (writable && source instanceof Source.LiveDisk && target.isReadOnly(node)) {

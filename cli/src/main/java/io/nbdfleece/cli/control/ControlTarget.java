@@ -78,9 +78,9 @@ public interface ControlTarget {
     return exports().isShuttingDown(id);
   }
 
-  /// To be called before a node is exported; as [BlockGraph#useForWriting] says.
-  default void useForWriting(String node) throws IOException {
-    graph().useForWriting(node);
+  /// To be called before a node is exported; as [BlockGraph#beforeExport] says.
+  default void beforeExport(String node) throws IOException {
+    graph().beforeExport(node);
   }
 
   /// Whether the node, other than its disk, is read-only.

@@ -9,7 +9,12 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.nbdfleece.cli.base.Json;
 import io.nbdfleece.cli.control.schema.QmpType;
 import io.nbdfleece.cli.control.schema.SchemaCheck;
+import io.nbdfleece.fleecing.DiskConfig;
+import io.nbdfleece.fleecing.DiskConfig.Access;
+import io.nbdfleece.fleecing.EngineConfig;
+import io.nbdfleece.fleecing.FleecingEngine;
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -39,7 +44,7 @@ final class CommandSchemaTest {
       Pattern.compile(
           "(Parameter '.*' (is missing|is unexpected|expects uint.*))|Invalid parameter type.*");
 
-  private final FakeTarget target = new FakeTarget();
+  private FakeTarget target = new FakeTarget();
   private Path path = Path.of("");
   private List<AutoCloseable> open = List.of();
 
@@ -48,7 +53,15 @@ final class CommandSchemaTest {
   @BeforeEach
   void start() throws IOException {
     path = directory.resolve("qmp.sock");
-    open = List.of(QmpServer.start(path, target, QmpLimits.defaults()));
+    FleecingEngine engine =
+        FleecingEngine.open(new EngineConfig(65536, 16 << 20, directory, 16 << 20, 4));
+    for (String disk : List.of("vda", "vdb")) {
+      Path image = directory.resolve(disk + ".img");
+      Path _ = Files.write(image, new byte[1 << 20]);
+      var _ = engine.addDisk(new DiskConfig(disk, image.toString(), Access.READ_WRITE));
+    }
+    target = new FakeTarget(engine);
+    open = List.of(QmpServer.start(path, target, QmpLimits.defaults()), engine);
   }
 
   @AfterEach

@@ -47,14 +47,39 @@ public final class FakeTarget implements ControlTarget {
     return Instant.parse("2026-11-21T03:00:00Z");
   }
 
+  private final Optional<FleecingEngine> engine;
+
+  public FakeTarget() {
+    engine = Optional.empty();
+  }
+
+  /// With a real engine behind what is not faked.
+  FakeTarget(FleecingEngine engine) {
+    this.engine = Optional.of(engine);
+  }
+
   @Override
   public FleecingEngine engine() {
-    throw new UnsupportedOperationException();
+    return engine.orElseThrow(UnsupportedOperationException::new);
   }
 
   @Override
   public BlockGraph graph() {
-    throw new UnsupportedOperationException();
+    return new BlockGraph(engine());
+  }
+
+  /// snap0 is.
+  @Override
+  public boolean isReadOnly(String node) {
+    return node.equals("snap0");
+  }
+
+  @Override
+  public void beforeExport(String node) {}
+
+  @Override
+  public boolean isShuttingDown(String id) {
+    return false;
   }
 
   @Override

@@ -275,9 +275,10 @@ public final class BlockGraph implements AutoCloseable {
         .orElseThrow(() -> GraphException.noDevice(device));
   }
 
-  /// To be called before a node is exported for writing: as its first user stands on the
-  /// copy-before-write nodes below, their snapshots are taken. They last until the nodes go.
-  public void useForWriting(String node) throws IOException {
+  /// To be called before a node is exported for writing, and before a snapshot-access node is
+  /// exported at all: with its first user the copy-before-write nodes below begin to work, and
+  /// their snapshots are taken. They last until the nodes go.
+  public void beforeExport(String node) throws IOException {
     changes.lock();
     try {
       List<Node> waiting = new ArrayList<>();

@@ -17,7 +17,7 @@ import java.util.regex.Pattern;
 /// | how the last server ended | bitmaps |
 /// |---|---|
 /// | in order | exact, if the disk's stamp and the checksums are those that it noted |
-/// | killed, the machine ran on | exact: the system has every mark; if the disk was not modified since |
+/// | killed, the machine ran on | exact, if the disk was not modified since |
 /// | with the machine | their marks on stable storage, and all of each region that the log names |
 ///
 /// What cannot be told makes bitmaps inconsistent.

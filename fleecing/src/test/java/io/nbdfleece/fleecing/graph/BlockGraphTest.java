@@ -398,7 +398,7 @@ final class BlockGraphTest {
     graph.add(zeroes("data", FakeEngine.DISK_BYTES));
     addCopier("cbw", "data");
     graph.add(view("sa", "cbw"));
-    graph.useForWriting("cbw");
+    graph.beforeExport("cbw");
     exported.add("cbw");
     assertEquals(Optional.of(new Target.FrozenDisk("cbw", "data")), graph.find("sa"));
     graph.add(zeroes("unrelated", 5));
