@@ -3,6 +3,7 @@ package io.nbdfleece.cli.control;
 
 import static io.nbdfleece.cli.control.schema.QmpType.Builtin.BOOLEAN;
 import static io.nbdfleece.cli.control.schema.QmpType.Builtin.STRING;
+import static io.nbdfleece.cli.control.schema.QmpType.Builtin.UINT32;
 
 import io.nbdfleece.cli.control.schema.QmpType;
 import io.nbdfleece.cli.control.schema.QmpType.Member;
@@ -17,7 +18,10 @@ final class BackupAccessTeardown implements QmpCommand {
   private static final QmpType.Struct ARGUMENTS =
       new QmpType.Struct(
           "BackupAccessTeardownArguments",
-          List.of(Member.of("target-id", STRING), Member.of("success", BOOLEAN)));
+          List.of(
+              Member.of("target-id", STRING),
+              Member.of("success", BOOLEAN),
+              Member.optional("timeout", UINT32)));
 
   @Override
   public String name() {

@@ -127,7 +127,7 @@ final class GraphCommandsTest {
             + "|Parameter 'offset' is unexpected",
         "{'driver':'null-co','node-name':'vda'}|Duplicate nodes with node-name='vda'",
         "{'driver':'null-co','node-name':'n','size':-1}"
-            + "|Parameter 'size' expects an integer from 0 to 9223372036854775807",
+            + "|Parameter 'size' expects uint64",
         "{'driver':'null-co','node-name':'n','read-only':7}"
             + "|Invalid parameter type for 'read-only', expected: boolean",
         "{'driver':'null-co','node-name':'n','discard':'foo'}"
@@ -262,7 +262,7 @@ final class GraphCommandsTest {
         "qom-set|{'path':'vda','property':'drive','value':7}"
             + "|Invalid parameter type for 'drive', expected: string",
         "qom-set|{'path':'vda','property':'drive','value':'x'}"
-            + "|Property 'nbdfleece-disk.drive' can't find value 'x'",
+            + "|Cannot find device='' nor node-name='x'",
         "qom-get|{'path':'/objects/tg9','property':'foo'}|Device '/objects/tg9' not found",
         "qom-list|{'path':'/nope'}|Device '/nope' not found",
         "blockdev-del|{'node-name':'nope'}|Failed to find node with node-name='nope'",
@@ -276,7 +276,7 @@ final class GraphCommandsTest {
             + "|Device 'a' not found",
         "backup-access-setup|{'target-id':'t'}|Parameter 'devices' is missing",
         "backup-access-setup|{'target-id':'t','devices':[{'device':'x','bitmap-mode':'foo'}]}"
-            + "|Parameter 'devices[0].bitmap-mode' does not accept value 'foo'",
+            + "|Parameter 'bitmap-mode' does not accept value 'foo'",
         "backup-access-setup|{'target-id':'t','devices':[{'device':'x'}]}|Device 'x' not found",
         "backup-access-teardown|{'target-id':'t'}|Parameter 'success' is missing",
       })

@@ -172,7 +172,8 @@ public final class BlockGraph implements AutoCloseable {
       Optional<Node> found = table.node(name);
       if (found.isEmpty()) {
         if (engine.disk(name).isPresent()) {
-          throw GraphException.busy("Node " + name + " is in use");
+          boolean drives = exported.test(name) || table.root(name).equals(name);
+          throw GraphException.busy((drives ? "Node " : "Block device ") + name + " is in use");
         }
         throw GraphException.failedToFind(name);
       }
@@ -250,7 +251,7 @@ public final class BlockGraph implements AutoCloseable {
                 .orElseThrow(
                     () ->
                         GraphException.invalid(
-                            "Property 'nbdfleece-disk.drive' can't find value '" + node + "'"));
+                            "Cannot find device='' nor node-name='" + node + "'"));
         if (!root.disk().equals(device)
             || table.chain(node).stream()
                 .anyMatch(n -> n.driver() instanceof Driver.SnapshotAccess)) {

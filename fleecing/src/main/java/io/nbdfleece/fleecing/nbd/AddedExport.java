@@ -27,6 +27,10 @@ final class AddedExport {
   @GuardedBy("lock")
   private final List<ExportClient> clients = new ArrayList<>();
 
+  /// Completed, and made anew, each time the last client leaves.
+  @GuardedBy("lock")
+  private CompletableFuture<Void> empty = new CompletableFuture<>();
+
   @GuardedBy("lock")
   private boolean shuttingDown;
 
@@ -90,6 +94,16 @@ final class AddedExport {
     return Closing.BEGUN;
   }
 
+  /// Completes when no client is there.
+  CompletableFuture<Void> withoutClients() {
+    lock.lock();
+    try {
+      return clients.isEmpty() ? CompletableFuture.completedFuture(null) : empty.copy();
+    } finally {
+      lock.unlock();
+    }
+  }
+
   /// What became of [#close].
   enum Closing {
     BEGUN,
@@ -115,12 +129,19 @@ final class AddedExport {
 
   private void left(ExportClient client) {
     boolean last;
+    CompletableFuture<Void> nowEmpty = new CompletableFuture<>();
     lock.lock();
     try {
-      last = clients.remove(client) && clients.isEmpty() && shuttingDown;
+      boolean none = clients.remove(client) && clients.isEmpty();
+      last = none && shuttingDown;
+      if (none) {
+        nowEmpty = empty;
+        empty = new CompletableFuture<>();
+      }
     } finally {
       lock.unlock();
     }
+    nowEmpty.complete(null);
     if (last) {
       end();
     }

@@ -22,6 +22,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.BooleanSupplier;
 import java.util.function.Consumer;
@@ -50,6 +51,9 @@ public final class NamedExports implements ExportCatalog {
   private final Map<String, String> idByName = new LinkedHashMap<>();
 
   private volatile BooleanSupplier shownTogether = () -> true;
+
+  /// How long SAFE removal waits for clients that are leaving.
+  private static final long LEAVING_MAX_MILLIS = 1000;
 
   /// What is shown beside these.
   private volatile @Nullable EngineExports listed;
@@ -213,7 +217,19 @@ public final class NamedExports implements ExportCatalog {
     if (found == null) {
       return refused("Export '" + id + "' is not found");
     }
-    return switch (close(found, removal == Removal.HARD)) {
+    if (removal == Removal.HARD) {
+      return removed(found, true);
+    }
+    // Who has just closed its connection may not have been noticed yet.
+    return found
+        .withoutClients()
+        .completeOnTimeout(null, LEAVING_MAX_MILLIS, TimeUnit.MILLISECONDS)
+        .thenCompose(ignored -> removed(found, false));
+  }
+
+  private CompletableFuture<Void> removed(AddedExport found, boolean evenWithClients) {
+    String id = found.description().id();
+    return switch (close(found, evenWithClients)) {
       case HAS_CLIENTS -> refused("export '" + id + "' still in use");
       case WAS_CLOSING -> refused("Export '" + id + "' is already shutting down");
       case BEGUN -> found.gone();

@@ -348,8 +348,7 @@ final class BlockGraphTest {
     addCopier("cbw", "vda");
     graph.add(view("sa", "cbw"));
     assertRefused(
-        () -> graph.setDrive("vda", "nope"),
-        "Property 'nbdfleece-disk.drive' can't find value 'nope'");
+        () -> graph.setDrive("vda", "nope"), "Cannot find device='' nor node-name='nope'");
     for (String node : List.of("other", "sa", "scratch")) {
       assertRefused(
           () -> graph.setDrive("vda", node),

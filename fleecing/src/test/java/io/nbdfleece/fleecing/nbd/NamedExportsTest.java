@@ -104,7 +104,7 @@ final class NamedExportsTest {
   private void refused(String text, String id, Removal removal) {
     CompletableFuture<Void> removed = exports.remove(id, removal);
     Throwable cause =
-        assertThrows(ExecutionException.class, () -> removed.get(1, TimeUnit.SECONDS)).getCause();
+        assertThrows(ExecutionException.class, () -> removed.get(20, TimeUnit.SECONDS)).getCause();
     assertTrue(cause instanceof IOException);
     assertEquals(text, cause.getMessage());
   }
