@@ -15,8 +15,10 @@ import io.nbdfleece.fleecing.state.DiskState;
 import java.io.IOException;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ScheduledFuture;
 import java.util.concurrent.ScheduledThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
@@ -50,7 +52,9 @@ public final class FleecingEngine implements AutoCloseable {
   private final Transactions transactions;
   private final SnapshotEnds ends;
   private final AtomicBoolean closed = new AtomicBoolean();
-  private final AtomicBoolean stateTicking = new AtomicBoolean();
+
+  /// Disks whose state is being told the time.
+  private final Set<ServedDisk> stateTicking = ConcurrentHashMap.newKeySet();
 
   private FleecingEngine(
       EngineConfig config,
@@ -148,17 +152,21 @@ public final class FleecingEngine implements AutoCloseable {
     repeat(RETRY_TICK_MILLIS, this::tickStates);
   }
 
-  /// On a worker: the ticker never touches a disk.
+  /// On workers: the ticker never touches a disk. Each for itself: a state that waits for a disk
+  /// that hangs must not keep the others from telling that the server runs.
   private void tickStates() {
-    if (stateTicking.compareAndSet(false, true)) {
-      workers.execute(
-          () -> {
-            try {
-              servedDisks().forEach(disk -> disk.tracking().state().ifPresent(DiskState::tick));
-            } finally {
-              stateTicking.set(false);
-            }
-          });
+    for (ServedDisk disk : servedDisks()) {
+      Optional<DiskState> state = disk.tracking().state();
+      if (state.isPresent() && stateTicking.add(disk)) {
+        workers.execute(
+            () -> {
+              try {
+                state.get().tick();
+              } finally {
+                stateTicking.remove(disk);
+              }
+            });
+      }
     }
   }
 

@@ -45,6 +45,7 @@ final class MemoryStates implements DiskStates {
     boolean clean = true;
     int made;
     Consumer<String> lost = _ -> {};
+    volatile Runnable onTick = () -> {};
   }
 
   Stored stored(String disk) {
@@ -205,7 +206,7 @@ final class MemoryStates implements DiskStates {
 
     @Override
     public void tick() {
-      // nothing to forget
+      stored.onTick.run();
     }
 
     @Override

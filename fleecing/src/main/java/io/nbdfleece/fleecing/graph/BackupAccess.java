@@ -256,12 +256,14 @@ public final class BackupAccess {
       return;
     }
     boolean lives = engine.hasSnapshot(access.snapshot());
+    boolean succeeded = false;
     try {
       if (lives) {
-        engine.release(access.snapshot(), access.checkpoint().map(_ -> outcome));
+        release(access, outcome);
+        succeeded = outcome == ReleaseOutcome.SUCCESS;
       }
     } finally {
-      tidy(access, lives && outcome == ReleaseOutcome.SUCCESS);
+      tidy(access, succeeded);
     }
     if (!lives && outcome == ReleaseOutcome.SUCCESS) {
       throw new GraphException(
@@ -272,6 +274,23 @@ public final class BackupAccess {
               + access.snapshot()
               + "' has ended before, so the backup does not count as a success: the next one covers"
               + " what this one would have");
+    }
+  }
+
+  /// A success that is refused (the snapshot is broken, the chain cannot be stored) is a failure:
+  /// the access ends, and the checkpoint before stands.
+  private void release(Access access, ReleaseOutcome outcome) throws IOException {
+    try {
+      engine.release(access.snapshot(), access.checkpoint().map(_ -> outcome));
+    } catch (IOException | RuntimeException e) {
+      if (outcome == ReleaseOutcome.SUCCESS && engine.hasSnapshot(access.snapshot())) {
+        try {
+          engine.release(access.snapshot(), access.checkpoint().map(_ -> ReleaseOutcome.FAILED));
+        } catch (IOException | RuntimeException undoing) {
+          e.addSuppressed(undoing);
+        }
+      }
+      throw e;
     }
   }
 

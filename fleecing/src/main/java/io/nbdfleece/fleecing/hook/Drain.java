@@ -37,7 +37,8 @@ public final class Drain<T> {
     this.undrained = new AtomicInteger(hooks.size());
   }
 
-  /// Starts a drain; see [#outcome].
+  /// Starts a drain; see [#outcome]. When a gate cannot be closed that is thrown, and those closed
+  /// before are open again.
   ///
   /// @param hooks at least one
   /// @param action run once, by whichever thread drained the last disk, an event loop perhaps: it
@@ -45,8 +46,16 @@ public final class Drain<T> {
   public static <T> Drain<T> start(
       List<FleecingHook> hooks, Callable<T> action, LongSupplier nanoClock) {
     Drain<T> drain = new Drain<>(hooks, action, nanoClock);
-    for (FleecingHook hook : drain.hooks) {
-      hook.closeGate(drain::drained);
+    int closed = 0;
+    try {
+      for (FleecingHook hook : drain.hooks) {
+        hook.closeGate(drain::drained);
+        closed++;
+      }
+    } catch (RuntimeException | Error e) {
+      drain.decided.set(true);
+      drain.hooks.subList(0, closed).forEach(FleecingHook::openGate);
+      throw e;
     }
     return drain;
   }
@@ -64,8 +73,12 @@ public final class Drain<T> {
     if (!decided.compareAndSet(false, true)) {
       return false;
     }
-    outcome.completeExceptionally(reason);
-    hooks.forEach(FleecingHook::openGate);
+    try {
+      hooks.forEach(FleecingHook::openGate);
+    } finally {
+      // Last: who hears of it may start the next drain of the same disks.
+      outcome.completeExceptionally(reason);
+    }
     return true;
   }
 

@@ -25,6 +25,11 @@ final class Recovery {
   /// How much later than the last heartbeat a killed server may have written to the disk.
   private static final long MARGIN_NANOS = 5_000_000_000L;
 
+  /// The same when the machine ended after it, or with it: the heartbeat that is left is the last
+  /// one forced ([ActivityLog#HEARTBEAT_FORCE_NANOS]), or written back since.
+  private static final long MARGIN_OTHER_BOOT_NANOS =
+      ActivityLog.HEARTBEAT_FORCE_NANOS + 60_000_000_000L;
+
   private static final Pattern CONTENT_NAME = Pattern.compile("[0-9a-z][0-9a-z.-]{0,63}");
   private static final String DAMAGED = BitmapList.NAME + ".damaged";
 
@@ -156,17 +161,20 @@ final class Recovery {
           : "disk " + disk + " was changed while it was not served";
     }
     OptionalLong modified = identity.modifiedEpochNanos();
-    if (!isSameBoot(list)) {
-      return modified.isPresent()
-              && host.bootedEpochNanos() > 0
-              && modified.getAsLong() >= host.bootedEpochNanos()
-          ? "disk " + disk + " was changed after the machine's start, before it was served"
-          : "";
+    if (isSameBoot(list)) {
+      return doubtAfterKill(list, modified, MARGIN_NANOS);
     }
-    return doubtAfterKill(list, modified);
+    if (modified.isPresent()
+        && host.bootedEpochNanos() > 0
+        && modified.getAsLong() >= host.bootedEpochNanos()) {
+      return "disk " + disk + " was changed after the machine's start, before it was served";
+    }
+    return doubtAfterKill(list, modified, MARGIN_OTHER_BOOT_NANOS);
   }
 
-  private String doubtAfterKill(BitmapList list, OptionalLong modified) {
+  /* Also when the machine has been started since: the server may have been killed, or have lost its
+   * files, long before the machine ended, and somebody else may have written until then. */
+  private String doubtAfterKill(BitmapList list, OptionalLong modified, long marginNanos) {
     if (modified.isEmpty()) {
       return "";
     }
@@ -180,7 +188,7 @@ final class Recovery {
     if (heartbeat.isEmpty()) {
       return "when disk " + disk + " was last served is not known";
     }
-    return modified.getAsLong() > heartbeat.getAsLong() + MARGIN_NANOS
+    return modified.getAsLong() > heartbeat.getAsLong() + marginNanos
         ? "disk " + disk + " was changed after the server that tracked it was killed"
         : "";
   }

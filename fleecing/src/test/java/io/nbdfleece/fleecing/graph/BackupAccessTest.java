@@ -183,4 +183,17 @@ final class BackupAccessTest {
         assertThrows(Exception.class, () -> tearDown(ReleaseOutcome.SUCCESS)).getMessage());
     assertEquals(BitmapAction.MISSING_RECREATED, setUp(BitmapMode.USE).action());
   }
+
+  @Test
+  void aSuccessThatIsRefusedLeavesTheCheckpointBefore() throws IOException {
+    Frozen _ = setUp(BitmapMode.USE);
+    tearDown(ReleaseOutcome.SUCCESS);
+    Frozen _ = setUp(BitmapMode.USE);
+    engine.brokenSnapshot = "access-pbs";
+    IOException refused = assertThrows(IOException.class, () -> tearDown(ReleaseOutcome.SUCCESS));
+    assertEquals("snapshot access-pbs is broken", refused.getMessage());
+    assertEquals(List.of("pbs.1"), engine.checkpointNames("vda"));
+    assertTrue(engine.snapshots.isEmpty());
+    assertEquals(BitmapAction.USED, setUp(BitmapMode.USE).action());
+  }
 }

@@ -31,6 +31,9 @@ final class FakeEngine implements GraphEngine {
   private final Map<String, GraphDisk> disks = new LinkedHashMap<>();
   String failingSnapshot = "";
 
+  /// Whose success is refused, as a broken one's is.
+  String brokenSnapshot = "";
+
   void serve(String name) {
     put(new DiskConfig(name, "/srv/" + name + ".img", DiskConfig.Access.READ_WRITE), DISK_BYTES);
   }
@@ -181,7 +184,10 @@ final class FakeEngine implements GraphEngine {
   }
 
   @Override
-  public void release(String snapshot, Optional<ReleaseOutcome> outcome) {
+  public void release(String snapshot, Optional<ReleaseOutcome> outcome) throws IOException {
+    if (snapshot.equals(brokenSnapshot) && outcome.equals(Optional.of(ReleaseOutcome.SUCCESS))) {
+      throw new IOException("snapshot " + snapshot + " is broken");
+    }
     SnapshotRequest request = snapshots.remove(snapshot);
     if (request == null) {
       throw new IllegalStateException("no snapshot " + snapshot);

@@ -114,6 +114,32 @@ final class FileDiskStateTest {
   }
 
   @Test
+  void diskChangedBetweenAKillAndTheMachinesRestartMakesBitmapsInconsistent() throws IOException {
+    FileDiskState state = fixture.open();
+    add(state, "b");
+    state.close();
+    fixture.host.pass(3600);
+    fixture.disk.write(0, 1);
+    fixture.host.reboot();
+    assertInconsistent(fixture.open(), "changed after the server that tracked it was killed");
+  }
+
+  @Test
+  void ownWritesBeforeAPowerFailureAreNoChangeByOthers() throws IOException {
+    FileDiskState state = fixture.open();
+    add(state, "b");
+    for (int second = 0; second < 500; second++) {
+      fixture.pass(state, 1);
+    }
+    fixture.host.pass(0.5);
+    fixture.disk.write(0, 1);
+    fixture.files.reboot();
+    fixture.host.reboot();
+    FileDiskState again = fixture.open();
+    assertFalse(again.found().getFirst().inconsistent(), again.finding());
+  }
+
+  @Test
   void anotherDiskMakesBitmapsInconsistent() throws IOException {
     FileDiskState state = fixture.open();
     state.closeClean(List.of(add(state, "b")));
