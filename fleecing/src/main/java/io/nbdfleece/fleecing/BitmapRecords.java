@@ -40,26 +40,4 @@ final class BitmapRecords {
         bitmap.pendingSnapshot(),
         bitmap.created());
   }
-
-  /// The same content under a name that no bitmap has, so that its file is not deleted yet.
-  static BitmapRecord keeping(BitmapRecord record, int number) {
-    return new BitmapRecord(
-        KEPT_PREFIX + number,
-        record.granularityBytes(),
-        record.content(),
-        record.form(),
-        record.enabled(),
-        record.inconsistent(),
-        false,
-        record.pendingSnapshot(),
-        record.created());
-  }
-
-  /// Whether the record only keeps a file, for a transaction that did not come to its end.
-  static boolean isKept(BitmapRecord record) {
-    return record.name().startsWith(KEPT_PREFIX);
-  }
-
-  /// Of no bitmap: names have no control characters.
-  private static final String KEPT_PREFIX = "\u0000kept-";
 }

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.fleecing;
 
+import io.nbdfleece.fleecing.state.BitmapRecord;
 import io.nbdfleece.fleecing.state.DiskIdentity;
 import io.nbdfleece.fleecing.state.DiskState;
 import io.nbdfleece.fleecing.state.StateDirectory;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
 import java.util.concurrent.Executor;
 import java.util.function.Consumer;
 
@@ -15,6 +18,9 @@ interface DiskStates extends AutoCloseable {
   /// As [StateDirectory#disk].
   DiskState disk(String disk, DiskIdentity identity, Executor workers, Consumer<String> lost)
       throws IOException;
+
+  /// As [StateDirectory#commit].
+  void commit(Map<DiskState, List<BitmapRecord>> lists) throws IOException;
 
   @Override
   void close() throws IOException;
@@ -28,6 +34,11 @@ interface DiskStates extends AutoCloseable {
           String disk, DiskIdentity identity, Executor workers, Consumer<String> lost)
           throws IOException {
         return directory.disk(disk, identity, workers, lost);
+      }
+
+      @Override
+      public void commit(Map<DiskState, List<BitmapRecord>> lists) throws IOException {
+        directory.commit(lists);
       }
 
       @Override

@@ -15,7 +15,6 @@ import io.nbdfleece.fleecing.bitmap.TrackedBitmap;
 import io.nbdfleece.fleecing.bitmap.TrackingNode;
 import io.nbdfleece.fleecing.state.DiskState;
 import java.io.IOException;
-import java.util.ArrayList;
 import java.util.Collection;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -48,10 +47,6 @@ final class DiskTracking implements BitmapWork {
   /// Those that the transaction under way names.
   @GuardedBy("lock")
   private final Set<String> claimed = new HashSet<>();
-
-  /// What the state directory may still name although no configuration does: marked as well.
-  @GuardedBy("lock")
-  private final List<BitArray> haunting = new ArrayList<>();
 
   /// @param volatileBecause why bitmaps cannot be persistent, when there is no state
   DiskTracking(
@@ -92,13 +87,6 @@ final class DiskTracking implements BitmapWork {
     LinkedHashSet<BitArray> arrays = new LinkedHashSet<>();
     configurations.forEach(bitmaps -> arrays.addAll(bitmaps.arrays()));
     boolean persistently = configurations.stream().anyMatch(DiskBitmaps::recordsPersistently);
-    lock.lock();
-    try {
-      arrays.addAll(haunting);
-      persistently |= !haunting.isEmpty();
-    } finally {
-      lock.unlock();
-    }
     Optional<DurableMarks> log = persistently ? state.map(DiskState::marks) : Optional.empty();
     node.track(
         arrays.isEmpty()
@@ -111,35 +99,6 @@ final class DiskTracking implements BitmapWork {
   void publish(DiskBitmaps next) {
     current = next;
     mark(List.of(next));
-  }
-
-  /// The state directory may name the arrays of `bitmaps` from now on, so they are kept true.
-  void haunt(DiskBitmaps bitmaps) {
-    lock.lock();
-    try {
-      haunting.addAll(bitmaps.arrays());
-    } finally {
-      lock.unlock();
-    }
-  }
-
-  boolean isHaunted() {
-    lock.lock();
-    try {
-      return !haunting.isEmpty();
-    } finally {
-      lock.unlock();
-    }
-  }
-
-  /// The state directory names what the configuration names, and nothing else.
-  void layGhosts() {
-    lock.lock();
-    try {
-      haunting.clear();
-    } finally {
-      lock.unlock();
-    }
   }
 
   @Override

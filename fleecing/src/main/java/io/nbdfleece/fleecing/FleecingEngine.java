@@ -76,7 +76,8 @@ public final class FleecingEngine implements AutoCloseable {
     ticker.setRemoveOnCancelPolicy(true);
     this.opening = new DiskOpening(config, store, workers, states, events);
     this.transactions =
-        new Transactions(new TransactionRun.Surroundings(workers, ticker, snapshots, nanoClock));
+        new Transactions(
+            new TransactionRun.Surroundings(workers, ticker, snapshots, states, nanoClock));
     this.ends = new SnapshotEnds(snapshots, transactions, events, workers, nanoClock);
   }
 

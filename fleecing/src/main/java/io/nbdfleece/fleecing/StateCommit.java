@@ -9,65 +9,56 @@ import io.nbdfleece.fleecing.state.DiskState;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
-import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
+import java.util.Optional;
 
-/// Makes the new configurations of a transaction's disks durable: all of them or none. Waits for
-/// files. Used by one thread.
-///
-/// The list of one disk is replaced in one step. With several disks each list first names the old
-/// contents too, so that there is a way back when the list of a later disk cannot be written; once
-/// all are written, the old contents are dropped.
+/// Makes the new configurations of a transaction's disks durable: all of them or none, also when
+/// the process ends meanwhile. Waits for files. Used by one thread.
 final class StateCommit {
-  private static final System.Logger LOG = System.getLogger(FleecingEngine.class.getName());
-
+  private final Optional<DiskStates> states;
   private final List<Change> changes = new ArrayList<>();
-  private final List<Change> written = new ArrayList<>();
 
-  /// The lists of one disk.
-  private static final class Change {
-    final ServedDisk disk;
-    final DiskState state;
-    final DiskBitmaps after;
-    final List<String> sealedFiles = new ArrayList<>();
-    final List<BitmapRecord> recordsBefore;
-    List<BitmapRecord> recordsAfter = List.of();
+  /// One disk.
+  ///
+  /// @param sealedFiles sets that were written for it
+  private record Change(
+      ServedDisk disk, DiskState state, DiskBitmaps after, List<String> sealedFiles) {}
 
-    Change(ServedDisk disk, DiskState state, DiskBitmaps before, DiskBitmaps after) {
-      this.disk = disk;
-      this.state = state;
-      this.after = after;
-      this.recordsBefore = BitmapRecords.of(before.persistent());
-    }
+  /// @param states where those of all disks are
+  StateCommit(Optional<DiskStates> states) {
+    this.states = states;
   }
 
-  /// Adds a disk whose persistent bitmaps differ.
-  void add(ServedDisk disk, DiskState state, DiskBitmaps before, DiskBitmaps after) {
-    if (!before.persistent().equals(after.persistent())) {
-      changes.add(new Change(disk, state, before, after));
+  /// Adds a disk, if it has a state and its persistent bitmaps differ.
+  void add(ServedDisk disk, DiskBitmaps before, DiskBitmaps after) {
+    Optional<DiskState> state = disk.tracking().state();
+    if (state.isPresent() && !before.persistent().equals(after.persistent())) {
+      changes.add(new Change(disk, state.get(), after, new ArrayList<>()));
     }
   }
 
   /// @return for each disk the configuration with its sets in files. After a failure, which is
   ///   thrown, the lists are what they were.
   Map<ServedDisk, DiskBitmaps> run() throws IOException {
+    Map<ServedDisk, DiskBitmaps> sealed = new LinkedHashMap<>();
+    Map<DiskState, List<BitmapRecord>> lists = new LinkedHashMap<>();
     try {
-      Map<ServedDisk, DiskBitmaps> sealed = new LinkedHashMap<>();
       for (Change change : changes) {
         DiskBitmaps inFiles = seal(change);
         sealed.put(change.disk, inFiles);
-        change.recordsAfter = BitmapRecords.of(inFiles.persistent());
+        lists.put(change.state, BitmapRecords.of(inFiles.persistent()));
       }
-      for (Change change : changes) {
-        change.state.commit(changes.size() == 1 ? change.recordsAfter : keepingBoth(change));
-        written.add(change);
+      if (lists.size() > 1) {
+        states.orElseThrow().commit(lists);
+      } else {
+        for (Map.Entry<DiskState, List<BitmapRecord>> only : lists.entrySet()) {
+          only.getKey().commit(only.getValue());
+        }
       }
-      changes.forEach(change -> change.disk.tracking().layGhosts());
       return sealed;
     } catch (IOException | RuntimeException e) {
-      returnToOld(e);
+      changes.forEach(change -> change.state.discard(change.sealedFiles));
       throw e;
     }
   }
@@ -83,53 +74,5 @@ final class StateCommit {
       }
     }
     return inFiles;
-  }
-
-  private static List<BitmapRecord> keepingBoth(Change change) {
-    List<BitmapRecord> both = new ArrayList<>(change.recordsAfter);
-    Set<String> named = new LinkedHashSet<>();
-    change.recordsAfter.forEach(record -> named.add(record.content()));
-    for (BitmapRecord old : change.recordsBefore) {
-      if (named.add(old.content())) {
-        both.add(BitmapRecords.keeping(old, both.size()));
-      }
-    }
-    return both;
-  }
-
-  /// Drops the old contents. To be called when no write is marked in them any more.
-  void finish() {
-    if (changes.size() == 1) {
-      return;
-    }
-    for (Change change : changes) {
-      try {
-        change.state.commit(change.recordsAfter);
-      } catch (IOException e) {
-        // A list that keeps an old content too is not wrong, and the next commit drops it.
-        LOG.log(
-            System.Logger.Level.WARNING,
-            "disk {0}: old files stay in its state for now: {1}",
-            change.disk.config().name(),
-            e.getMessage());
-      }
-    }
-  }
-
-  private void returnToOld(Exception because) {
-    for (Change change : written) {
-      try {
-        change.state.commit(change.recordsBefore);
-      } catch (IOException | RuntimeException e) {
-        because.addSuppressed(e);
-        // The list names the new arrays, and may be what a next start finds: keep them true.
-        change.disk.tracking().haunt(change.after);
-      }
-    }
-    for (Change change : changes) {
-      if (!change.disk.tracking().isHaunted()) {
-        change.state.discard(change.sealedFiles);
-      }
-    }
   }
 }

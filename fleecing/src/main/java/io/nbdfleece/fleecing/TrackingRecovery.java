@@ -32,9 +32,6 @@ final class TrackingRecovery {
       LOG.log(Level.WARNING, "bitmaps of disk {0}: {1}", disk, finding);
     }
     for (BitmapRecord record : state.found()) {
-      if (BitmapRecords.isKept(record)) {
-        continue;
-      }
       BitmapContent content;
       String reason = finding.isEmpty() ? "its state is damaged" : finding;
       try {
@@ -99,21 +96,16 @@ final class TrackingRecovery {
             checkpoint.pendingSnapshot().get());
       }
     }
-    StateCommit commit = new StateCommit();
-    Optional<DiskState> state = tracking.state();
-    if (state.isPresent()) {
-      commit.add(disk, state.get(), before, after);
-    }
-    after = commit.run().getOrDefault(disk, after);
-    tracking.publish(after);
-    commit.finish();
+    StateCommit commit = new StateCommit(Optional.empty()); // of one disk
+    commit.add(disk, before, after);
+    tracking.publish(commit.run().getOrDefault(disk, after));
   }
 
   /// Records that all is exact. No write may be in flight, and data must be synced.
   static void closeClean(ServedDisk disk) throws IOException {
     DiskTracking tracking = disk.tracking();
     Optional<DiskState> state = tracking.state();
-    if (state.isPresent() && !tracking.isHaunted()) {
+    if (state.isPresent()) {
       state.get().closeClean(BitmapRecords.of(tracking.current().persistent()));
     } else {
       tracking.stateToClose().ifPresent(DiskState::close);

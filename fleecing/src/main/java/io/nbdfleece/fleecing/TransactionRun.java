@@ -11,7 +11,6 @@ import io.nbdfleece.fleecing.hook.Drain;
 import io.nbdfleece.fleecing.hook.SnapshotScope;
 import io.nbdfleece.fleecing.hook.SnapshotTerms;
 import io.nbdfleece.fleecing.hook.SnapshotView;
-import io.nbdfleece.fleecing.state.DiskState;
 import java.io.IOException;
 import java.time.Duration;
 import java.time.Instant;
@@ -67,6 +66,7 @@ final class TransactionRun {
       Executor workers,
       ScheduledExecutorService ticker,
       Snapshots snapshots,
+      Optional<DiskStates> states,
       LongSupplier nanoClock) {}
 
   private TransactionRun(TransactionPlan plan, Surroundings around) {
@@ -217,10 +217,10 @@ final class TransactionRun {
   private void end(Performance performance, long heldNanos) {
     try {
       Map<ServedDisk, DiskBitmaps> after = new LinkedHashMap<>(performance.pass().outcome());
-      StateCommit commit = commit(after);
+      StateCommit commit = new StateCommit(around.states());
+      after.forEach((disk, bitmaps) -> commit.add(disk, beforeOf(disk), bitmaps));
       after.putAll(commit.run());
       after.forEach((disk, bitmaps) -> disk.tracking().publish(bitmaps));
-      commit.finish();
       Optional<Snapshot> taken =
           plan.snapshot().map(snapshot -> keep(snapshot, performance, heldNanos));
       unclaim();
@@ -230,18 +230,6 @@ final class TransactionRun {
       before.forEach((disk, old) -> disk.tracking().publish(old));
       fail(e);
     }
-  }
-
-  private StateCommit commit(Map<ServedDisk, DiskBitmaps> after) {
-    StateCommit commit = new StateCommit();
-    for (Map.Entry<ServedDisk, DiskBitmaps> entry : after.entrySet()) {
-      ServedDisk disk = entry.getKey();
-      Optional<DiskState> state = disk.tracking().state();
-      if (state.isPresent()) {
-        commit.add(disk, state.get(), beforeOf(disk), entry.getValue());
-      }
-    }
-    return commit;
   }
 
   private Snapshot keep(PlannedSnapshot snapshot, Performance performance, long heldNanos) {
@@ -305,11 +293,7 @@ final class TransactionRun {
 
   private void fail(Throwable error) {
     benches.forEach(
-        (disk, bench) -> {
-          if (!disk.tracking().isHaunted()) {
-            disk.tracking().state().ifPresent(state -> state.discard(bench.files()));
-          }
-        });
+        (disk, bench) -> disk.tracking().state().ifPresent(state -> state.discard(bench.files())));
     unclaim();
     Throwable cause = error instanceof CompletionException ? error.getCause() : error;
     result.completeExceptionally(cause == null ? error : cause);

@@ -8,9 +8,9 @@ import io.nbdfleece.fleecing.state.BitmapRecord;
 import io.nbdfleece.fleecing.state.DiskIdentity;
 import io.nbdfleece.fleecing.state.DiskState;
 import java.io.IOException;
-import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.HashSet;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -22,17 +22,20 @@ import java.util.function.Consumer;
 
 /// States of disks that outlive an engine, but not the test: a list that is replaced as a whole,
 /// "files" that go when no list names them, live arrays that keep what was marked until the kill.
+///
+/// A commit of several disks prepares each, decides, and then each disk takes its list over; one
+/// that a kill kept from it does so when it is opened.
 final class MemoryStates implements DiskStates {
   private final Map<String, Stored> disks = new ConcurrentHashMap<>();
   private final AtomicInteger generation = new AtomicInteger();
 
-  /// Commits that go well before the next one fails; -1 = all do.
+  /// Lists, and decisions about several, that are written before the next one fails; -1 = all are.
   final AtomicInteger commitsBeforeFailure = new AtomicInteger(-1);
 
-  /// Whether all commits after the failed one fail as well.
+  /// Whether all that are written after the failed one fail as well.
   volatile boolean staysBroken;
 
-  /// Run by each commit before, and after, the list is replaced.
+  /// Run for each disk of a commit before, and after, its list is replaced.
   volatile Runnable beforeCommit = () -> {};
 
   volatile Runnable afterCommit = () -> {};
@@ -40,12 +43,30 @@ final class MemoryStates implements DiskStates {
   /// What the "file system" holds of one disk.
   static final class Stored {
     List<BitmapRecord> list = List.of();
+    Optional<List<BitmapRecord>> next = Optional.empty();
+    boolean decided;
     final Map<String, Object> files = new HashMap<>();
     final Set<String> damaged = new HashSet<>();
     boolean clean = true;
     int made;
     Consumer<String> lost = _ -> {};
     volatile Runnable onTick = () -> {};
+
+    /// The list that was prepared counts, or goes.
+    synchronized void settle() {
+      if (decided) {
+        list = next.orElseThrow();
+      }
+      decided = false;
+      next = Optional.empty();
+      files.keySet().retainAll(named(list));
+    }
+  }
+
+  private static Set<String> named(List<BitmapRecord> records) {
+    Set<String> named = new HashSet<>();
+    records.forEach(r -> named.add(r.content()));
+    return named;
   }
 
   Stored stored(String disk) {
@@ -66,6 +87,37 @@ final class MemoryStates implements DiskStates {
   }
 
   @Override
+  public void commit(Map<DiskState, List<BitmapRecord>> lists) throws IOException {
+    Map<Opened, List<BitmapRecord>> all = new LinkedHashMap<>();
+    lists.forEach((state, records) -> all.put((Opened) state, records));
+    for (Map.Entry<Opened, List<BitmapRecord>> each : all.entrySet()) {
+      each.getKey().prepare(each.getValue());
+    }
+    failOnRequest();
+    for (Opened each : all.keySet()) {
+      each.requireAlive();
+    }
+    all.keySet().forEach(each -> each.stored.decided = true);
+    for (Opened each : all.keySet()) {
+      if (each.mine == generation.get()) { // else it is dead: the next opening goes on
+        each.stored.settle();
+        afterCommit.run();
+      }
+    }
+  }
+
+  private void failOnRequest() throws IOException {
+    int left = commitsBeforeFailure.get();
+    if (left == 0) {
+      commitsBeforeFailure.set(staysBroken ? 0 : -1);
+      throw new IOException("no space left on device");
+    }
+    if (left > 0) {
+      commitsBeforeFailure.decrementAndGet();
+    }
+  }
+
+  @Override
   public void close() {
     // The files stay.
   }
@@ -79,12 +131,12 @@ final class MemoryStates implements DiskStates {
       this.stored = stored;
       this.mine = mine;
       synchronized (stored) {
+        stored.settle(); // and what a kill left behind
         this.found =
             stored.list.stream()
                 .map(r -> stored.damaged.contains(r.name()) ? inconsistent(r) : r)
                 .toList();
         stored.clean = false;
-        stored.files.keySet().retainAll(named(stored.list)); // left behind by a kill
       }
     }
 
@@ -99,12 +151,6 @@ final class MemoryStates implements DiskStates {
           r.checkpoint(),
           r.pendingSnapshot(),
           r.created());
-    }
-
-    private static Set<String> named(List<BitmapRecord> records) {
-      Set<String> named = new HashSet<>();
-      records.forEach(r -> named.add(r.content()));
-      return named;
     }
 
     private void requireAlive() throws IOException {
@@ -165,16 +211,16 @@ final class MemoryStates implements DiskStates {
 
     @Override
     public void commit(List<BitmapRecord> records) throws IOException {
+      prepare(records);
+      stored.decided = true;
+      stored.settle();
+      afterCommit.run();
+    }
+
+    private void prepare(List<BitmapRecord> records) throws IOException {
       beforeCommit.run();
       requireAlive();
-      int left = commitsBeforeFailure.get();
-      if (left == 0) {
-        commitsBeforeFailure.set(staysBroken ? 0 : -1);
-        throw new IOException("no space left on device");
-      }
-      if (left > 0) {
-        commitsBeforeFailure.decrementAndGet();
-      }
+      failOnRequest();
       synchronized (stored) {
         Set<String> names = new HashSet<>();
         for (BitmapRecord record : records) {
@@ -183,10 +229,8 @@ final class MemoryStates implements DiskStates {
             throw new IllegalArgumentException("twice in the list: " + record.name());
           }
         }
-        stored.list = new ArrayList<>(records);
-        stored.files.keySet().retainAll(named(stored.list));
+        stored.next = Optional.of(List.copyOf(records));
       }
-      afterCommit.run();
     }
 
     @Override

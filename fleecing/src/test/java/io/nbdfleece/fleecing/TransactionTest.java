@@ -9,6 +9,7 @@ import static org.junit.jupiter.api.DynamicTest.dynamicTest;
 
 import io.nbdfleece.fleecing.bitmap.BitmapException;
 import io.nbdfleece.fleecing.bitmap.BitmapRef;
+import io.nbdfleece.fleecing.bitmap.CheckpointInfo;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Path;
@@ -19,6 +20,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.DynamicTest;
@@ -140,7 +142,7 @@ final class TransactionTest {
   @Test
   void failureOfEachCommitChangesNothing() throws IOException {
     List<Object> before = rig.everything();
-    for (int commit = 0; commit < 2; commit++) {
+    for (int commit = 0; commit < 3; commit++) { // two lists, and the decision
       rig.states.commitsBeforeFailure.set(commit);
       IOException failed =
           assertThrows(IOException.class, () -> EngineRig.get(rig.engine().transact(longOne())));
@@ -212,20 +214,89 @@ final class TransactionTest {
     assertEquals(List.of(1, 3, 9), rig.dirty("vda", "kept"));
   }
 
+  /// Has the process killed while a transaction changes both disks.
+  private void killIn(Runnable before, Runnable after) throws IOException {
+    rig.states.beforeCommit = before;
+    rig.states.afterCommit = after;
+    CompletableFuture<FleecingEngine.TransactionResult> killed =
+        rig.engine()
+            .transact(
+                List.of(
+                    new TransactionAction.DeleteCheckpoint("vda", "c2"),
+                    new TransactionAction.DeleteCheckpoint("vdb", "c2"),
+                    new TransactionAction.ClearBitmap(vda("kept")),
+                    new TransactionAction.ClearBitmap(new BitmapRef("vdb", "kept"))));
+    try {
+      var _ = EngineRig.get(killed);
+    } catch (IOException e) {
+      assertEquals("killed", EngineRig.message(e));
+    }
+    rig.states.beforeCommit = () -> {};
+    rig.states.afterCommit = () -> {};
+    rig.killAndRestart();
+  }
+
+  private List<String> checkpoints(String disk) throws IOException {
+    return rig.engine().checkpoints(disk).stream().map(CheckpointInfo::name).toList();
+  }
+
+  @Test
+  void killBetweenTheListsOfTwoDisksChangesNeither() throws IOException {
+    AtomicInteger lists = new AtomicInteger();
+    killIn(
+        () -> {
+          touch(9);
+          if (lists.incrementAndGet() == 2) {
+            rig.states.kill();
+          }
+        },
+        () -> {});
+    assertEquals(2, lists.get());
+    for (String disk : List.of("vda", "vdb")) {
+      assertEquals(List.of("c1", "c2"), checkpoints(disk));
+    }
+    assertEquals(List.of(1, 3, 9), rig.dirty("vda", "kept"));
+    assertEquals(List.of(2, 4), rig.dirty("vdb", "kept"));
+    assertEquals(List.of(1, 3, 9), rig.dirty("vda", "c1"));
+  }
+
+  @Test
+  void killBetweenTheDisksAfterTheDecisionChangesBoth() throws IOException {
+    AtomicInteger lists = new AtomicInteger();
+    killIn(
+        () -> touch(9),
+        () -> {
+          lists.incrementAndGet();
+          touch(10);
+          try {
+            rig.touch("vdb", 11);
+          } catch (IOException e) {
+            throw new UncheckedIOException(e);
+          }
+          rig.states.kill();
+        });
+    assertEquals(1, lists.get(), "one disk has taken its list over when the other is killed");
+    for (String disk : List.of("vda", "vdb")) {
+      assertEquals(List.of("c1"), checkpoints(disk));
+    }
+    assertEquals(List.of(9, 10), rig.dirty("vda", "kept"));
+    assertEquals(List.of(11), rig.dirty("vdb", "kept"));
+    assertEquals(List.of(1, 3, 9, 10), rig.dirty("vda", "c1"));
+    assertEquals(List.of(2, 4, 11), rig.dirty("vdb", "c1"));
+  }
+
   @Test
   void whenNoCommitWorksAnyMoreWhatTheStateNamesStaysTrue() throws IOException {
-    List<Object> arrays = List.copyOf(rig.disk("vda").tracking().current().arrays());
+    List<Object> before = rig.everything();
     rig.states.commitsBeforeFailure.set(1);
     rig.states.staysBroken = true;
     assertThrows(IOException.class, () -> EngineRig.get(rig.engine().transact(longOne())));
-    assertEquals(arrays, rig.disk("vda").tracking().current().arrays());
-    // The list of vda is the new one, and there was no way back.
+    assertEquals(before, rig.everything());
     rig.touch("vda", 7);
     rig.states.staysBroken = false;
     rig.states.commitsBeforeFailure.set(-1);
     rig.killAndRestart();
-    assertEquals(List.of(7), rig.dirty("vda", "kept"));
-    assertEquals(List.of(1, 3, 7), rig.dirty("vda", "new"));
+    assertEquals(List.of(1, 3, 7), rig.dirty("vda", "kept"));
     assertEquals(List.of(3, 7), rig.dirty("vda", "c2"));
   }
 

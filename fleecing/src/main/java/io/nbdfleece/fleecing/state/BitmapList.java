@@ -39,6 +39,10 @@ record BitmapList(
     List<Entry> entries) {
 
   static final String NAME = "bitmaps";
+
+  /// One that is to be put in force together with those of other disks.
+  static final String NEXT = "bitmaps.next";
+
   static final int FILE_BYTES_MAX = 64 << 20;
   static final int ENTRIES_MAX = 65_536;
 

@@ -6,11 +6,10 @@ import io.nbdfleece.fleecing.bitmap.GranuleSet;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.BitSet;
-import java.util.HashMap;
 import java.util.HashSet;
-import java.util.Iterator;
 import java.util.List;
-import java.util.Map;
+import java.util.Optional;
+import java.util.OptionalLong;
 import java.util.Set;
 import java.util.concurrent.Executor;
 import java.util.concurrent.RejectedExecutionException;
@@ -33,9 +32,6 @@ final class FileDiskState implements DiskState {
    */
   private static final System.Logger LOGGER = System.getLogger(FileDiskState.class.getName());
 
-  /// How long memory of a file that is not named any more stays, for writes that still mark it.
-  private static final long DROPPED_NANOS = 60_000_000_000L;
-
   /// How often regions are looked for that are not written any more. Each time costs two syncs.
   private static final int RETIRE_SECONDS = 10;
 
@@ -48,17 +44,14 @@ final class FileDiskState implements DiskState {
   private final List<BitmapRecord> found;
   private final String finding;
   private final long logGeneration;
-  private final String logName;
   private final ActivityLog log;
-  private final String identityText;
+  private final DiskFolder folder;
+  private final ContentHeader.IdentityHash identityHash;
   private final long openedEpochNanos;
   private final ReentrantLock control = new ReentrantLock();
 
   @GuardedBy("control")
-  private final Map<String, LiveFile> live;
-
-  @GuardedBy("control")
-  private final List<Dropped> dropped = new ArrayList<>();
+  private final LiveFiles live;
 
   /// What the list in force names.
   @GuardedBy("control")
@@ -66,6 +59,10 @@ final class FileDiskState implements DiskState {
 
   @GuardedBy("control")
   private long generation;
+
+  /// What the list beside the one in force says, between [#prepare] and what decides about it.
+  @GuardedBy("control")
+  private Optional<List<BitmapRecord>> prepared = Optional.empty();
 
   @GuardedBy("control")
   private int contents;
@@ -79,15 +76,14 @@ final class FileDiskState implements DiskState {
   /// Why bitmaps are not kept any more; empty while they are.
   private volatile String lostReason = "";
 
-  private record Dropped(LiveFile file, long epochNanos) {}
-
   private FileDiskState(
       String disk,
       StateFiles files,
       DiskIdentity identity,
       Executor workers,
       Host host,
-      Consumer<String> lost)
+      Consumer<String> lost,
+      OptionalLong decided)
       throws IOException {
     this.disk = disk;
     this.files = files;
@@ -95,32 +91,37 @@ final class FileDiskState implements DiskState {
     this.host = host;
     this.workers = workers;
     this.lost = lost;
-    Recovery.Outcome outcome = new Recovery(disk, files, identity, host).run();
+    Recovery.Outcome outcome = new Recovery(disk, files, identity, host).run(decided);
     this.found = List.copyOf(outcome.records());
     this.finding = outcome.finding();
-    this.live = new HashMap<>(outcome.live());
-    this.identityText = identity.identity();
+    this.live = new LiveFiles(outcome.live());
+    this.identityHash = ContentHeader.hash(identity.identity());
     this.named = contentsOf(found);
     this.openedEpochNanos = host.epochNanos();
     // The first one begins with the time, so that no number comes twice when a list was lost.
     this.generation = outcome.generation() == 0 ? openedEpochNanos : outcome.generation();
     this.logGeneration = generation + 1;
     LogLayout layout = new LogLayout(logGeneration, identity.sizeBytes());
-    this.logName = "activity-" + Long.toHexString(logGeneration);
+    this.folder = new DiskFolder(disk, files, identity, host, logGeneration);
+    String logName = folder.logName();
     files.write(logName, layout.empty(openedEpochNanos));
-    this.log = new ActivityLog(layout, files.patch(logName), workers, this::lose);
+    this.log = new ActivityLog(layout, files.patch(logName), workers, this::logFailed);
   }
 
-  /// Opens, recovers, and notes that the disk is being served.
+  /// Opens, recovers, and notes that the disk is being served. At the return a list that was
+  /// prepared has been taken over or is gone.
+  ///
+  /// @param decided generation that [JointCommit] names for the disk
   static FileDiskState open(
       String disk,
       StateFiles files,
       DiskIdentity identity,
       Executor workers,
       Host host,
-      Consumer<String> lost)
+      Consumer<String> lost,
+      OptionalLong decided)
       throws IOException {
-    FileDiskState state = new FileDiskState(disk, files, identity, workers, host, lost);
+    FileDiskState state = new FileDiskState(disk, files, identity, workers, host, lost, decided);
     try {
       state.begin();
       return state;
@@ -134,7 +135,8 @@ final class FileDiskState implements DiskState {
     control.lock();
     try {
       replaceList(entries(found), false, "");
-      deleteUnnamed();
+      folder.deleteQuietly(BitmapList.NEXT); // only now: it may be what was found
+      folder.deleteUnnamed(named);
     } finally {
       control.unlock();
     }
@@ -162,13 +164,8 @@ final class FileDiskState implements DiskState {
       checkUsable();
       String name = contentName(".live");
       LiveFile file =
-          LiveFile.create(
-              files,
-              name,
-              ContentHeader.hash(identityText),
-              identity.sizeBytes(),
-              granularityBytes);
-      live.put(name, file);
+          LiveFile.create(files, name, identityHash, identity.sizeBytes(), granularityBytes);
+      live.add(file);
       return new LiveContent(name, file.bits());
     } finally {
       control.unlock();
@@ -186,11 +183,16 @@ final class FileDiskState implements DiskState {
     control.lock();
     try {
       checkUsable();
-      LiveFile file = live.get(record.content());
-      if (file == null) {
-        throw new IOException(
-            "bitmap " + record.name() + " of disk " + disk + " is inconsistent or was removed");
-      }
+      LiveFile file =
+          live.find(record.content())
+              .orElseThrow(
+                  () ->
+                      new IOException(
+                          "bitmap "
+                              + record.name()
+                              + " of disk "
+                              + disk
+                              + " is inconsistent or was removed"));
       return new LiveContent(record.content(), file.bits());
     } finally {
       control.unlock();
@@ -203,7 +205,7 @@ final class FileDiskState implements DiskState {
     try {
       checkUsable();
       String name = contentName(".set");
-      files.write(name, SealedSet.encode(name, ContentHeader.hash(identityText), set));
+      files.write(name, SealedSet.encode(name, identityHash, set));
       return name;
     } finally {
       control.unlock();
@@ -221,7 +223,7 @@ final class FileDiskState implements DiskState {
     try {
       checkUsable();
       log.heartbeat(host.epochNanos());
-      prepare(records);
+      forceContents(records);
       replaceList(entries(records), false, "");
       adopt(records);
     } finally {
@@ -229,17 +231,83 @@ final class FileDiskState implements DiskState {
     }
   }
 
+  String disk() {
+    return disk;
+  }
+
+  /// First half of a commit of several disks: writes the next list beside the one in force, forced.
+  /// [#takeOver] or [#abandon] is to follow.
+  ///
+  /// @return its generation; the list counts if [JointCommit] names it, whatever happens to the
+  ///   process
+  long prepare(List<BitmapRecord> records) throws IOException {
+    control.lock();
+    try {
+      checkUsable();
+      log.heartbeat(host.epochNanos());
+      forceContents(records);
+      folder.writeList(BitmapList.NEXT, generation + 1, entries(records), false, "");
+      prepared = Optional.of(List.copyOf(records));
+      return generation + 1;
+    } finally {
+      control.unlock();
+    }
+  }
+
+  /// Second half: puts the prepared list in force. That it is, is decided already: a failure, which
+  /// is thrown, loses the state.
+  void takeOver() throws IOException {
+    control.lock();
+    try {
+      List<BitmapRecord> records = prepared.orElseThrow();
+      prepared = Optional.empty();
+      checkUsable();
+      try {
+        putInForce(BitmapList.NEXT);
+      } catch (IOException e) {
+        log.fail(e);
+        throw e;
+      }
+      adopt(records);
+    } finally {
+      control.unlock();
+    }
+  }
+
+  /// Second half, when it was decided that nothing changes.
+  void abandon() {
+    control.lock();
+    try {
+      prepared = Optional.empty();
+      folder.deleteQuietly(BitmapList.NEXT);
+    } finally {
+      control.unlock();
+    }
+  }
+
+  /// Which list is in force after a power failure is not known, so there must be none.
+  void lose(IOException because) {
+    control.lock();
+    try {
+      prepared = Optional.empty();
+      log.fail(because);
+    } finally {
+      control.unlock();
+    }
+  }
+
   /// S1 and S2, but for names.
   @GuardedBy("control")
-  private void prepare(List<BitmapRecord> records) throws IOException {
+  private void forceContents(List<BitmapRecord> records) throws IOException {
     boolean begins = false;
     for (BitmapRecord record : records) {
-      LiveFile file = live.get(record.content());
       if (record.form() == BitmapRecord.Form.LIVE && !record.inconsistent()) {
-        if (file == null) {
-          throw new IOException("no file for bitmap " + record.name() + ": " + record.content());
-        }
-        file.force();
+        live.find(record.content())
+            .orElseThrow(
+                () ->
+                    new IOException(
+                        "no file for bitmap " + record.name() + ": " + record.content()))
+            .force();
         begins |= !named.contains(record.content());
       }
     }
@@ -262,22 +330,13 @@ final class FileDiskState implements DiskState {
   private void replaceList(List<BitmapList.Entry> entries, boolean clean, String stamp)
       throws IOException {
     String temporary = BitmapList.NAME + ".new";
-    byte[] list =
-        new BitmapList(
-                disk,
-                generation + 1,
-                host.bootId(),
-                clean,
-                identityText,
-                identity.sizeBytes(),
-                stamp,
-                clean ? "" : logName,
-                logGeneration,
-                entries)
-            .encode();
-    files.write(temporary, list);
-    files.forceNames(); // of the contents
-    files.rename(temporary, BitmapList.NAME);
+    folder.writeList(temporary, generation + 1, entries, clean, stamp);
+    putInForce(temporary);
+  }
+
+  @GuardedBy("control")
+  private void putInForce(String name) throws IOException {
+    files.rename(name, BitmapList.NAME);
     generation++;
     try {
       files.forceNames();
@@ -287,44 +346,16 @@ final class FileDiskState implements DiskState {
       throw e;
     }
     if (!lostReason.isEmpty()) {
-      removeList(); // the log failed meanwhile, and removed the list before
+      folder.removeLists(); // the log failed meanwhile, and removed the list before
       checkUsable();
     }
   }
 
   @GuardedBy("control")
-  private void adopt(List<BitmapRecord> records) throws IOException {
+  private void adopt(List<BitmapRecord> records) {
     named = contentsOf(records);
-    for (Iterator<LiveFile> each = live.values().iterator(); each.hasNext(); ) {
-      LiveFile file = each.next();
-      if (!named.contains(file.name())) {
-        each.remove();
-        drop(file);
-      }
-    }
-    deleteUnnamed();
-  }
-
-  @GuardedBy("control")
-  private void drop(LiveFile file) {
-    file.drop();
-    dropped.add(new Dropped(file, host.epochNanos()));
-  }
-
-  /// Best effort: the next opening deletes what is left.
-  @GuardedBy("control")
-  private void deleteUnnamed() {
-    try {
-      for (String name : files.names()) {
-        boolean content = name.endsWith(".live") || name.endsWith(".set");
-        boolean oldLog = name.startsWith("activity-") && !name.equals(logName);
-        if (oldLog || (content && !named.contains(name))) {
-          files.delete(name);
-        }
-      }
-    } catch (IOException e) {
-      LOGGER.log(System.Logger.Level.DEBUG, "deleting what is not used any more", e);
-    }
+    live.retain(named, host.epochNanos());
+    folder.deleteUnnamed(named);
   }
 
   @Override
@@ -333,23 +364,12 @@ final class FileDiskState implements DiskState {
     try {
       for (String name : contents) {
         if (!named.contains(name)) {
-          LiveFile file = live.remove(name);
-          if (file != null) {
-            drop(file);
-          }
-          deleteQuietly(name);
+          live.drop(name, host.epochNanos());
+          folder.deleteQuietly(name);
         }
       }
     } finally {
       control.unlock();
-    }
-  }
-
-  private void deleteQuietly(String name) {
-    try {
-      files.delete(name);
-    } catch (IOException e) {
-      LOGGER.log(System.Logger.Level.DEBUG, "deleting what is not used any more", e);
     }
   }
 
@@ -366,7 +386,7 @@ final class FileDiskState implements DiskState {
       if (!named.isEmpty()) {
         log.heartbeat(now);
       }
-      unmapDropped(now);
+      live.unmapDropped(now);
       if (seconds - retiredSeconds >= RETIRE_SECONDS) {
         retiredSeconds = seconds;
         retire();
@@ -382,23 +402,9 @@ final class FileDiskState implements DiskState {
   private void retire() throws IOException {
     BitSet idle = log.beginRetiring();
     if (!idle.isEmpty()) {
-      for (LiveFile each : live.values()) { // all that writes may mark, listed yet or not
-        each.force();
-      }
+      live.force(); // all that writes may mark, listed yet or not
       log.endRetiring(idle);
     }
-  }
-
-  @GuardedBy("control")
-  private void unmapDropped(long now) {
-    dropped.removeIf(
-        each -> {
-          boolean old = now - each.epochNanos() >= DROPPED_NANOS;
-          if (old) {
-            each.file().close();
-          }
-          return old;
-        });
   }
 
   @Override
@@ -409,13 +415,13 @@ final class FileDiskState implements DiskState {
         close();
         return; // said already
       }
-      prepare(records);
+      forceContents(records);
       identity.sync(); // also the time that the stamp may be
       String stamp = identity.stamp();
       List<BitmapList.Entry> entries = new ArrayList<>();
       for (BitmapRecord record : records) {
-        LiveFile file = live.get(record.content());
-        entries.add(new BitmapList.Entry(record, file == null ? 0 : file.bits().checksum()));
+        int checksum = live.find(record.content()).map(file -> file.bits().checksum()).orElse(0);
+        entries.add(new BitmapList.Entry(record, checksum));
       }
       replaceList(entries, true, stamp);
       adopt(records);
@@ -434,10 +440,7 @@ final class FileDiskState implements DiskState {
       }
       closed = true;
       log.close();
-      live.values().forEach(LiveFile::close);
-      live.clear();
-      dropped.forEach(each -> each.file().close());
-      dropped.clear();
+      live.close();
     } finally {
       control.unlock();
     }
@@ -454,7 +457,7 @@ final class FileDiskState implements DiskState {
   }
 
   /// The log could not be written: what a restart finds must not be believed.
-  private void lose(IOException error) {
+  private void logFailed(IOException error) {
     control.lock();
     try {
       if (closed || !lostReason.isEmpty()) {
@@ -465,7 +468,7 @@ final class FileDiskState implements DiskState {
               + disk
               + " will not outlive this process: its state cannot be written: "
               + error.getMessage();
-      removeList();
+      folder.removeLists();
     } finally {
       control.unlock();
     }
@@ -474,15 +477,6 @@ final class FileDiskState implements DiskState {
       workers.execute(() -> lost.accept(lostReason));
     } catch (RejectedExecutionException e) {
       LOGGER.log(System.Logger.Level.WARNING, lostReason, e);
-    }
-  }
-
-  private void removeList() {
-    try {
-      files.delete(BitmapList.NAME);
-      files.forceNames();
-    } catch (IOException e) {
-      LOGGER.log(System.Logger.Level.WARNING, "removing the list of bitmaps of disk " + disk, e);
     }
   }
 }

@@ -2,6 +2,7 @@
 package io.nbdfleece.fleecing.state;
 
 import java.nio.charset.StandardCharsets;
+import java.util.List;
 
 /// The folder of a disk in the state directory: its name, with `%XX` for each byte that is not a
 /// letter, a digit, or one of `-_.` behind the first. Different disks have different folders.
@@ -9,12 +10,14 @@ final class FolderName {
   /// A file system takes 255.
   private static final int LENGTH_MAX = 200;
 
-  private static final String RESERVED = "lock";
+  /// What begins so is, or may be, a file of the directory itself.
+  private static final List<String> RESERVED = List.of("lock", JointCommit.NAME);
 
   private FolderName() {}
 
   static String of(String disk) {
     StringBuilder name = new StringBuilder();
+    boolean reserved = RESERVED.stream().anyMatch(disk::startsWith);
     for (byte each : disk.getBytes(StandardCharsets.UTF_8)) {
       boolean plain =
           (each >= 'a' && each <= 'z')
@@ -22,7 +25,7 @@ final class FolderName {
               || (each >= '0' && each <= '9')
               || each == '_'
               || (name.length() > 0 && (each == '-' || each == '.'));
-      if (plain && !disk.equals(RESERVED)) {
+      if (plain && !reserved) {
         name.append((char) each);
       } else {
         name.append(String.format("%%%02X", each));

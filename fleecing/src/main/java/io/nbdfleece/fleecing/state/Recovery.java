@@ -51,12 +51,16 @@ final class Recovery {
     this.host = host;
   }
 
-  /// Marks that were lost are on stable storage again at the return. The list is unchanged.
-  Outcome run() throws IOException {
+  /// Marks that were lost are on stable storage again at the return. The lists are unchanged, but
+  /// for one that was prepared and does not count: it is gone.
+  ///
+  /// @param decided the generation of a prepared list that counts
+  Outcome run(OptionalLong decided) throws IOException {
     byte[] file;
     try {
       file = files.read(BitmapList.NAME, BitmapList.FILE_BYTES_MAX);
     } catch (NoSuchFileException _) {
+      files.delete(BitmapList.NEXT); // follows on nothing: the state was lost
       return new Outcome(0, List.of(), "", live);
     }
     BitmapList list;
@@ -64,6 +68,7 @@ final class Recovery {
       list = BitmapList.decode(file);
     } catch (IOException e) {
       files.rename(BitmapList.NAME, DAMAGED);
+      files.delete(BitmapList.NEXT);
       return new Outcome(
           0,
           List.of(),
@@ -76,6 +81,18 @@ final class Recovery {
               + "): they are gone, take a full backup",
           live);
     }
+    if (decided.isPresent() && decided.getAsLong() > list.generation()) {
+      try {
+        list = next(decided.getAsLong());
+      } catch (IOException e) {
+        findings.add(
+            "a transaction of several disks has a part that is missing: " + e.getMessage());
+        List<BitmapRecord> records = list.records().stream().map(Recovery::inconsistent).toList();
+        return new Outcome(list.generation(), records, String.join("; ", findings), live);
+      }
+    } else {
+      files.delete(BitmapList.NEXT);
+    }
     try {
       List<BitmapRecord> records = judge(list);
       return new Outcome(list.generation(), records, String.join("; ", findings), live);
@@ -83,6 +100,19 @@ final class Recovery {
       live.values().forEach(LiveFile::close);
       throw e;
     }
+  }
+
+  private BitmapList next(long generation) throws IOException {
+    BitmapList next;
+    try {
+      next = BitmapList.decode(files.read(BitmapList.NEXT, BitmapList.FILE_BYTES_MAX));
+    } catch (IOException e) {
+      throw new IOException(BitmapList.NEXT + ": " + e.getMessage(), e);
+    }
+    if (next.generation() != generation) {
+      throw new IOException(BitmapList.NEXT + " is of another one");
+    }
+    return next;
   }
 
   private List<BitmapRecord> judge(BitmapList list) throws IOException {

@@ -5,6 +5,7 @@ import io.nbdfleece.cache.posix.ImageInUseException;
 import io.nbdfleece.cache.posix.ImageLock;
 import io.nbdfleece.cache.posix.LinuxFile;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
@@ -12,14 +13,20 @@ import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
 import java.util.concurrent.Executor;
 import java.util.function.Consumer;
+import java.util.stream.Stream;
 
 /// The directory of `--state`: one folder per disk. Used by one process at a time (it is locked).
 ///
 /// ```
 ///   DIR/lock                 locked while in use; holds the process number of the last user
+///   DIR/transaction          which disks still have to take their next list over: [JointCommit]
 ///   DIR/DISK/bitmaps         the list of the disk's bitmaps: [BitmapList]
+///   DIR/DISK/bitmaps.next    the next one, within a transaction of several disks
 ///   DIR/DISK/activity-G      the regions being written: [LogLayout]
 ///   DIR/DISK/G-N.live        bits of a bitmap that records: [LiveFile]
 ///   DIR/DISK/G-N.set         bits of one that does not: [SealedSet]
@@ -32,10 +39,12 @@ import java.util.function.Consumer;
 public final class StateDirectory implements AutoCloseable {
   private final Path directory;
   private final LinuxFile lockFile;
+  private final JointCommit joint;
 
-  private StateDirectory(Path directory, LinuxFile lockFile) {
+  private StateDirectory(Path directory, LinuxFile lockFile, JointCommit joint) {
     this.directory = directory;
     this.lockFile = lockFile;
+    this.joint = joint;
   }
 
   /// Opens and locks it; makes it if its parent is there. Fails, naming it and what to do.
@@ -58,7 +67,9 @@ public final class StateDirectory implements AutoCloseable {
           ProcessHandle.current().pid() + "\n",
           StandardCharsets.US_ASCII,
           StandardOpenOption.TRUNCATE_EXISTING);
-      return new StateDirectory(directory, file);
+      JointCommit joint =
+          JointCommit.open(new FolderFiles(directory), () -> foldersWithNextList(directory));
+      return new StateDirectory(directory, file, joint);
     } catch (IOException | RuntimeException e) {
       try {
         file.close();
@@ -69,6 +80,17 @@ public final class StateDirectory implements AutoCloseable {
         throw new IOException(inUse(directory, path), e);
       }
       throw e;
+    }
+  }
+
+  private static List<String> foldersWithNextList(Path directory) throws IOException {
+    try (Stream<Path> folders = Files.list(directory)) {
+      return folders
+          .filter(folder -> Files.exists(folder.resolve(BitmapList.NEXT)))
+          .map(folder -> String.valueOf(folder.getFileName()))
+          .toList();
+    } catch (UncheckedIOException e) {
+      throw new IOException("cannot list " + directory, e);
     }
   }
 
@@ -119,15 +141,36 @@ public final class StateDirectory implements AutoCloseable {
   /// @param lost told, once, why bitmaps will not outlive the process
   public DiskState disk(String disk, DiskIdentity identity, Executor workers, Consumer<String> lost)
       throws IOException {
-    Path folder = directory.resolve(FolderName.of(disk));
+    String name = FolderName.of(disk);
+    Path folder = directory.resolve(name);
     try {
       makeFolder(folder);
-      return FileDiskState.open(
-          disk, new FolderFiles(folder), identity, workers, new LinuxHost(), lost);
+      DiskState state =
+          FileDiskState.open(
+              disk,
+              new FolderFiles(folder),
+              identity,
+              workers,
+              new LinuxHost(),
+              lost,
+              joint.decided(name));
+      joint.settled(name);
+      return state;
     } catch (IOException e) {
       throw new IOException(
           "cannot keep bitmaps of disk " + disk + " in " + folder + ": " + e.getMessage(), e);
     }
+  }
+
+  /// Replaces the lists of several disks, as [DiskState#commit] does that of one: after a failure,
+  /// or a crash at any moment, either all the old lists hold or all the new ones. A disk that is
+  /// not opened at the next start takes its new list over when it is.
+  ///
+  /// @param lists of states that this directory has opened
+  public void commit(Map<DiskState, List<BitmapRecord>> lists) throws IOException {
+    Map<FileDiskState, List<BitmapRecord>> ours = new LinkedHashMap<>();
+    lists.forEach((state, records) -> ours.put((FileDiskState) state, records));
+    joint.commit(ours);
   }
 
   /// Gives the lock back. States of disks are closed before.

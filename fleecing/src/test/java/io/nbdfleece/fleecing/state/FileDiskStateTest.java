@@ -14,6 +14,7 @@ import java.io.IOException;
 import java.time.Instant;
 import java.util.List;
 import java.util.Optional;
+import java.util.OptionalLong;
 import org.junit.jupiter.api.Test;
 import org.roaringbitmap.RoaringBitmap;
 
@@ -154,7 +155,13 @@ final class FileDiskStateTest {
     GuestDisk longer = new GuestDisk(fixture.files, fixture.host, SIZE_BYTES * 2);
     FileDiskState again =
         FileDiskState.open(
-            "vda", fixture.files, longer, Runnable::run, fixture.host, fixture.lost::add);
+            "vda",
+            fixture.files,
+            longer,
+            Runnable::run,
+            fixture.host,
+            fixture.lost::add,
+            OptionalLong.empty());
     assertInconsistent(again, "another size: 67108864 bytes (now: 134217728)");
   }
 
@@ -164,7 +171,13 @@ final class FileDiskStateTest {
     state.closeClean(List.of(add(state, "b")));
     FileDiskState again =
         FileDiskState.open(
-            "vdb", fixture.files, fixture.disk, Runnable::run, fixture.host, fixture.lost::add);
+            "vdb",
+            fixture.files,
+            fixture.disk,
+            Runnable::run,
+            fixture.host,
+            fixture.lost::add,
+            OptionalLong.empty());
     assertInconsistent(again, "the state is that of disk vda");
   }
 

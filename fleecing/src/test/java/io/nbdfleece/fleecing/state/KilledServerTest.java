@@ -16,6 +16,7 @@ import java.util.ArrayList;
 import java.util.BitSet;
 import java.util.List;
 import java.util.Optional;
+import java.util.OptionalLong;
 import java.util.Random;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutorService;
@@ -144,7 +145,8 @@ final class KilledServerTest {
         new LinuxHost(),
         reason -> {
           throw new AssertionError(reason);
-        });
+        },
+        OptionalLong.empty());
   }
 
   private static BitmapRecord record(String name, String content) {

@@ -55,6 +55,65 @@ final class PowerFailureTest {
         "the simulation does not reach what it is for");
   }
 
+  @Test
+  void transactionOfSeveralDisksIsOnAllOrOnNoneAfterAPowerFailureAtAnyStep() throws IOException {
+    Long replay = Long.getLong("test.seed");
+    long first = replay == null ? 1 : replay;
+    long last = replay == null ? Long.getLong("test.seeds", 30) : replay;
+    int histories = 0;
+    int crashes = 0;
+    int kills = 0;
+    int takenOver = 0;
+    int undone = 0;
+    int late = 0;
+    for (long seed = first; seed <= last; seed++) {
+      int steps = runJoint(seed, Integer.MAX_VALUE).steps();
+      for (int crashAt = 1; crashAt <= steps; crashAt++) {
+        JointHistory history = runJoint(seed, crashAt);
+        histories++;
+        crashes += history.crashes;
+        kills += history.kills;
+        takenOver += history.takenOver;
+        undone += history.undone;
+        late += history.late;
+      }
+    }
+    System.out.println(
+        "simulated histories of several disks: "
+            + histories
+            + ", power failures: "
+            + crashes
+            + ", kills: "
+            + kills
+            + ", lists taken over at a start: "
+            + takenOver
+            + ", undone: "
+            + undone
+            + ", of those at a later start: "
+            + late);
+    assertTrue(
+        replay != null
+            || (crashes >= histories && kills > 0 && takenOver > 0 && undone > 0 && late > 0),
+        "the simulation does not reach what it is for");
+  }
+
+  private static JointHistory runJoint(long seed, int crashAt) throws IOException {
+    JointHistory history = new JointHistory(seed, crashAt);
+    try {
+      history.run(ACTIONS / 2);
+      return history;
+    } catch (AssertionError | RuntimeException | IOException e) {
+      throw new AssertionError(
+          "seed "
+              + seed
+              + ", power failure at step "
+              + crashAt
+              + " failed; replay: -Dtest=PowerFailureTest -Dtest.seed="
+              + seed,
+          e);
+    }
+  }
+
   private static StateHistory run(long seed, int crashAt) throws IOException {
     StateHistory history = new StateHistory(seed, crashAt);
     try {

@@ -25,6 +25,7 @@ final class SimulatedFiles implements StateFiles {
   private Map<String, Inode> names = new HashMap<>();
   private Map<String, Inode> durableNames = new HashMap<>();
   private final List<Consumer<Map<String, Inode>>> pending = new ArrayList<>();
+  private final SimulatedFiles machine;
   private boolean dead;
   private int steps;
 
@@ -38,6 +39,14 @@ final class SimulatedFiles implements StateFiles {
 
   SimulatedFiles(Random random) {
     this.random = random;
+    this.machine = this;
+  }
+
+  /// Another folder of the machine: its steps are steps of that one, and it has to be told of the
+  /// power failure too.
+  SimulatedFiles(SimulatedFiles machine) {
+    this.random = machine.random;
+    this.machine = machine.machine;
   }
 
   static final class PowerFailure extends Error {
@@ -94,6 +103,10 @@ final class SimulatedFiles implements StateFiles {
 
   /// Everybody meets here.
   void step(String operation) throws IOException {
+    if (machine != this) {
+      machine.step(operation);
+      return;
+    }
     if (dead) {
       throw new PowerFailure();
     }

@@ -14,6 +14,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
+import java.util.OptionalLong;
 import java.util.Random;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutorService;
@@ -55,7 +56,8 @@ final class StateCostTest {
         new LinuxHost(),
         reason -> {
           throw new AssertionError(reason);
-        });
+        },
+        OptionalLong.empty());
   }
 
   private static BitmapRecord record(int number, String content) {

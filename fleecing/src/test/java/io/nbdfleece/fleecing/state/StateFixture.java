@@ -9,6 +9,7 @@ import java.util.ArrayList;
 import java.util.Deque;
 import java.util.List;
 import java.util.Optional;
+import java.util.OptionalLong;
 import java.util.Random;
 
 /// A disk's state over simulated files, on one thread: what workers have to do waits in a queue.
@@ -28,7 +29,7 @@ final class StateFixture {
   }
 
   FileDiskState open(SimulatedFiles from) throws IOException {
-    return FileDiskState.open("vda", from, disk, tasks::add, host, lost::add);
+    return FileDiskState.open("vda", from, disk, tasks::add, host, lost::add, OptionalLong.empty());
   }
 
   void runTasks() {

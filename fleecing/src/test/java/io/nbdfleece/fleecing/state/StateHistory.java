@@ -12,6 +12,7 @@ import java.util.Deque;
 import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.OptionalLong;
 import java.util.Random;
 import org.jspecify.annotations.Nullable;
 
@@ -414,7 +415,8 @@ final class StateHistory {
             host,
             reason -> {
               throw new AssertionError(reason);
-            });
+            },
+            OptionalLong.empty());
     opened = state;
     List<BitmapRecord> found = state.found();
     if (found.equals(records(next))) {
