@@ -54,7 +54,7 @@ public final class Drain<T> {
       }
     } catch (RuntimeException | Error e) {
       drain.decided.set(true);
-      drain.hooks.subList(0, closed).forEach(FleecingHook::openGate);
+      liftGates(drain.hooks.subList(0, closed)).run();
       throw e;
     }
     return drain;
@@ -73,13 +73,20 @@ public final class Drain<T> {
     if (!decided.compareAndSet(false, true)) {
       return false;
     }
-    try {
-      hooks.forEach(FleecingHook::openGate);
-    } finally {
-      // Last: who hears of it may start the next drain of the same disks.
-      outcome.completeExceptionally(reason);
-    }
+    // Who hears of it may start the next drain, so all gates are open by then; but the disk may be
+    // what hangs, so the writes that waited come last.
+    Runnable queued = liftGates(hooks);
+    outcome.completeExceptionally(reason);
+    queued.run();
     return true;
+  }
+
+  /// Opens all gates before a write that waited at one of them can wait for its disk.
+  ///
+  /// @return lets those writes go on
+  private static Runnable liftGates(List<FleecingHook> hooks) {
+    List<Runnable> queued = hooks.stream().map(FleecingHook::liftGate).toList();
+    return () -> queued.forEach(Runnable::run);
   }
 
   private void drained() {
@@ -92,11 +99,11 @@ public final class Drain<T> {
       yielded = action.call();
       heldNanos = nanoClock.getAsLong() - startedNanos;
     } catch (Exception | Error e) {
-      hooks.forEach(FleecingHook::openGate);
+      liftGates(hooks).run();
       outcome.completeExceptionally(e);
       return;
     }
-    hooks.forEach(FleecingHook::openGate);
+    liftGates(hooks).run();
     outcome.complete(new Drained<>(yielded, heldNanos));
   }
 

@@ -346,6 +346,12 @@ public final class FleecingHook implements BlockNode {
 
   /// Lets writes go on, the queued ones first.
   public void openGate() {
+    liftGate().run();
+  }
+
+  /// Lets writes go on but for the queued ones, which go on when what is returned is run: that may
+  /// wait for the disk, this does not.
+  Runnable liftGate() {
     List<GuestWrite> queued;
     lock.lock();
     try {
@@ -356,6 +362,10 @@ public final class FleecingHook implements BlockNode {
     } finally {
       lock.unlock();
     }
+    return () -> admitAll(queued);
+  }
+
+  private void admitAll(List<GuestWrite> queued) {
     for (GuestWrite write : queued) {
       try {
         admit(write);
