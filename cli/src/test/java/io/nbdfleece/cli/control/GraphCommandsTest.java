@@ -126,8 +126,7 @@ final class GraphCommandsTest {
         "{'driver':'raw','node-name':'y','file':'vda','offset':5}"
             + "|Parameter 'offset' is unexpected",
         "{'driver':'null-co','node-name':'vda'}|Duplicate nodes with node-name='vda'",
-        "{'driver':'null-co','node-name':'n','size':-1}"
-            + "|Parameter 'size' expects uint64",
+        "{'driver':'null-co','node-name':'n','size':-1}" + "|Parameter 'size' expects uint64",
         "{'driver':'null-co','node-name':'n','read-only':7}"
             + "|Invalid parameter type for 'read-only', expected: boolean",
         "{'driver':'null-co','node-name':'n','discard':'foo'}"
