@@ -87,7 +87,8 @@ final class JointCommit {
       prepared.folders().forEach(folder -> doubtful.put(folder, IN_DOUBT));
       LOGGER.log(
           System.Logger.Level.WARNING,
-          "the state directory''s file {0} is unusable ({1}); disks whose bitmaps depend on it: {2}",
+          "the state directory''s file {0} is unusable ({1});"
+              + " disks whose bitmaps depend on it: {2}",
           NAME,
           e.getMessage(),
           doubtful.keySet());

@@ -39,7 +39,6 @@ final class JointHistory {
   /// A commit of several disks, and what became of it.
   private static final class Together {
     Optional<Boolean> happened = Optional.empty();
-    int starts;
   }
 
   private final class Served {
@@ -50,6 +49,7 @@ final class JointHistory {
     List<TrackedBitmap> committed = List.of();
     List<TrackedBitmap> next = List.of();
     Optional<Together> together = Optional.empty();
+    int starts;
     List<TrackedBitmap> tracks = List.of();
 
     Served(String name) {
@@ -152,7 +152,7 @@ final class JointHistory {
       commit.happened = Optional.of(isNew);
       takenOver += isNew ? 1 : 0;
       undone += isNew ? 0 : 1;
-      late += commit.starts > 1 ? 1 : 0;
+      late += starts > 1 ? 1 : 0;
     }
   }
 
@@ -219,7 +219,10 @@ final class JointHistory {
       lists.put(each.state(), records(each.next));
     }
     // Before, a new list is not thought of; from here on it may be found.
-    some.forEach(each -> each.together = Optional.of(together));
+    for (Served each : some) {
+      each.together = Optional.of(together);
+      each.starts = 0;
+    }
     Objects.requireNonNull(joint).commit(lists);
     some.forEach(Served::finish);
     some.forEach(each -> each.together = Optional.empty());
@@ -285,7 +288,7 @@ final class JointHistory {
 
   /// With some of the disks.
   private void start() throws IOException {
-    disks.forEach(each -> each.together.ifPresent(commit -> commit.starts++));
+    disks.forEach(each -> each.starts++);
     joint =
         JointCommit.open(
             machine,

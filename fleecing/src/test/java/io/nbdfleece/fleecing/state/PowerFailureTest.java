@@ -59,7 +59,7 @@ final class PowerFailureTest {
   void transactionOfSeveralDisksIsOnAllOrOnNoneAfterAPowerFailureAtAnyStep() throws IOException {
     Long replay = Long.getLong("test.seed");
     long first = replay == null ? 1 : replay;
-    long last = replay == null ? Long.getLong("test.seeds", 30) : replay;
+    long last = replay == null ? Long.getLong("test.seeds", 10) : replay;
     int histories = 0;
     int crashes = 0;
     int kills = 0;
