@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.fleecing;
 
+import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
@@ -61,8 +62,24 @@ public record SnapshotRequest(
     public static final Increment NONE =
         new Increment(Optional.empty(), Optional.empty(), Map.of(), Optional.empty(), Outside.DATA);
 
+    /// `qemu:dirty-bitmap:NAME` has to fit into a string of NBD.
+    private static final int EXPORTED_AS_BYTES_MAX = 4096 - "qemu:dirty-bitmap:".length();
+
     public Increment {
       sinceByDisk = Map.copyOf(sinceByDisk);
+      exportedAs.ifPresent(Increment::checkExported);
+    }
+
+    private static void checkExported(String name) {
+      int lengthBytes = name.getBytes(StandardCharsets.UTF_8).length;
+      if (lengthBytes == 0 || lengthBytes > EXPORTED_AS_BYTES_MAX) {
+        throw new IllegalArgumentException(
+            "bitmap-name: "
+                + lengthBytes
+                + " bytes (expected: 1 to "
+                + EXPORTED_AS_BYTES_MAX
+                + ")");
+      }
     }
 
     /// What the snapshot of that disk is since.

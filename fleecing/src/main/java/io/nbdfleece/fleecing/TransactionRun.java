@@ -182,11 +182,11 @@ final class TransactionRun {
       if (plan.snapshot().isPresent()) {
         freeze(plan.snapshot().get(), pass, views);
       }
+      pass.outcome().forEach((disk, after) -> disk.tracking().mark(List.of(beforeOf(disk), after)));
     } catch (RuntimeException | Error e) {
       views.forEach(SnapshotView::release);
       throw e;
     }
-    pass.outcome().forEach((disk, after) -> disk.tracking().mark(List.of(beforeOf(disk), after)));
     return new Performance(pass, views);
   }
 
@@ -215,20 +215,33 @@ final class TransactionRun {
   }
 
   private void end(Performance performance, long heldNanos) {
+    Map<ServedDisk, DiskBitmaps> after = new LinkedHashMap<>(performance.pass().outcome());
     try {
-      Map<ServedDisk, DiskBitmaps> after = new LinkedHashMap<>(performance.pass().outcome());
       StateCommit commit = new StateCommit(around.states());
       after.forEach((disk, bitmaps) -> commit.add(disk, beforeOf(disk), bitmaps));
       after.putAll(commit.run());
+    } catch (IOException | RuntimeException | Error e) {
+      performance.views().forEach(SnapshotView::release);
+      before.forEach((disk, old) -> disk.tracking().publish(old));
+      fail(e);
+      return;
+    }
+    committed(performance, after, heldNanos);
+  }
+
+  /// There is no way back any more: the lists name what is new.
+  private void committed(
+      Performance performance, Map<ServedDisk, DiskBitmaps> after, long heldNanos) {
+    try {
       after.forEach((disk, bitmaps) -> disk.tracking().publish(bitmaps));
       Optional<Snapshot> taken =
           plan.snapshot().map(snapshot -> keep(snapshot, performance, heldNanos));
       unclaim();
       result.complete(new TransactionResult(taken.map(Snapshot::status), heldNanos));
-    } catch (IOException | RuntimeException | Error e) {
+    } catch (RuntimeException | Error e) {
       performance.views().forEach(SnapshotView::release);
-      before.forEach((disk, old) -> disk.tracking().publish(old));
-      fail(e);
+      unclaim();
+      result.completeExceptionally(e);
     }
   }
 

@@ -21,6 +21,9 @@ public final class QmpClient implements AutoCloseable {
   /// Member of an error that tells a command line client how to end.
   static final String EXIT_CODE = "x-nbdfleece-exit-code";
 
+  /// Member of an error that tells people what to do about it.
+  static final String HINT = "x-nbdfleece-hint";
+
   private static final int READ_BYTES = 16 << 10;
   // A server's answer may be long (many snapshots), but not without end.
   private static final QmpLimits LIMITS = new QmpLimits(64 << 20, Json.DEPTH_MAX, 1);
@@ -93,10 +96,14 @@ public final class QmpClient implements AutoCloseable {
     if (error != null) {
       throw new QmpException(
           QmpException.ErrorClass.GENERIC_ERROR,
-          error.path("desc").asString("no description"),
+          withHint(error.path("desc").asString("no description"), error.path(HINT)),
           ExitCode.ofNumber(error.path(EXIT_CODE).asInt(ExitCode.FAILED.number())));
     }
     return answer;
+  }
+
+  private static String withHint(String description, JsonNode hint) {
+    return hint.isString() ? description + ": " + hint.stringValue() : description;
   }
 
   /// Sends a command. One thread may send while another one receives.

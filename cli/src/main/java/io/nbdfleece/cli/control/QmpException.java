@@ -6,6 +6,8 @@ import io.nbdfleece.cli.base.Json;
 import io.nbdfleece.cli.base.Messages;
 import io.nbdfleece.cli.control.schema.SchemaMismatch;
 import java.io.IOException;
+import java.util.Optional;
+import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.node.ObjectNode;
 
 /// A QMP command failed: what stands in the `error` member of the answer.
@@ -14,15 +16,23 @@ public final class QmpException extends IOException {
 
   private final ErrorClass errorClass;
   private final ExitCode exitCode;
+  private final @Nullable String hint;
 
   QmpException(ErrorClass errorClass, String description) {
     this(errorClass, description, ExitCode.FAILED);
   }
 
   QmpException(ErrorClass errorClass, String description, ExitCode exitCode) {
+    this(errorClass, description, exitCode, Optional.empty());
+  }
+
+  /// @param hint what to do about it, for people
+  QmpException(
+      ErrorClass errorClass, String description, ExitCode exitCode, Optional<String> hint) {
     super(description);
     this.errorClass = errorClass;
     this.exitCode = exitCode;
+    this.hint = hint.orElse(null);
   }
 
   /// Arguments do not fit.
@@ -30,6 +40,7 @@ public final class QmpException extends IOException {
     super(Messages.of(mismatch), mismatch);
     this.errorClass = ErrorClass.GENERIC_ERROR;
     this.exitCode = ExitCode.USAGE;
+    this.hint = null;
   }
 
   /// Of QEMU's class `GenericError`, which nearly all are.
@@ -44,12 +55,15 @@ public final class QmpException extends IOException {
   /// The answer, without an id.
   ObjectNode json() {
     ObjectNode answer = Json.object();
-    ObjectNode _ =
+    ObjectNode error =
         answer
             .putObject("error")
             .put("class", errorClass.wireName())
             .put("desc", getMessage())
             .put(QmpClient.EXIT_CODE, exitCode.number());
+    if (hint != null) {
+      ObjectNode _ = error.put(QmpClient.HINT, hint);
+    }
     return answer;
   }
 

@@ -3,6 +3,7 @@ package io.nbdfleece.cli.control;
 
 import io.nbdfleece.cli.base.Json;
 import io.nbdfleece.cli.base.Messages;
+import io.nbdfleece.fleecing.bitmap.BitmapException;
 import java.io.IOException;
 import java.lang.System.Logger.Level;
 import java.nio.ByteBuffer;
@@ -180,6 +181,9 @@ final class QmpSession implements AutoCloseable {
       return command.execute(new QmpArguments(arguments, command.arguments()), target);
     } catch (QmpException e) {
       throw e;
+    } catch (BitmapException e) {
+      throw new QmpException(
+          QmpException.ErrorClass.GENERIC_ERROR, Messages.of(e), FailureCode.of(e), e.hint());
     } catch (IOException | IllegalArgumentException e) {
       throw QmpException.generic(Messages.of(e), FailureCode.of(e));
     } catch (RuntimeException e) {

@@ -16,6 +16,7 @@ import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.CompletionException;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.ReentrantLock;
 
 /// The NBD server that `nbd-server-start` opens: one more address, at which only the exports are
@@ -78,7 +79,8 @@ final class CommandedNbdServer implements ControlTarget.NbdDoor, AutoCloseable {
       running = false;
       server.get().close(DRAIN);
       server = Optional.empty();
-      exports.removeAll().join();
+      // Their clients are gone; a request of theirs that hangs must not hang us.
+      exports.removeAll().orTimeout(DRAIN.toNanos(), TimeUnit.NANOSECONDS).join();
       LOG.log(Level.INFO, "NBD server stopped");
     } catch (CompletionException e) {
       throw new IOException("an export cannot be deleted: " + e.getCause(), e);

@@ -30,7 +30,8 @@ final class BitmapErrors {
   static BitmapException cannotStore(String disk, String why) {
     return new BitmapException(
         Reason.UNSUPPORTED,
-        "Can't store persistent bitmaps to " + disk + ": Operation not supported (" + why + ")");
+        "Can't store persistent bitmaps to " + disk + ": Operation not supported",
+        why);
   }
 
   static BitmapException busy(TrackedBitmap bitmap) {

@@ -168,6 +168,9 @@ public final class DiskBitmaps {
     if (name.chars().anyMatch(Character::isISOControl)) {
       throw new BitmapException(Reason.INVALID, "Bitmap name contains a control character");
     }
+    if (!StandardCharsets.UTF_8.newEncoder().canEncode(name)) {
+      throw new BitmapException(Reason.INVALID, "Bitmap name contains half a character");
+    }
   }
 
   void requireRoom(int granularityBytes) throws BitmapException {

@@ -302,17 +302,32 @@ final class FileDiskState implements DiskState {
     boolean begins = false;
     for (BitmapRecord record : records) {
       if (record.form() == BitmapRecord.Form.LIVE && !record.inconsistent()) {
-        live.find(record.content())
-            .orElseThrow(
-                () ->
-                    new IOException(
-                        "no file for bitmap " + record.name() + ": " + record.content()))
-            .force();
-        begins |= !named.contains(record.content());
+        LiveFile file =
+            live.find(record.content())
+                .orElseThrow(
+                    () ->
+                        new IOException(
+                            "no file for bitmap " + record.name() + ": " + record.content()));
+        boolean isNamed = named.contains(record.content());
+        force(file, isNamed);
+        begins |= !isNamed;
       }
     }
     if (begins) {
       identity.sync();
+    }
+  }
+
+  /// After a failure the system takes the pages for clean: forcing them again would succeed, and
+  /// regions would be forgotten whose marks are nowhere. So the list that names the file must go.
+  private void force(LiveFile file, boolean isNamed) throws IOException {
+    try {
+      file.force();
+    } catch (IOException e) {
+      if (isNamed) {
+        log.fail(e);
+      }
+      throw e;
     }
   }
 

@@ -4,6 +4,7 @@ package io.nbdfleece.fleecing.state;
 import io.nbdfleece.cache.posix.ImageInUseException;
 import io.nbdfleece.cache.posix.ImageLock;
 import io.nbdfleece.cache.posix.LinuxFile;
+import io.nbdfleece.fleecing.DiskBusyException;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
@@ -77,7 +78,7 @@ public final class StateDirectory implements AutoCloseable {
         e.addSuppressed(closing);
       }
       if (e instanceof ImageInUseException) {
-        throw new IOException(inUse(directory, path), e);
+        throw new DiskBusyException(inUse(directory, path), e);
       }
       throw e;
     }

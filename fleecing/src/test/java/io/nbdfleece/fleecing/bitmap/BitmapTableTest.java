@@ -301,8 +301,7 @@ final class BitmapTableTest {
     assertEquals(
         "Granularity must be power of 2 and at least 512", errorOf(adding("x", 513, true)));
     assertEquals(
-        "Can't store persistent bitmaps to vda: Operation not supported"
-            + " (there is no state directory: serve with --state DIR)",
+        "Can't store persistent bitmaps to vda: Operation not supported",
         errorOf(adding("x", 512, true)));
   }
 
