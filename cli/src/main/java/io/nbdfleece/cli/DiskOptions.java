@@ -43,7 +43,15 @@ final class DiskOptions {
       description = "Connections to each upstream server, if it allows several. Default: 4.")
   private int upstreamConnections;
 
+  @Option(
+      names = "--skip-unchanged-writes",
+      description =
+          "Do not mark writes in dirty bitmaps that write what is there already; each write is "
+              + "compared with the disk first.")
+  private boolean skipUnchanged;
+
   DiskRequest request() {
-    return new DiskRequest(places, named, readOnly, reconnectDelaySeconds, upstreamConnections);
+    return new DiskRequest(
+        places, named, readOnly, skipUnchanged, reconnectDelaySeconds, upstreamConnections);
   }
 }

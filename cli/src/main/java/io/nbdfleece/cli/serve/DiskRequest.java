@@ -21,12 +21,14 @@ import java.util.regex.Pattern;
 ///
 /// @param places paths, each named after its file, and NBD URIs, each named after its export
 /// @param named `NAME=PATH` or `NAME=URI` each; the first `=` is the one that counts
+/// @param skipUnchanged whether writes that change nothing are not marked in bitmaps
 /// @param reconnectDelaySeconds how long requests wait for an upstream server to come back
 /// @param upstreamConnections to each upstream server
 public record DiskRequest(
     List<String> places,
     List<String> named,
     boolean readOnly,
+    boolean skipUnchanged,
     long reconnectDelaySeconds,
     int upstreamConnections) {
   private static final Pattern URI =
@@ -119,7 +121,10 @@ public record DiskRequest(
   private DiskConfig config(String name, String location) throws CommandFailure {
     try {
       return new DiskConfig(
-          name, location, readOnly ? DiskConfig.Access.READ_ONLY : DiskConfig.Access.READ_WRITE);
+              name,
+              location,
+              readOnly ? DiskConfig.Access.READ_ONLY : DiskConfig.Access.READ_WRITE)
+          .withSkipUnchanged(skipUnchanged);
     } catch (IllegalArgumentException e) {
       throw new CommandFailure(
           ExitCode.USAGE, e.getMessage() + ", " + location + ": " + NAME_IT, e);

@@ -33,7 +33,8 @@ final class TypedRequest {
 
   ServeOptions resolve() throws IOException {
     return new ServeRequest(
-            new DiskRequest(places, named, readOnly, reconnectDelaySeconds, upstreamConnections),
+            new DiskRequest(
+                places, named, readOnly, false, reconnectDelaySeconds, upstreamConnections),
             new ListenRequest(unix, port, address, insecure),
             new TlsRequest(tls, certificates, psk, verifyPeer, allow),
             limits,

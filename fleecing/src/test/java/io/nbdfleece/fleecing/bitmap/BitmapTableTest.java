@@ -297,6 +297,7 @@ final class BitmapTableTest {
           errorOf(adding("y", granularity, false)));
     }
     assertEquals("Bitmap name contains a control character", errorOf(adding("a\nb", 512, false)));
+    assertEquals("Bitmap name contains half a character", errorOf(adding("a\ud800", 512, false)));
     // In QEMU's order: the granularity, then whether it can be stored, then the name.
     assertEquals(
         "Granularity must be power of 2 and at least 512", errorOf(adding("x", 513, true)));

@@ -282,4 +282,23 @@ final class FileDiskStateTest {
     fixture.pass(state, 100);
     assertEquals(1, fixture.lost.size());
   }
+
+  @Test
+  void marksThatACommitCannotForceCountAsAFailedLog() throws IOException {
+    FileDiskState state = fixture.open();
+    BitmapRecord record = add(state, "b");
+    fixture.files.fault =
+        operation -> {
+          if (operation.endsWith(".live")) {
+            throw new IllegalStateException("Input/output error");
+          }
+        };
+    assertThrows(IOException.class, () -> state.commit(List.of(record)));
+    fixture.runTasks();
+    assertEquals(1, fixture.lost.size());
+    // Forcing it once more would succeed, and be believed.
+    fixture.files.fault = _ -> {};
+    assertThrows(IOException.class, () -> state.commit(List.of(record)));
+    assertEquals(List.of(), fixture.open().found());
+  }
 }
