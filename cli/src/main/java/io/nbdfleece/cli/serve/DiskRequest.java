@@ -121,9 +121,7 @@ public record DiskRequest(
   private DiskConfig config(String name, String location) throws CommandFailure {
     try {
       return new DiskConfig(
-              name,
-              location,
-              readOnly ? DiskConfig.Access.READ_ONLY : DiskConfig.Access.READ_WRITE)
+              name, location, readOnly ? DiskConfig.Access.READ_ONLY : DiskConfig.Access.READ_WRITE)
           .withSkipUnchanged(skipUnchanged);
     } catch (IllegalArgumentException e) {
       throw new CommandFailure(
