@@ -34,7 +34,8 @@ class MemoryBudgetStressTest {
     System.out.println("MemoryBudgetStressTest: test.seed=" + seed);
     ServerLimits limits =
         TestServer.LIMITS
-            .withConnectionsMax(CLIENT_COUNT + 4)
+            // Those that have been closed count until the server has noticed.
+            .withConnectionsMax(CLIENT_COUNT * ROUND_COUNT)
             .withBytesInFlightMax(40 * MIB)
             .withBytesInFlightTotalMax(budgetBytes);
     MemoryExport disk = new MemoryExport(32 * MIB, MemoryExport.WRITABLE);
