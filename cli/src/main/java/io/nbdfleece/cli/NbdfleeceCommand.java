@@ -25,6 +25,7 @@ import picocli.CommandLine.ScopeType;
       PullCommand.class,
       ApplyCommand.class,
       DemoCommand.class,
+      WarmUpCommand.class,
       VersionCommand.class,
       HelpCommand.class
     },
