@@ -26,7 +26,8 @@ public final class Main {
   /// Runs one command and returns its exit code. Everything it prints goes to `System.out` and
   /// `System.err`.
   static int run(String... arguments) {
-    CommandLine commands = commands();
+    Subcommand.named(arguments.length == 0 ? "" : arguments[0]).ifPresent(HeadStart::of);
+    CommandLine commands = commandsFor(arguments);
     commands.setParameterExceptionHandler(Main::wrongArguments);
     commands.setExecutionExceptionHandler(
         (error, command, parsed) -> ErrorReport.print(error, wantsJson(List.of(arguments))));
@@ -35,7 +36,24 @@ public final class Main {
 
   /// All commands, ready to parse.
   static CommandLine commands() {
+    return commands(List.of(Subcommand.values()));
+  }
+
+  /// What these arguments need: mostly one command. The others are not even loaded, which takes a
+  /// good part of the time that it takes to start.
+  private static CommandLine commandsFor(String[] arguments) {
+    return arguments.length == 0
+        ? commands()
+        : Subcommand.named(arguments[0])
+            .map(one -> commands(List.of(one)))
+            .orElseGet(Main::commands);
+  }
+
+  private static CommandLine commands(List<Subcommand> subcommands) {
     CommandLine commands = new CommandLine(new NbdfleeceCommand());
+    for (Subcommand subcommand : subcommands) {
+      commands.addSubcommand(subcommand.command());
+    }
     commands.registerConverter(ByteSize.class, text -> converted(text, ByteSize::parse));
     commands.registerConverter(Duration.class, text -> converted(text, Durations::parse));
     commands.setCaseInsensitiveEnumValuesAllowed(true);

@@ -44,41 +44,22 @@ final class LinuxCalls {
       bind("fdatasync", 0, FunctionDescriptor.of(JAVA_INT, JAVA_INT));
   private static final MethodHandle FSYNC =
       bind("fsync", 0, FunctionDescriptor.of(JAVA_INT, JAVA_INT));
-  private static final MethodHandle FALLOCATE =
-      bind(
-          "fallocate",
-          0,
-          FunctionDescriptor.of(JAVA_INT, JAVA_INT, JAVA_INT, JAVA_LONG, JAVA_LONG));
-  private static final MethodHandle FTRUNCATE =
-      bind("ftruncate", 0, FunctionDescriptor.of(JAVA_INT, JAVA_INT, JAVA_LONG));
   private static final MethodHandle LSEEK =
       bind("lseek", 0, FunctionDescriptor.of(JAVA_LONG, JAVA_INT, JAVA_LONG, JAVA_INT));
-  private static final MethodHandle READAHEAD =
-      bind("readahead", 0, FunctionDescriptor.of(JAVA_LONG, JAVA_INT, JAVA_LONG, JAVA_LONG));
   private static final MethodHandle FSTAT =
       bind("fstat", 0, FunctionDescriptor.of(JAVA_INT, JAVA_INT, ADDRESS));
   private static final MethodHandle FSTATFS =
       bind("fstatfs", 0, FunctionDescriptor.of(JAVA_INT, JAVA_INT, ADDRESS));
-  private static final MethodHandle STATFS =
-      bind("statfs", 0, FunctionDescriptor.of(JAVA_INT, ADDRESS, ADDRESS));
   // The third argument is an int for some commands and a pointer for others: a register either way.
   private static final MethodHandle FCNTL =
       bind("fcntl", 2, FunctionDescriptor.of(JAVA_INT, JAVA_INT, JAVA_INT, JAVA_LONG));
-  private static final MethodHandle IOCTL =
-      bind("ioctl", 2, FunctionDescriptor.of(JAVA_INT, JAVA_INT, JAVA_LONG, ADDRESS));
-
-  private static final MethodHandle SOCKET =
-      bind("socket", 0, FunctionDescriptor.of(JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT));
-  private static final MethodHandle SENDTO =
-      bind(
-          "sendto",
-          0,
-          FunctionDescriptor.of(
-              JAVA_LONG, JAVA_INT, ADDRESS, JAVA_LONG, JAVA_INT, ADDRESS, JAVA_INT));
-  private static final MethodHandle GETSOCKNAME =
-      bind("getsockname", 0, FunctionDescriptor.of(JAVA_INT, JAVA_INT, ADDRESS, ADDRESS));
 
   private LinuxCalls() {}
+
+  /// Has this class initialised, and the thread's area with it.
+  static void bind() {
+    CallArea _ = CallArea.ofThread();
+  }
 
   private static MethodHandle bind(String name, int firstVariadic, FunctionDescriptor type) {
     MemorySegment function = LINKER.defaultLookup().findOrThrow(name);
@@ -205,7 +186,7 @@ final class LinuxCalls {
     int result;
     try {
       do {
-        result = (int) FALLOCATE.invokeExact(area.state, fd, mode, offset, length);
+        result = (int) SpaceCalls.FALLOCATE.invokeExact(area.state, fd, mode, offset, length);
       } while (interrupted(area, result));
     } catch (Throwable t) {
       throw unexpected(t);
@@ -218,7 +199,7 @@ final class LinuxCalls {
     int result;
     try {
       do {
-        result = (int) FTRUNCATE.invokeExact(area.state, fd, size);
+        result = (int) SpaceCalls.FTRUNCATE.invokeExact(area.state, fd, size);
       } while (interrupted(area, result));
     } catch (Throwable t) {
       throw unexpected(t);
@@ -244,7 +225,7 @@ final class LinuxCalls {
     long result;
     try {
       do {
-        result = (long) READAHEAD.invokeExact(area.state, fd, offset, count);
+        result = (long) DeviceCalls.READAHEAD.invokeExact(area.state, fd, offset, count);
       } while (interrupted(area, result));
     } catch (Throwable t) {
       throw unexpected(t);
@@ -281,7 +262,7 @@ final class LinuxCalls {
     int result;
     try {
       do {
-        result = (int) STATFS.invokeExact(area.state, path, statfs);
+        result = (int) DeviceCalls.STATFS.invokeExact(area.state, path, statfs);
       } while (interrupted(area, result));
     } catch (Throwable t) {
       throw unexpected(t);
@@ -306,7 +287,7 @@ final class LinuxCalls {
     CallArea area = CallArea.ofThread();
     int result;
     try {
-      result = (int) IOCTL.invokeExact(area.state, fd, request, argument);
+      result = (int) DeviceCalls.IOCTL.invokeExact(area.state, fd, request, argument);
     } catch (Throwable t) {
       throw unexpected(t);
     }
@@ -317,7 +298,7 @@ final class LinuxCalls {
     CallArea area = CallArea.ofThread();
     int result;
     try {
-      result = (int) SOCKET.invokeExact(area.state, family, type, 0);
+      result = (int) SocketCalls.SOCKET.invokeExact(area.state, family, type, 0);
     } catch (Throwable t) {
       throw unexpected(t);
     }
@@ -333,7 +314,7 @@ final class LinuxCalls {
       do {
         result =
             (long)
-                SENDTO.invokeExact(
+                SocketCalls.SENDTO.invokeExact(
                     area.state, fd, bytes, bytes.byteSize(), flags, address, addressBytes);
       } while (interrupted(area, result));
     } catch (Throwable t) {
@@ -347,7 +328,7 @@ final class LinuxCalls {
     CallArea area = CallArea.ofThread();
     int result;
     try {
-      result = (int) GETSOCKNAME.invokeExact(area.state, fd, address, length);
+      result = (int) SocketCalls.GETSOCKNAME.invokeExact(area.state, fd, address, length);
     } catch (Throwable t) {
       throw unexpected(t);
     }
@@ -374,6 +355,44 @@ final class LinuxCalls {
       throw error;
     }
     return new AssertionError("a downcall throws nothing checked", cause);
+  }
+
+  // Bound when one of them is called first: each costs some milliseconds, and most servers need
+  // none
+  // of them to start.
+  /// What changes the space of a file.
+  private static final class SpaceCalls {
+    static final MethodHandle FALLOCATE =
+        bind(
+            "fallocate",
+            0,
+            FunctionDescriptor.of(JAVA_INT, JAVA_INT, JAVA_INT, JAVA_LONG, JAVA_LONG));
+    static final MethodHandle FTRUNCATE =
+        bind("ftruncate", 0, FunctionDescriptor.of(JAVA_INT, JAVA_INT, JAVA_LONG));
+  }
+
+  /// What is asked of block devices and file systems only.
+  private static final class DeviceCalls {
+    static final MethodHandle READAHEAD =
+        bind("readahead", 0, FunctionDescriptor.of(JAVA_LONG, JAVA_INT, JAVA_LONG, JAVA_LONG));
+    static final MethodHandle STATFS =
+        bind("statfs", 0, FunctionDescriptor.of(JAVA_INT, ADDRESS, ADDRESS));
+    static final MethodHandle IOCTL =
+        bind("ioctl", 2, FunctionDescriptor.of(JAVA_INT, JAVA_INT, JAVA_LONG, ADDRESS));
+  }
+
+  /// What service managers need.
+  private static final class SocketCalls {
+    static final MethodHandle SOCKET =
+        bind("socket", 0, FunctionDescriptor.of(JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT));
+    static final MethodHandle SENDTO =
+        bind(
+            "sendto",
+            0,
+            FunctionDescriptor.of(
+                JAVA_LONG, JAVA_INT, ADDRESS, JAVA_LONG, JAVA_INT, ADDRESS, JAVA_INT));
+    static final MethodHandle GETSOCKNAME =
+        bind("getsockname", 0, FunctionDescriptor.of(JAVA_INT, JAVA_INT, ADDRESS, ADDRESS));
   }
 
   /// What a call of one thread needs beside its arguments.

@@ -30,13 +30,21 @@ public record ByteSize(long bytes) {
     }
     String unit = form.group(2);
     int shift = unit == null ? 0 : 10 * (UNITS.indexOf(unit.toUpperCase(Locale.ROOT)) + 1);
-    BigDecimal bytes = new BigDecimal(form.group(1)).multiply(BigDecimal.valueOf(1L << shift));
+    String number = form.group(1);
     try {
-      return new ByteSize(bytes.longValueExact());
-    } catch (ArithmeticException e) {
+      return new ByteSize(
+          number.contains(".")
+              ? fraction(number, 1L << shift)
+              : Math.multiplyExact(Long.parseLong(number), 1L << shift));
+    } catch (ArithmeticException | NumberFormatException e) {
       throw new IllegalArgumentException(
           "size: '" + text + "' (expected: a whole number of bytes below 8 EiB)", e);
     }
+  }
+
+  // On its own, because loading BigDecimal takes a tenth of the time that a server takes to start.
+  private static long fraction(String number, long unitBytes) {
+    return new BigDecimal(number).multiply(BigDecimal.valueOf(unitBytes)).longValueExact();
   }
 
   /// `812 B`, `24.0 MiB`, `1.5 GiB`.
@@ -77,7 +85,9 @@ public record ByteSize(long bytes) {
   }
 
   private static String inUnit(long bytes, int unit) {
-    return String.format(Locale.ROOT, "%.1f", bytes / (double) (1L << (10 * unit)));
+    long unitBytes = 1L << (10 * unit);
+    long tenths = (bytes % unitBytes * 10 + unitBytes / 2) / unitBytes;
+    return bytes / unitBytes + tenths / 10 + "." + tenths % 10;
   }
 
   @Override

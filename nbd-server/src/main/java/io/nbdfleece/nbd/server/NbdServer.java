@@ -84,6 +84,12 @@ public final class NbdServer {
     }
   }
 
+  /// Whether [#start] can work on this system. The first call loads what it needs for that, which
+  /// takes a while.
+  public static boolean isSupported() {
+    return Epoll.isAvailable();
+  }
+
   private static PooledByteBufAllocator allocator(int arenaCount) {
     return new PooledByteBufAllocator(
         true, 0, arenaCount, PAGE_BYTES, CHUNK_ORDER, SMALL_CACHED, NORMAL_CACHED, false);

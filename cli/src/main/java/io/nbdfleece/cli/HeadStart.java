@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.nbdfleece.cli;
+
+import io.nbdfleece.cache.posix.LinuxFile;
+import io.nbdfleece.cli.base.Json;
+import io.nbdfleece.nbd.server.NbdServer;
+
+/// Begins, beside the parsing of the command line, what takes long and is needed in any case: the
+/// system calls have to be bound, Netty's library unpacked and loaded. Only a matter of time:
+/// whoever comes to need it does it, or waits for it, as without a head start.
+final class HeadStart {
+  private HeadStart() {}
+
+  /// Returns at once.
+  static void of(Subcommand command) {
+    switch (command) {
+      case SERVE, DEMO, WARM_UP -> start("head-start", HeadStart::ofServer);
+      case SNAPSHOT, RELEASE, LIST, STATUS, BITMAP, CHECKPOINT, EVENTS, QMP ->
+          start("head-start", HeadStart::ofJson);
+      case INFO, MAP, PULL, APPLY, VERSION, HELP -> {}
+    }
+  }
+
+  private static void ofServer() {
+    LinuxFile.bindCalls();
+    boolean _ = NbdServer.isSupported();
+    ofJson();
+  }
+
+  private static void ofJson() {
+    String _ = Json.line(Json.object());
+  }
+
+  private static void start(String name, Runnable work) {
+    Thread _ = Thread.ofPlatform().daemon().name(name).start(work);
+  }
+}
