@@ -223,6 +223,44 @@ final class LauncherTest {
     assertFalse(Files.exists(log()));
   }
 
+  @Test
+  void theCacheOfThisJarAndThisJdkIsUsed() throws Exception {
+    jdk("jvm/temurin-25", "25.0.3");
+    assertFalse(run("version").out.contains("-XX:AOTCache="));
+    assertEquals(0, run("--make-aot-cache").code);
+    Result result = run("version");
+    assertTrue(result.out.contains("[-XX:AOTCache=" + home), result.out);
+    assertEquals("", result.err);
+  }
+
+  @Test
+  void aCacheOfAnotherJarOrAnotherJdkIsNotTried() throws Exception {
+    Path jdk = jdk("jvm/temurin-25", "25.0.3");
+    assertEquals(0, run("version").code);
+    assertEquals(0, run("--make-aot-cache").code);
+    environment.put("NBDFLEECE_JAVA_HOME", jdk("jvm/other", "25.0.4").toString());
+    assertFalse(run("version").out.contains("-XX:AOTCache="));
+    environment.put("NBDFLEECE_JAVA_HOME", jdk.toString());
+    assertTrue(run("version").out.contains("-XX:AOTCache="));
+    Files.setLastModifiedTime(
+        home.resolve("cli/target/nbdfleece.jar"), FileTime.from(Instant.now().plusSeconds(3)));
+    assertFalse(run("version").out.contains("-XX:AOTCache="));
+  }
+
+  @Test
+  void aCacheThatCannotBeMadeIsOnlyMissed() throws Exception {
+    Path jdk = jdk("jvm/temurin-25", "25.0.3");
+    assertEquals(0, run("version").code);
+    script(jdk.resolve("bin/java"), "echo broken; exit 1");
+    Result failed = run("--make-aot-cache");
+    assertEquals(1, failed.code);
+    assertTrue(failed.err.contains("aot-cache.log"), failed.err);
+    jdk("jvm/temurin-25", "25.0.3");
+    Result result = run("version");
+    assertEquals(0, result.code);
+    assertEquals("", result.err);
+  }
+
   private Path log() {
     return directory.resolve("mvn.log");
   }
@@ -235,7 +273,10 @@ final class LauncherTest {
         jdk.resolve("release"), "IMPLEMENTOR=\"x\"\nJAVA_VERSION=\"" + version + "\"\n");
     script(
         jdk.resolve("bin/java"),
-        "echo '" + jdk + "'\necho \"pid $$\"\nfor a in \"$@\"; do echo \"[$a]\"; done");
+        "echo '"
+            + jdk
+            + "'\necho \"pid $$\"\nfor a in \"$@\"; do echo \"[$a]\"\n"
+            + "case $a in -XX:AOTCacheOutput=*) echo x > \"${a#*=}\";; esac\ndone");
     return jdk;
   }
 
