@@ -48,7 +48,7 @@ public final class FleecingEngine implements AutoCloseable {
   private final ScheduledThreadPoolExecutor ticker;
   private final EventHub events = new EventHub();
   private final Disks disks = new Disks();
-  private final Snapshots snapshots = new Snapshots();
+  private final Snapshots snapshots = new Snapshots(events);
   private final DiskOpening opening;
   private final Transactions transactions;
   private final SnapshotEnds ends;
@@ -79,7 +79,7 @@ public final class FleecingEngine implements AutoCloseable {
     this.transactions =
         new Transactions(
             new TransactionRun.Surroundings(workers, ticker, snapshots, states, nanoClock));
-    this.ends = new SnapshotEnds(snapshots, transactions, events, workers, nanoClock);
+    this.ends = new SnapshotEnds(snapshots, transactions, workers, nanoClock);
   }
 
   /// Opens the store and the state directory. Fails with a message that names the directory and
@@ -303,11 +303,8 @@ public final class FleecingEngine implements AutoCloseable {
         .submit(plan)
         .whenComplete(
             (result, error) -> {
-              plan.snapshot().ifPresent(taken -> snapshots.unreserve(taken.name()));
-              if (error == null) {
-                result
-                    .snapshot()
-                    .ifPresent(taken -> events.publish(new EngineEvent.SnapshotCreated(taken)));
+              if (error != null) {
+                plan.snapshot().ifPresent(taken -> snapshots.unreserve(taken.name()));
               }
             });
   }
@@ -405,6 +402,7 @@ public final class FleecingEngine implements AutoCloseable {
     if (!closed.compareAndSet(false, true)) {
       return;
     }
+    ends.close();
     transactions.close();
     ticker.shutdownNow();
     ends.endAll();
