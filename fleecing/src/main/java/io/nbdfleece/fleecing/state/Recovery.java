@@ -237,6 +237,9 @@ final class Recovery {
         case SEALED -> loadSealed(files, identity, record);
       }
       return true;
+    } catch (NoSuchFileException e) {
+      findings.add("bitmap " + record.name() + ": " + record.content() + " is missing");
+      return false;
     } catch (IOException e) {
       findings.add("bitmap " + record.name() + ": " + e.getMessage());
       return false;

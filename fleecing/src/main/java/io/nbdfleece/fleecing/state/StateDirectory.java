@@ -75,15 +75,29 @@ public final class StateDirectory implements AutoCloseable {
   public static StateDirectory open(Path directory) throws IOException {
     makeFolder(directory);
     Path path = directory.resolve("lock");
-    LinuxFile file;
     try {
-      file = LinuxFile.create(path);
+      return locked(directory, path, makeOrOpen(path));
+    } catch (DiskBusyException e) {
+      throw e;
+    } catch (IOException e) {
+      throw new IOException("cannot use state directory " + directory + ": " + e.getMessage(), e);
+    }
+  }
+
+  private static LinuxFile makeOrOpen(Path path) throws IOException {
+    try {
+      return LinuxFile.create(path);
     } catch (IOException e) {
       if (!Files.exists(path)) {
-        throw new IOException("cannot use state directory " + directory + ": " + e.getMessage(), e);
+        throw e;
       }
-      file = LinuxFile.open(path, LinuxFile.Access.READ_WRITE);
+      return LinuxFile.open(path, LinuxFile.Access.READ_WRITE);
     }
+  }
+
+  /// @param file of the lock; closed when this fails
+  private static StateDirectory locked(Path directory, Path path, LinuxFile file)
+      throws IOException {
     try {
       ImageLock.acquire(file, LinuxFile.Access.READ_WRITE); // held until the file is closed
       Files.writeString(

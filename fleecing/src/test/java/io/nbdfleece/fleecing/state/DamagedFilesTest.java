@@ -109,7 +109,9 @@ final class DamagedFilesTest {
   void missingAndShortLiveFilesAreFoundOut() throws IOException {
     SimulatedFiles files = fixture.files.copy();
     files.delete(live);
-    assertOnlyInconsistent(fixture.open(files), 0, "missing");
+    FileDiskState without = fixture.open(files);
+    assertEquals("bitmap b: " + live + " is missing", without.finding());
+    assertOnlyInconsistent(without, 0, "missing");
     SimulatedFiles shorter = fixture.files.copy();
     shorter.cut(live, 4096);
     assertOnlyInconsistent(fixture.open(shorter), 0, "short");

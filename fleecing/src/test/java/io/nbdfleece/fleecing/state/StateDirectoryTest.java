@@ -108,6 +108,16 @@ final class StateDirectoryTest {
   }
 
   @Test
+  void directoryThatCannotBeLockedIsNamed() throws IOException {
+    Path path = Files.createDirectory(parent.resolve("state"));
+    Files.createDirectory(path.resolve("lock"));
+    IOException e = assertThrows(IOException.class, () -> StateDirectory.open(path));
+    assertTrue(
+        e.toString().contains("cannot use state directory " + path + ": open " + path + "/lock"),
+        e.toString());
+  }
+
+  @Test
   void directoryIsForItsOwnerOnly() throws IOException {
     Path path = parent.resolve("state");
     StateDirectory.open(path).close();
