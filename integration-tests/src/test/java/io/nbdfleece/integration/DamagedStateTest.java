@@ -121,7 +121,8 @@ final class DamagedStateTest {
   }
 
   /// Damages a file in each way, and looks what a server makes of it.
-  private void damage(String suffix, List<String> lost, String since, int exitCode) throws IOException {
+  private void damage(String suffix, List<String> lost, String since, int exitCode)
+      throws IOException {
     makeCheckpoints();
     Map<String, byte[]> intact = files();
     Path image = directory.resolve("vda.img");
@@ -135,7 +136,10 @@ final class DamagedStateTest {
           NbdClient guest = server.connect("vda")) {
         assertEquals(lost, inconsistent(server), damage::toString);
         Command.Result _ =
-            server.run("snapshot", "--name", "next", "--since", since).exits(exitCode).says("full backup");
+            server
+                .run("snapshot", "--name", "next", "--since", since)
+                .exits(exitCode)
+                .says("full backup");
         byte[] written = new byte[5000];
         Arrays.fill(written, (byte) 7);
         Images.write(guest, 300_000, Images.filled(5000, 7));

@@ -52,9 +52,7 @@ final class StartCacheTest {
     Path target = Files.createDirectories(directory.resolve("cli/target"));
     Path _ =
         Files.copy(
-            Program.jar(),
-            target.resolve("nbdfleece.jar"),
-            StandardCopyOption.COPY_ATTRIBUTES);
+            Program.jar(), target.resolve("nbdfleece.jar"), StandardCopyOption.COPY_ATTRIBUTES);
     Path _ =
         Files.copy(
             launcher(Program.root()), launcher(directory), StandardCopyOption.COPY_ATTRIBUTES);

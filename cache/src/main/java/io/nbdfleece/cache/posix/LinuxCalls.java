@@ -357,7 +357,8 @@ final class LinuxCalls {
     return new AssertionError("a downcall throws nothing checked", cause);
   }
 
-  // Bound when one of them is called first: each costs some milliseconds, and most servers need none to
+  // Bound when one of them is called first: each costs some milliseconds, and most servers need
+  // none to
   // start.
   /// What changes the space of a file.
   private static final class SpaceCalls {
