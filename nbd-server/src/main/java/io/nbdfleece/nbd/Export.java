@@ -3,6 +3,7 @@ package io.nbdfleece.nbd;
 
 import java.nio.ByteBuffer;
 import java.util.List;
+import java.util.Optional;
 
 /// What one NBD export serves. This is the SPI of the server: implement it, hand it out through an
 /// [ExportCatalog], and any NBD client can use it. No Netty type appears in it.
@@ -42,6 +43,13 @@ public interface Export {
 
   /// NBD_CMD_READ: fills `target` from its position to its limit with the bytes at `offsetBytes`.
   void read(long offsetBytes, ByteBuffer target, Completion done);
+
+  /// NBD_CMD_READ without a buffer: who can send the bytes of the range, when they are at hand now.
+  /// When nobody can a [#read] follows. The bytes are sent soon, at the latest before
+  /// [#disconnected]. Does not wait.
+  default Optional<DirectSource> direct(long offsetBytes, int lengthBytes) {
+    return Optional.empty();
+  }
 
   /// NBD_CMD_WRITE: writes `data` from its position to its limit at `offsetBytes`.
   void write(long offsetBytes, ByteBuffer data, Durability durability, Completion done);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.cache.posix;
 
+import static io.nbdfleece.cache.posix.LinuxConstants.CACHESTAT_NUMBER;
 import static java.lang.foreign.ValueLayout.ADDRESS;
-import static java.lang.foreign.ValueLayout.JAVA_BYTE;
 import static java.lang.foreign.ValueLayout.JAVA_INT;
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
@@ -137,7 +137,13 @@ final class LinuxCalls {
 
   /// Reads one byte and forgets it.
   static long probe(int fd, long offset, int flags) {
-    return preadv2(fd, CallArea.ofThread().probe, offset, flags);
+    return preadv2(fd, CallArea.ofThread().probe.asSlice(0, 1), offset, flags);
+  }
+
+  /// Whether there are 8 bytes of zeroes there. What cannot be read is none.
+  static boolean isZeroAt(int fd, long offset) {
+    MemorySegment probe = CallArea.ofThread().probe;
+    return pread(fd, probe, offset) == probe.byteSize() && probe.get(JAVA_LONG, 0) == 0;
   }
 
   /// @param flags RWF_ constants
@@ -323,6 +329,55 @@ final class LinuxCalls {
     return outcome(area, result);
   }
 
+  /// Puts bytes of a file into a socket, by reference where that can be done.
+  static long sendfile(int socket, int fd, long offset, long count) {
+    CallArea area = CallArea.ofThread();
+    area.offset.set(JAVA_LONG, 0, offset);
+    long result;
+    try {
+      do {
+        result = (long) SendCalls.SENDFILE.invokeExact(area.state, socket, fd, area.offset, count);
+      } while (interrupted(area, result));
+    } catch (Throwable t) {
+      throw unexpected(t);
+    }
+    return outcome(area, result);
+  }
+
+  /// @param flags MSG_ constants
+  static long send(int socket, MemorySegment bytes, int flags) {
+    CallArea area = CallArea.ofThread();
+    long result;
+    try {
+      do {
+        result =
+            (long) SendCalls.SEND.invokeExact(area.state, socket, bytes, bytes.byteSize(), flags);
+      } while (interrupted(area, result));
+    } catch (Throwable t) {
+      throw unexpected(t);
+    }
+    return outcome(area, result);
+  }
+
+  /// How many pages of the range are in the page cache: cachestat(2), of Linux 6.5.
+  static long cachedPages(int fd, long offset, long length) {
+    CallArea area = CallArea.ofThread();
+    area.vector.set(JAVA_LONG, 0, offset);
+    area.vector.set(JAVA_LONG, Long.BYTES, length);
+    long result;
+    try {
+      do {
+        result =
+            (long)
+                SendCalls.CACHESTAT.invokeExact(
+                    area.state, CACHESTAT_NUMBER, fd, area.vector, area.cacheStat, 0);
+      } while (interrupted(area, result));
+    } catch (Throwable t) {
+      throw unexpected(t);
+    }
+    return result == -1 ? -area.errno() : area.cacheStat.get(JAVA_LONG, 0);
+  }
+
   /// @param length an int: in, the room at `address`; out, what the address takes
   static int getsockname(int fd, MemorySegment address, MemorySegment length) {
     CallArea area = CallArea.ofThread();
@@ -358,8 +413,7 @@ final class LinuxCalls {
   }
 
   // Bound when one of them is called first: each costs some milliseconds, and most servers need
-  // none to
-  // start.
+  // none of them to start.
   /// What changes the space of a file.
   private static final class SpaceCalls {
     static final MethodHandle FALLOCATE =
@@ -379,6 +433,23 @@ final class LinuxCalls {
         bind("statfs", 0, FunctionDescriptor.of(JAVA_INT, ADDRESS, ADDRESS));
     static final MethodHandle IOCTL =
         bind("ioctl", 2, FunctionDescriptor.of(JAVA_INT, JAVA_INT, JAVA_LONG, ADDRESS));
+  }
+
+  /// What puts files into sockets.
+  private static final class SendCalls {
+    static final MethodHandle SENDFILE =
+        bind(
+            "sendfile",
+            0,
+            FunctionDescriptor.of(JAVA_LONG, JAVA_INT, JAVA_INT, ADDRESS, JAVA_LONG));
+    static final MethodHandle SEND =
+        bind("send", 0, FunctionDescriptor.of(JAVA_LONG, JAVA_INT, ADDRESS, JAVA_LONG, JAVA_INT));
+    // Through syscall(2): the C library has no function for it.
+    static final MethodHandle CACHESTAT =
+        bind(
+            "syscall",
+            1,
+            FunctionDescriptor.of(JAVA_LONG, JAVA_LONG, JAVA_INT, ADDRESS, ADDRESS, JAVA_INT));
   }
 
   /// What service managers need.
@@ -405,14 +476,22 @@ final class LinuxCalls {
     /// One struct iovec: address, length.
     final MemorySegment vector;
 
-    /// One byte to read into.
+    /// Some bytes to read into.
     final MemorySegment probe;
+
+    /// An off_t.
+    final MemorySegment offset;
+
+    /// struct cachestat: the number of pages in the cache, and four others.
+    final MemorySegment cacheStat;
 
     CallArea() {
       Arena arena = Arena.ofAuto();
       state = arena.allocate(Linker.Option.captureStateLayout());
       vector = arena.allocate(JAVA_LONG, 2);
-      probe = arena.allocate(JAVA_BYTE, 1);
+      probe = arena.allocate(JAVA_LONG);
+      offset = arena.allocate(JAVA_LONG);
+      cacheStat = arena.allocate(JAVA_LONG, 5);
     }
 
     static CallArea ofThread() {

@@ -26,6 +26,12 @@ final class LinuxConstants {
   static final int SEEK_DATA = 3;
   static final int SEEK_HOLE = 4;
 
+  static final int MSG_DONTWAIT = 0x40;
+  static final int MSG_MORE = 0x8000;
+
+  /// Of the system call, the same on both, as with all new ones.
+  static final long CACHESTAT_NUMBER = 451;
+
   static final int F_SETFL = 4;
   static final int F_OFD_GETLK = 36;
   static final int F_OFD_SETLK = 37;

@@ -181,7 +181,7 @@ public final class LinuxFile implements AutoCloseable {
   /// @return the bytes read, maybe fewer than asked for; 0 at the end of the file
   public int read(ByteBuffer target, long offsetBytes) throws IOException {
     MemorySegment segment = segmentOf(target);
-    enter();
+    int _ = enter();
     try {
       return advance(target, check("read", LinuxCalls.pread(fd, segment, offsetBytes)));
     } finally {
@@ -197,7 +197,7 @@ public final class LinuxFile implements AutoCloseable {
       return UNSUPPORTED;
     }
     MemorySegment segment = segmentOf(target);
-    enter();
+    int _ = enter();
     try {
       int count = noWaitOutcome(LinuxCalls.preadv2(fd, segment, offsetBytes, RWF_NOWAIT));
       return count < 0 ? count : advance(target, count);
@@ -214,7 +214,7 @@ public final class LinuxFile implements AutoCloseable {
     if (noWaitUnsupported) {
       return UNSUPPORTED;
     }
-    enter();
+    int _ = enter();
     try {
       return noWaitOutcome(LinuxCalls.probe(fd, offsetBytes, RWF_NOWAIT));
     } finally {
@@ -238,7 +238,7 @@ public final class LinuxFile implements AutoCloseable {
   /// @return the bytes written, maybe fewer than asked for
   public int write(ByteBuffer source, long offsetBytes) throws IOException {
     MemorySegment segment = segmentOf(source);
-    enter();
+    int _ = enter();
     try {
       return advance(source, check("write", LinuxCalls.pwrite(fd, segment, offsetBytes)));
     } finally {
@@ -249,7 +249,7 @@ public final class LinuxFile implements AutoCloseable {
   /// Like [#write]; the bytes written are on stable storage at the return.
   public int writeDurable(ByteBuffer source, long offsetBytes) throws IOException {
     MemorySegment segment = segmentOf(source);
-    enter();
+    int _ = enter();
     try {
       return advance(
           source, check("write", LinuxCalls.pwritev2(fd, segment, offsetBytes, RWF_DSYNC)));
@@ -261,7 +261,7 @@ public final class LinuxFile implements AutoCloseable {
   /// After the return every write that ended before the call is on stable storage. After a failure
   /// the system may have dropped the data: a later success proves nothing.
   public void dataSync() throws IOException {
-    enter();
+    int _ = enter();
     try {
       check("fdatasync", LinuxCalls.fdatasync(fd));
     } finally {
@@ -272,7 +272,7 @@ public final class LinuxFile implements AutoCloseable {
   /// Like [#dataSync], and what the system notes about the file too: of a directory its names, of a
   /// file the time of its last change.
   public void sync() throws IOException {
-    enter();
+    int _ = enter();
     try {
       check("fsync", LinuxCalls.fsync(fd));
     } finally {
@@ -283,7 +283,7 @@ public final class LinuxFile implements AutoCloseable {
   /// Makes the file at least so long, with space allocated for all of it: writing there does not
   /// run out of space later. What is new reads as zeroes.
   public void preallocate(long sizeBytes) throws IOException {
-    enter();
+    int _ = enter();
     try {
       check("allocate space for", LinuxCalls.fallocate(fd, 0, 0, sizeBytes));
     } finally {
@@ -305,7 +305,7 @@ public final class LinuxFile implements AutoCloseable {
 
   private void allocate(String operation, int mode, long offsetBytes, long lengthBytes)
       throws IOException {
-    enter();
+    int _ = enter();
     try {
       check(
           operation,
@@ -335,7 +335,7 @@ public final class LinuxFile implements AutoCloseable {
 
   /// Sets the size of a regular file.
   public void truncate(long sizeBytes) throws IOException {
-    enter();
+    int _ = enter();
     try {
       check("truncate", LinuxCalls.ftruncate(fd, sizeBytes));
     } finally {
@@ -345,7 +345,7 @@ public final class LinuxFile implements AutoCloseable {
 
   /// The size of the file or block device now.
   public long sizeBytes() throws IOException {
-    enter();
+    int _ = enter();
     try {
       return check("find the size of", LinuxCalls.lseek(fd, 0, SEEK_END));
     } finally {
@@ -366,7 +366,7 @@ public final class LinuxFile implements AutoCloseable {
   }
 
   private long seek(long offsetBytes, int whence) throws IOException {
-    enter();
+    int _ = enter();
     try {
       long result = LinuxCalls.lseek(fd, offsetBytes, whence);
       if (result == -Errno.ENXIO) {
@@ -387,7 +387,7 @@ public final class LinuxFile implements AutoCloseable {
     if (kind != Kind.BLOCK) {
       return 1;
     }
-    enter();
+    int _ = enter();
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment area = arena.allocate(ValueLayout.JAVA_INT);
       check("find the block size of", LinuxCalls.ioctl(fd, BLKSSZGET, area));
@@ -399,7 +399,7 @@ public final class LinuxFile implements AutoCloseable {
 
   /// One F_OFD_ command on one byte; returns the l_type that the system left in the structure.
   short lockByte(int command, short type, long offsetBytes) throws IOException {
-    enter();
+    int _ = enter();
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment flock = arena.allocate(FLOCK_BYTES, 8);
       flock.set(ValueLayout.JAVA_SHORT, FLOCK_TYPE_OFFSET, type);
@@ -422,7 +422,10 @@ public final class LinuxFile implements AutoCloseable {
     }
   }
 
-  private void enter() throws IOException {
+  /// Begins a call, which keeps the descriptor from being closed until [#leave].
+  ///
+  /// @return the descriptor
+  int enter() throws IOException {
     int count;
     do {
       count = calls.get();
@@ -430,9 +433,10 @@ public final class LinuxFile implements AutoCloseable {
         throw new IOException("file is closed: " + path);
       }
     } while (!calls.weakCompareAndSetVolatile(count, count + 1));
+    return fd;
   }
 
-  private void leave() {
+  void leave() {
     if (calls.decrementAndGet() == CLOSED) {
       LinuxCalls.close(fd);
     }

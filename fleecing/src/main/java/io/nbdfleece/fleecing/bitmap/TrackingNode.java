@@ -2,6 +2,7 @@
 package io.nbdfleece.fleecing.bitmap;
 
 import io.nbdfleece.cache.Completion;
+import io.nbdfleece.cache.posix.FileSender;
 import io.nbdfleece.fleecing.block.BlockNode;
 import io.nbdfleece.fleecing.block.FilterNode;
 import io.nbdfleece.fleecing.block.Mutation;
@@ -84,6 +85,11 @@ public final class TrackingNode implements FilterNode {
   @Override
   public void read(long offsetBytes, ByteBuffer target, Completion done) {
     child.read(offsetBytes, target, done);
+  }
+
+  @Override
+  public Optional<FileSender> sender(long offsetBytes, int lengthBytes) {
+    return child.sender(offsetBytes, lengthBytes);
   }
 
   @Override

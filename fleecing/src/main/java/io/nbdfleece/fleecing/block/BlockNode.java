@@ -2,10 +2,12 @@
 package io.nbdfleece.fleecing.block;
 
 import io.nbdfleece.cache.Completion;
+import io.nbdfleece.cache.posix.FileSender;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.EnumSet;
 import java.util.List;
+import java.util.Optional;
 import java.util.Set;
 
 /// An element of a disk's chain: a filter, or the backend at its end.
@@ -40,6 +42,14 @@ public interface BlockNode extends AutoCloseable {
 
   /// Fills `target` from position to limit with the bytes at `offsetBytes`.
   void read(long offsetBytes, ByteBuffer target, Completion done);
+
+  /// Where the bytes of a range can be sent from, at the same offsets, instead of being read: when
+  /// they lie in a file, all of them in memory, and no long zeroes among them that a reader could
+  /// be spared. Does not wait. What changes before they have been received may be seen by the
+  /// reader, as by a [#read] that takes as long.
+  default Optional<FileSender> sender(long offsetBytes, int lengthBytes) {
+    return Optional.empty();
+  }
 
   /// The one door through which content changes.
   void apply(Mutation mutation, Completion done);

@@ -4,6 +4,7 @@ package io.nbdfleece.fleecing.block;
 import io.nbdfleece.cache.Completion;
 import io.nbdfleece.cache.posix.AsyncFile;
 import io.nbdfleece.cache.posix.Errno;
+import io.nbdfleece.cache.posix.FileSender;
 import io.nbdfleece.cache.posix.ImageLock;
 import io.nbdfleece.cache.posix.LinuxFile;
 import io.nbdfleece.cache.posix.PosixException;
@@ -14,6 +15,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.EnumSet;
 import java.util.List;
+import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.Executor;
 import java.util.concurrent.atomic.AtomicBoolean;
@@ -30,6 +32,7 @@ public final class FileNode implements BlockNode {
 
   private final LinuxFile file;
   private final AsyncFile async;
+  private final FileSender sender;
   private final long sizeBytes;
   private final int logicalBlockBytes;
   private final boolean writable;
@@ -41,6 +44,7 @@ public final class FileNode implements BlockNode {
   private FileNode(LinuxFile file, AsyncFile async, boolean writable) throws IOException {
     this.file = file;
     this.async = async;
+    this.sender = new FileSender(file);
     this.writable = writable;
     this.sizeBytes = file.sizeBytes();
     this.logicalBlockBytes = file.logicalBlockBytes();
@@ -83,6 +87,15 @@ public final class FileNode implements BlockNode {
   @Override
   public void read(long offsetBytes, ByteBuffer target, Completion done) {
     async.read(offsetBytes, target, done);
+  }
+
+  @Override
+  public Optional<FileSender> sender(long offsetBytes, int lengthBytes) {
+    try {
+      return sender.isReady(offsetBytes, lengthBytes) ? Optional.of(sender) : Optional.empty();
+    } catch (IOException e) {
+      return Optional.empty(); // reading tells why
+    }
   }
 
   @Override

@@ -2,9 +2,11 @@
 package io.nbdfleece.fleecing.block;
 
 import io.nbdfleece.cache.Completion;
+import io.nbdfleece.cache.posix.FileSender;
 import io.nbdfleece.fleecing.block.ThrottleGroup.Direction;
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.util.Optional;
 
 /// A filter that lets reads and changes through as its group does. Flushes, hints and questions
 /// pass. While the group limits nothing it costs a volatile read.
@@ -32,6 +34,11 @@ public final class ThrottleNode implements FilterNode {
     } else {
       group.pass(Direction.READ, target.remaining(), () -> child.read(offsetBytes, target, done));
     }
+  }
+
+  @Override
+  public Optional<FileSender> sender(long offsetBytes, int lengthBytes) {
+    return group.isOpen() ? child.sender(offsetBytes, lengthBytes) : Optional.empty();
   }
 
   @Override

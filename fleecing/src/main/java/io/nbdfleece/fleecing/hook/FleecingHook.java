@@ -4,6 +4,7 @@ package io.nbdfleece.fleecing.hook;
 import com.google.errorprone.annotations.concurrent.GuardedBy;
 import io.nbdfleece.cache.ClusterStore;
 import io.nbdfleece.cache.Completion;
+import io.nbdfleece.cache.posix.FileSender;
 import io.nbdfleece.fleecing.block.BlockNode;
 import io.nbdfleece.fleecing.block.FilterNode;
 import io.nbdfleece.fleecing.block.Mutation;
@@ -12,6 +13,7 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.ArrayDeque;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.Executor;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.LongSupplier;
@@ -160,6 +162,11 @@ public final class FleecingHook implements FilterNode {
   @Override
   public void read(long offsetBytes, ByteBuffer target, Completion done) {
     child.read(offsetBytes, target, done);
+  }
+
+  @Override
+  public Optional<FileSender> sender(long offsetBytes, int lengthBytes) {
+    return child.sender(offsetBytes, lengthBytes);
   }
 
   /// Preserves what has to be preserved, then changes the disk. Fails with an IOException that says

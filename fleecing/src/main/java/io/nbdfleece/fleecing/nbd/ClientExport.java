@@ -2,12 +2,14 @@
 package io.nbdfleece.fleecing.nbd;
 
 import io.nbdfleece.nbd.Completion;
+import io.nbdfleece.nbd.DirectSource;
 import io.nbdfleece.nbd.Export;
 import io.nbdfleece.nbd.ExportClient;
 import io.nbdfleece.nbd.ExportInfo;
 import io.nbdfleece.nbd.StatusCompletion;
 import java.nio.ByteBuffer;
 import java.util.List;
+import java.util.Optional;
 import java.util.function.Consumer;
 import java.util.function.Predicate;
 import org.jspecify.annotations.Nullable;
@@ -54,6 +56,11 @@ final class ClientExport implements Export {
   @Override
   public void read(long offsetBytes, ByteBuffer target, Completion done) {
     export.read(offsetBytes, target, done);
+  }
+
+  @Override
+  public Optional<DirectSource> direct(long offsetBytes, int lengthBytes) {
+    return export.direct(offsetBytes, lengthBytes);
   }
 
   @Override

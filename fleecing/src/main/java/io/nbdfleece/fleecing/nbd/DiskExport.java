@@ -7,6 +7,7 @@ import io.nbdfleece.fleecing.block.BlockNode;
 import io.nbdfleece.fleecing.block.Mutation;
 import io.nbdfleece.fleecing.block.NodeAbility;
 import io.nbdfleece.nbd.Completion;
+import io.nbdfleece.nbd.DirectSource;
 import io.nbdfleece.nbd.Export;
 import io.nbdfleece.nbd.ExportClient;
 import io.nbdfleece.nbd.ExportInfo;
@@ -17,6 +18,7 @@ import java.nio.ByteBuffer;
 import java.util.EnumSet;
 import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Optional;
 import java.util.Set;
 
 /// A disk as its guest sees it.
@@ -103,6 +105,13 @@ final class DiskExport implements Export {
   @Override
   public void read(long offsetBytes, ByteBuffer target, Completion done) {
     node().read(offsetBytes, target, BlockCompletions.to(done));
+  }
+
+  /// Whoever reads while others write may get what was there before or after, also when it is taken
+  /// out of the socket only then: the read is over when the client has all of it.
+  @Override
+  public Optional<DirectSource> direct(long offsetBytes, int lengthBytes) {
+    return node().sender(offsetBytes, lengthBytes).map(sender -> sender::send);
   }
 
   @Override

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.nbd.server;
 
+import io.nbdfleece.nbd.DirectSource;
 import io.nbdfleece.nbd.Export;
 import io.nbdfleece.nbd.ExportClient;
 import io.nbdfleece.nbd.ExportInfo;
 import io.nbdfleece.nbd.NbdError;
 import io.nbdfleece.nbd.NbdException;
 import java.lang.System.Logger.Level;
+import java.util.Optional;
 
 /// The one way from a connection into an export. It keeps both sides to the contract of [Export]:
 /// the server passes checked ranges only and pairs `connected` with `disconnected`; an export that
@@ -45,6 +47,17 @@ final class CheckedExport {
       export.disconnected();
     } catch (RuntimeException e) {
       LOG.log(Level.ERROR, "export failed in disconnected()", e);
+    }
+  }
+
+  /// See [Export#direct].
+  Optional<DirectSource> direct(long offsetBytes, int lengthBytes) {
+    assert connected;
+    try {
+      return export.direct(offsetBytes, lengthBytes);
+    } catch (RuntimeException e) {
+      LOG.log(Level.ERROR, "export threw: " + e, e);
+      return Optional.empty();
     }
   }
 

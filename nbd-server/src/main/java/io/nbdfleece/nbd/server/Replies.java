@@ -173,6 +173,18 @@ final class Replies {
     ready(heldBytes, costBytes);
   }
 
+  /// For the header of a reply whose data lies elsewhere.
+  ByteBuf head(int bytes) {
+    return ctx.alloc().directBuffer(bytes, bytes);
+  }
+
+  /// A whole reply to a request of no cost: its data is not in our memory. Takes over the message.
+  void direct(DirectReply reply) {
+    write(reply);
+    ready(0, 0);
+    flush();
+  }
+
   private void ready(long replyBytes, long costBytes) {
     inFlightBytes += replyBytes - costBytes;
     if (replyBytes > costBytes) {
@@ -198,7 +210,7 @@ final class Replies {
     return current;
   }
 
-  private void write(ByteBuf message) {
+  private void write(Object message) {
     // The void promise: no object per reply, and a failure comes as an exception of the channel.
     ChannelFuture unused = ctx.write(message, ctx.voidPromise());
     assert unused != null;

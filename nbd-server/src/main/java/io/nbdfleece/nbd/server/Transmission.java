@@ -36,6 +36,7 @@ final class Transmission implements Phase {
   private final ZeroRuns zeroRuns = new ZeroRuns();
   private final RequestRules rules;
   private final Replies replies;
+  private final DirectReads directReads;
   private final PayloadWatch payloadWatch;
   private final EventLoop loop;
   private final CompletionQueue completions;
@@ -67,6 +68,7 @@ final class Transmission implements Phase {
     this.header = new RequestHeader(style);
     this.rules = new RequestRules(export.info(), style, !contexts.isEmpty());
     this.replies = new Replies(connection, ctx, style);
+    this.directReads = new DirectReads(connection, ctx.channel(), export, style, replies);
     this.payloadWatch =
         new PayloadWatch(connection, replies, connection.server().limits().stalledReaderDeadline());
     this.loop = ctx.channel().eventLoop();
@@ -245,6 +247,9 @@ final class Transmission implements Phase {
     }
     Request request;
     try {
+      if (directReads.answer(header)) {
+        return;
+      }
       request = Request.of(this, header);
     } catch (OutOfMemoryError noBuffer) {
       refuse(Verdict.NO_MEMORY);
