@@ -2,6 +2,7 @@
 package io.nbdfleece.fleecing;
 
 import com.google.errorprone.annotations.concurrent.GuardedBy;
+import io.nbdfleece.fleecing.bitmap.ShownNames;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -108,9 +109,9 @@ final class Snapshots {
       if (snapshot == null) {
         throw new NoSuchSnapshotException(
             "no snapshot is called "
-                + name
+                + ShownNames.of(name)
                 + " (snapshots: "
-                + (byName.isEmpty() ? "none" : String.join(", ", byName.keySet()))
+                + ShownNames.list(byName.keySet())
                 + ")");
       }
       if (!ending.add(name)) {
