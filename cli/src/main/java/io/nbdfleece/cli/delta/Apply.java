@@ -3,6 +3,7 @@ package io.nbdfleece.cli.delta;
 
 import io.nbdfleece.cli.base.CommandFailure;
 import io.nbdfleece.cli.base.ExitCode;
+import io.nbdfleece.cli.base.Messages;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
@@ -59,11 +60,7 @@ public final class Apply {
       for (int i = 0; i < deltas.size(); i++) {
         verify(deltas.get(i), maps.get(i));
       }
-      if (point.isPresent()) {
-        point.get().towards(chain.reached().getLast()).write(real);
-      } else {
-        boolean _ = ImagePoint.remove(real);
-      }
+      point = noteBegin(point, chain, real, warnings);
       for (int i = 0; i < deltas.size(); i++) {
         apply(deltas.get(i), maps.get(i), image);
       }
@@ -114,6 +111,32 @@ public final class Apply {
             + chain.from()
             + " is not checked");
     return Optional.of(assumed);
+  }
+
+  /// Notes that the image is about to change, or that nobody can tell any more what it shows.
+  ///
+  /// @return empty when nothing was noted before, and cannot be now
+  private static Optional<ImagePoint> noteBegin(
+      Optional<ImagePoint> point, DeltaChain chain, Path real, Consumer<String> warnings)
+      throws IOException {
+    if (point.isEmpty()) {
+      ImagePoint.remove(real);
+      return point;
+    }
+    try {
+      point.get().towards(chain.reached()).write(real);
+      return point;
+    } catch (IOException e) {
+      if (Files.exists(ImagePoint.pathOf(real))) {
+        throw e;
+      }
+      warnings.accept(
+          ImagePoint.pathOf(real)
+              + ": cannot be written ("
+              + Messages.of(e)
+              + "): what is applied now is not known to later calls");
+      return Optional.empty();
+    }
   }
 
   private void verify(Path delta, DeltaMap map) throws IOException {

@@ -146,41 +146,44 @@ final class DeltaChain {
   void checkFits(Path file, ImagePoint image) throws CommandFailure {
     DeltaPoint from = from();
     DeltaPoint to = reached().getLast();
-    if (!image.hasShown(from)) {
+    DeltaPoint latest = image.unfinished().orElse(image.now());
+    // Next after what it shows, whatever the clock did meanwhile.
+    boolean next = image.unfinished().isEmpty() && from.isSame(image.now());
+    boolean reaches = next || to.isSame(latest) || to.isAfter(latest);
+    if (image.hasShown(from) && reaches) {
+      return;
+    }
+    String shows = file + ": shows " + image.now();
+    if (image.unfinished().isPresent()) {
       throw misfit(
           file
-              + ": shows "
-              + image.now()
+              + ": deltas up to "
+              + latest
+              + " were begun and not finished, and these go from "
+              + from
+              + " to "
+              + to
+              + ": apply those again that were interrupted");
+    }
+    if (reaches) {
+      boolean earlier = image.points().getFirst().isAfter(from);
+      throw misfit(
+          shows
               + ", and "
               + deltas.getFirst()
               + " begins at "
               + from
-              + ": apply the deltas in between first, or name the image that they go with");
+              + (earlier
+                  ? ", of which it does not know whether that is the same disk: if it is, all is well"
+                  : ": apply the deltas in between first, or name the image that they go with"));
     }
-    Optional<DeltaPoint> unfinished = image.unfinished();
-    if (unfinished.isPresent() && !to.isSame(unfinished.get()) && !to.isAfter(unfinished.get())) {
-      throw misfit(
-          file
-              + ": the deltas up to "
-              + unfinished.get()
-              + " were begun, and "
-              + deltas.getLast()
-              + " ends at "
-              + to
-              + ": apply those again that were interrupted");
-    }
-    boolean next = unfinished.isEmpty() && from.isSame(image.now());
-    if (!next && !to.isSame(image.now()) && !to.isAfter(image.now())) {
-      throw misfit(
-          file
-              + ": shows "
-              + image.now()
-              + " already, and "
-              + deltas.getLast()
-              + " ends before that, at "
-              + to
-              + ": apply them to a copy of the full backup");
-    }
+    throw misfit(
+        shows
+            + " already, and "
+            + deltas.getLast()
+            + " ends before that, at "
+            + to
+            + ": apply them to a copy of the full backup");
   }
 
   private static CommandFailure misfit(String what) {

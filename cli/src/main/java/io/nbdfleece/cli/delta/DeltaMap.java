@@ -34,11 +34,9 @@ import tools.jackson.databind.node.ObjectNode;
 /// has not changed. JSON lines: the source, then an extent a line, then the end.
 ///
 /// ```
-///   {"format":"nbdfleece-delta","version":2,"size_bytes":1073741824,"bitmap":"c1",
+///   {"format":"nbdfleece-delta","version":1,"size_bytes":1073741824,"bitmap":"c1",
 ///    "server":"/tmp/nbd.sock","export":"vda@inc1","description":"snapshot inc1 of disk vda, …",
-///    "pulled":"2026-11-21T04:27:28Z",
-///    "from":{"disk":"vda","name":"checkpoint c1","instant":"2026-11-20T04:25:07.123456789Z"},
-///    "to":{"disk":"vda","name":"checkpoint c2","instant":"2026-11-21T04:27:09.987654321Z"}}
+///    "pulled":"2026-11-21T04:27:28Z"}
 ///   {"offset":0,"length":65536,"crc32c":"0f3a11c8"}
 ///   {"offset":1048576,"length":131072,"zero":true}
 ///   {"extents":2,"data_bytes":65536,"zero_bytes":131072,"crc32c":"90fe1d77"}
@@ -46,12 +44,10 @@ import tools.jackson.databind.node.ObjectNode;
 ///
 /// The CRC-32C of an extent is that of its content, the last one that of all bytes of the map
 /// before its line. So a map that is torn or changed is known, and a delta that does not belong to
-/// it too. `from` and `to` are missing when the server does not tell them, as other programs do
-/// not; version 1 had neither.
+/// it too.
 public record DeltaMap(DeltaSource source, List<DeltaExtent> extents) {
   private static final String FORMAT = "nbdfleece-delta";
-  private static final int VERSION_MIN = 1;
-  private static final int VERSION = 2;
+  private static final int VERSION = 1;
   private static final int LINE_BYTES_MAX = 128 << 10;
   // At most 400 MB of heap; at 64 KiB each 1 TiB of scattered changes.
   private static final int EXTENTS_MAX = 1 << 24;
@@ -114,21 +110,15 @@ public record DeltaMap(DeltaSource source, List<DeltaExtent> extents) {
   }
 
   private static ObjectNode json(DeltaSource source) {
-    ObjectNode json =
-        Json.object()
-            .put("format", FORMAT)
-            .put("version", VERSION)
-            .put("size_bytes", source.sizeBytes())
-            .put("bitmap", source.bitmap())
-            .put("server", source.server())
-            .put("export", source.export())
-            .put("description", source.description())
-            .put("pulled", source.pulled().toString());
-    if (source.span().isPresent()) {
-      json.set("from", source.span().get().from().json());
-      json.set("to", source.span().get().to().json());
-    }
-    return json;
+    return Json.object()
+        .put("format", FORMAT)
+        .put("version", VERSION)
+        .put("size_bytes", source.sizeBytes())
+        .put("bitmap", source.bitmap())
+        .put("server", source.server())
+        .put("export", source.export())
+        .put("description", source.description())
+        .put("pulled", source.pulled().toString());
   }
 
   private static ObjectNode json(DeltaExtent extent) {
@@ -187,16 +177,13 @@ public record DeltaMap(DeltaSource source, List<DeltaExtent> extents) {
     if (!line.path("format").asString("").equals(FORMAT)) {
       throw damaged(path, "it is no map of a delta");
     }
-    int version = line.path("version").asInt(0);
-    if (version < VERSION_MIN || version > VERSION) {
+    if (line.path("version").asInt(0) != VERSION) {
       throw new CommandFailure(
           ExitCode.FAILED,
           path
               + ": version "
               + line.path("version").asString("?")
               + " (expected: "
-              + VERSION_MIN
-              + " or "
               + VERSION
               + "): use the nbdfleece that wrote it, or a newer one");
     }
@@ -206,12 +193,7 @@ public record DeltaMap(DeltaSource source, List<DeltaExtent> extents) {
         line.path("server").asString(""),
         line.path("export").asString(""),
         line.path("description").asString(""),
-        Instant.parse(line.path("pulled").asString("")),
-        line.has("from")
-            ? Optional.of(
-                new DeltaSource.Span(
-                    DeltaPoint.of(line.path("from")), DeltaPoint.of(line.path("to"))))
-            : Optional.empty());
+        Instant.parse(line.path("pulled").asString("")));
   }
 
   private static DeltaExtent extent(JsonNode line) {

@@ -11,32 +11,20 @@ import java.util.Optional;
 /// @param server host and port, or the path of the socket
 /// @param description what the server says of the export
 /// @param pulled when the copy was complete
-/// @param span from which point of the disk to which one, if the server is one of ours and the
-///   changes are those since a checkpoint
 public record DeltaSource(
     long sizeBytes,
     String bitmap,
     String server,
     String export,
     String description,
-    Instant pulled,
-    Optional<Span> span) {
+    Instant pulled) {
 
   /// From one point in time to a later one.
   record Span(DeltaPoint from, DeltaPoint to) {}
 
-  /// Takes the span from the description.
-  public DeltaSource(
-      long sizeBytes,
-      String bitmap,
-      String server,
-      String export,
-      String description,
-      Instant pulled) {
-    this(sizeBytes, bitmap, server, export, description, pulled, spanOf(description));
-  }
-
-  private static Optional<Span> spanOf(String description) {
+  /// From which point of the disk to which one, if the server is one of ours and the changes are
+  /// those since a checkpoint.
+  Optional<Span> span() {
     return SnapshotDescription.of(description)
         .flatMap(ours -> ours.since().map(from -> new Span(from, ours.shows())));
   }

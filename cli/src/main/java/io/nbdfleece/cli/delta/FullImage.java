@@ -16,7 +16,6 @@ public final class FullImage {
 
   private final Path file;
   private final Optional<ImagePoint> point;
-  private boolean free;
 
   /// @param description what the server says of the export
   public FullImage(Path file, String description) {
@@ -30,7 +29,7 @@ public final class FullImage {
   /// To be called before the copy gets its name: what was noted of an older file of that name does
   /// not hold for it.
   public void forget() throws IOException {
-    free = ImagePoint.remove(file);
+    ImagePoint.remove(file);
   }
 
   /// Notes which point in time it shows, if it is one that deltas can begin at. The copy is
@@ -39,18 +38,10 @@ public final class FullImage {
     if (point.isEmpty()) {
       return;
     }
-    if (!free) {
-      LOG.log(
-          Level.WARNING,
-          "{0} is a file of somebody else: what apply should know of {1} is not noted",
-          ImagePoint.pathOf(file),
-          file);
-      return;
-    }
     try {
       point.get().write(file);
     } catch (IOException e) {
-      LOG.log(Level.WARNING, "cannot write {0}: {1}", ImagePoint.pathOf(file), Messages.of(e));
+      LOG.log(Level.WARNING, "{0}: apply will not know what it shows: {1}", file, Messages.of(e));
     }
   }
 }

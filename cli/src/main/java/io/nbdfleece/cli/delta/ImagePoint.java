@@ -11,6 +11,7 @@ import io.nbdfleece.cli.base.Messages;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
+import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
@@ -32,8 +33,11 @@ import tools.jackson.databind.node.ObjectNode;
 ///     {"disk":"vda","name":"checkpoint c2","instant":"2026-11-21T10:44:20.987654321Z"}]}
 /// ```
 ///
+/// While deltas are applied, `unfinished` has where they lead: until that is done, each byte is as
+/// it was at one of the times from the last of `points` to `unfinished`.
+///
 /// @param points that it has shown, the last one is what it shows; not empty
-/// @param unfinished what deltas that were begun, but not finished, lead to
+/// @param unfinished where deltas lead that were begun, but not finished
 record ImagePoint(List<DeltaPoint> points, Optional<DeltaPoint> unfinished) {
   private static final String FORMAT = "nbdfleece-point";
   private static final String BEGIN = "{\"format\":\"" + FORMAT + "\"";
@@ -57,9 +61,14 @@ record ImagePoint(List<DeltaPoint> points, Optional<DeltaPoint> unfinished) {
     return points.stream().anyMatch(point::isSame);
   }
 
-  /// The same while deltas are applied that lead there.
-  ImagePoint towards(DeltaPoint end) {
-    return new ImagePoint(points, Optional.of(end));
+  /// The same while deltas are applied that lead to each of these, the last one included. Those
+  /// that it has been brought up to already take it back to the first of them for a while.
+  ImagePoint towards(List<DeltaPoint> reached) {
+    int back = 0;
+    while (back < points.size() - 1 && !points.get(back).isSame(reached.getFirst())) {
+      back++;
+    }
+    return new ImagePoint(points.subList(0, back + 1), Optional.of(reached.getLast()));
   }
 
   /// The same after deltas that lead to each of these.
@@ -117,12 +126,16 @@ record ImagePoint(List<DeltaPoint> points, Optional<DeltaPoint> unfinished) {
   }
 
   /// Replaces what was noted of an image, in one step, and waits until it is on stable storage.
+  /// Fails when somebody else calls a file so.
   void write(Path image) throws IOException {
     ObjectNode json = Json.object().put("format", FORMAT).put("version", VERSION);
     ArrayNode list = json.putArray("points");
     points.forEach(point -> list.add(point.json()));
     unfinished.ifPresent(point -> json.set("unfinished", point.json()));
     Path path = pathOf(image);
+    if (Files.exists(path) && !isOurs(path)) {
+      throw new FileAlreadyExistsException(path + ": is no file of nbdfleece: move it away");
+    }
     Path fresh = path.resolveSibling(path.getFileName() + ".part");
     try (FileChannel channel =
         FileChannel.open(
@@ -142,19 +155,16 @@ record ImagePoint(List<DeltaPoint> points, Optional<DeltaPoint> unfinished) {
 
   /// What was noted of an image, if it was, holds no more. A file that somebody else calls so
   /// stays.
-  ///
-  /// @return whether nothing stands there now
-  static boolean remove(Path image) throws IOException {
+  static void remove(Path image) throws IOException {
     Path path = pathOf(image);
-    if (!Files.exists(path)) {
-      return true;
+    if (Files.exists(path) && isOurs(path)) {
+      Files.delete(path);
+      syncNames(path);
     }
-    if (Files.size(path) > BYTES_MAX || !Files.readString(path, ISO_8859_1).startsWith(BEGIN)) {
-      return false;
-    }
-    Files.delete(path);
-    syncNames(path);
-    return true;
+  }
+
+  private static boolean isOurs(Path path) throws IOException {
+    return Files.size(path) <= BYTES_MAX && Files.readString(path, ISO_8859_1).startsWith(BEGIN);
   }
 
   private static void syncNames(Path path) throws IOException {

@@ -28,11 +28,11 @@ record SnapshotDescription(
   private static final String INSTANT = "(\\d{4}-[0-9T:.-]+Z)";
   private static final Pattern OURS =
       Pattern.compile(
-          "snapshot (.+) of disk (.+), frozen "
+          "snapshot (.+?) of disk (.+?), frozen "
               + INSTANT
-              + "(?:, since (.+) \\("
+              + "(?:, since (.+?) \\("
               + INSTANT
-              + "\\))?(?:, starts (.+) \\("
+              + "\\))?(?:, starts (.+?) \\("
               + INSTANT
               + "\\))?(, (?:zero|error) outside)?");
 

@@ -56,6 +56,7 @@ final class WrongArgumentsTest {
         "{'execute':'fleecing-start','arguments':{'outside':'zero'}}",
         "{'execute':'fleecing-start','arguments':{'bitmap-name':'b'}}",
         "{'execute':'fleecing-start','arguments':{'since':'c1','bitmap-name':''}}",
+        "{'execute':'fleecing-start','arguments':{'since':'c1','bitmap-name':'\\ud800'}}",
         "{'execute':'fleecing-start','arguments':{'name':'a@b'}}",
         "{'execute':'fleecing-start','arguments':{'nme':'a'}}",
         "{'execute':'x-nbdfleece-bitmap-mark',"
@@ -94,13 +95,18 @@ final class WrongArgumentsTest {
       }
       assertTrue(target.requests.isEmpty());
       for (String name : List.of("x".repeat(fits), "ü".repeat(fits / 2), "x")) {
-        assertTrue(client.ask(exportedAs(name)).has("return"));
+        JsonNode answer = client.ask(exportedAs(name));
+        assertTrue(answer.has("return"), answer.toString());
       }
     }
   }
 
   private static String exportedAs(String name) {
-    return "{'execute':'fleecing-start','arguments':{'since':'c1','bitmap-name':'" + name + "'}}";
+    return "{'execute':'fleecing-start','arguments':{'name':'s"
+        + name.length()
+        + "','since':'c1','bitmap-name':'"
+        + name
+        + "'}}";
   }
 
   @Test

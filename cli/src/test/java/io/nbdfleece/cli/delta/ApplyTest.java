@@ -177,11 +177,37 @@ final class ApplyTest {
     Path inc2 = delta("inc2", "vda", 2);
     noteFull(1);
     Path real = file.toRealPath();
-    ImagePoint.read(real).orElseThrow().towards(point(3)).write(real);
+    ImagePoint.read(real).orElseThrow().towards(List.of(point(2), point(3))).write(real);
     assertRefused(ExitCode.USAGE, "apply those again that were interrupted", inc1);
     apply(inc1, inc2);
     assertArrayEquals(disk, Files.readAllBytes(file));
     assertEquals(Optional.empty(), ImagePoint.read(real).orElseThrow().unfinished());
+  }
+
+  @Test
+  void doneAgainItCanBeInterruptedToo() throws IOException {
+    Path inc1 = delta("inc1", "vda", 1);
+    Path inc2 = delta("inc2", "vda", 2);
+    noteFull(1);
+    apply(inc1, inc2);
+    Path inc3 = delta("inc3", "vda", 3);
+    // Parts of the image are older than c3 then: inc3 alone would not bring them up to date.
+    Path real = file.toRealPath();
+    ImagePoint.read(real).orElseThrow().towards(List.of(point(2), point(3))).write(real);
+    assertRefused(ExitCode.USAGE, "apply those again that were interrupted", inc3);
+    apply(inc2);
+    apply(inc3);
+    assertArrayEquals(disk, Files.readAllBytes(file));
+  }
+
+  @Test
+  void aDeltaSinceBeforeTheFullBackupNeedsForce() throws IOException {
+    noteFull(2);
+    Path delta = delta("inc", "vda", 2, at(1), at(3));
+    assertRefused(ExitCode.USAGE, "whether that is the same disk", delta);
+    Apply.Summary _ = new Apply(List.of(delta), file, Apply.Fit.ASSUMED).run(warnings::add);
+    apply(delta("next", "vda", 3));
+    assertArrayEquals(disk, Files.readAllBytes(file));
   }
 
   @Test
@@ -272,7 +298,15 @@ final class ApplyTest {
         name,
         diskName,
         minute,
-        ", since c" + minute + " (" + since + "), starts c" + (minute + 1) + " (" + starts + ")");
+        ", since c"
+            + since.toString().charAt(15)
+            + " ("
+            + since
+            + "), starts c"
+            + (minute + 1)
+            + " ("
+            + starts
+            + ")");
   }
 
   private Path silentDelta() throws IOException {
