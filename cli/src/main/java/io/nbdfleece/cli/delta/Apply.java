@@ -83,8 +83,8 @@ public final class Apply {
     if (!silent.isEmpty()) {
       warnings.accept(
           silent.getFirst()
-              + " does not tell where it begins (only those since a checkpoint of nbdfleece do,"
-              + " and none of format version 1): whether "
+              + " does not tell where it begins (only those since a checkpoint of nbdfleece do):"
+              + " whether "
               + file
               + " has what came before is not checked");
       return Optional.empty();
