@@ -80,6 +80,9 @@ public record SnapshotRequest(
                 + EXPORTED_AS_BYTES_MAX
                 + ")");
       }
+      if (!StandardCharsets.UTF_8.newEncoder().canEncode(name)) {
+        throw new IllegalArgumentException("bitmap-name: contains half a character");
+      }
     }
 
     /// What the snapshot of that disk is since.

@@ -251,9 +251,10 @@ final class TransactionRun {
     Map<String, String> bitmapsInUse = new HashMap<>();
     for (int i = 0; i < snapshot.disks().size(); i++) {
       ServedDisk disk = snapshot.disks().get(i);
+      DiskBitmaps bitmaps = disk.tracking().current();
       Optional<String> since = request.increment().sinceOf(disk.config().name());
       since
-          .flatMap(disk.tracking().current()::find)
+          .flatMap(bitmaps::find)
           .filter(bitmap -> bitmap.checkpoint().isEmpty())
           .ifPresent(bitmap -> bitmapsInUse.put(disk.config().name(), bitmap.name()));
       Optional<Snapshot.Part.Dirty> dirty =
@@ -264,7 +265,18 @@ final class TransactionRun {
                   set ->
                       new Snapshot.Part.Dirty(
                           request.increment().exportedAs().or(() -> since).orElseThrow(), set));
-      parts.add(new Snapshot.Part(disk, performance.views().get(i), new AtomicInteger(), dirty));
+      parts.add(
+          new Snapshot.Part(
+              disk,
+              performance.views().get(i),
+              new AtomicInteger(),
+              dirty,
+              since.flatMap(bitmaps::find).flatMap(Snapshot.Part.Point::of),
+              request
+                  .increment()
+                  .checkpoint()
+                  .flatMap(bitmaps::find)
+                  .flatMap(Snapshot.Part.Point::of)));
     }
     Snapshot kept =
         new Snapshot(

@@ -91,7 +91,7 @@ final class ActionKinds {
     String disk = NodeName.diskOfDevice(data.string("node"), target);
     OptionalLong granularity = data.optionalInteger("granularity", 0, UINT32_MAX);
     if (granularity.orElse(0) > GRANULARITY_BYTES_MAX) {
-      throw QmpException.generic(
+      throw QmpException.usage(
           "Granularity too large: "
               + granularity.getAsLong()
               + " (expected: at most "

@@ -45,7 +45,7 @@ final class BlockdevSpecs {
     if (cache.isPresent()) {
       var _ = cache.get().optionalBoolean("no-flush"); // may be ignored: then flushes are kept
       if (cache.get().optionalBoolean("direct").orElse(false)) {
-        throw QmpException.generic(
+        throw QmpException.usage(
             "Parameter '"
                 + cache.get().path("direct")
                 + "' does not accept value 'true': nodes go through the page cache; leave it out");
@@ -81,7 +81,7 @@ final class BlockdevSpecs {
       throw QmpOptions.wrongType(options.path(name), "BlockdevRef");
     }
     if (depth == 1) {
-      throw QmpException.generic(
+      throw QmpException.usage(
           "Parameter '"
               + options.path(name)
               + "' is nested too deep: add that node first, and give its node-name here");
@@ -126,7 +126,7 @@ final class BlockdevSpecs {
     try {
       return Path.of(server.string("path"));
     } catch (InvalidPathException e) {
-      throw QmpException.generic("Parameter 'server.path' is no path: " + e.getReason());
+      throw QmpException.usage("Parameter 'server.path' is no path: " + e.getReason());
     }
   }
 

@@ -11,6 +11,7 @@ import io.nbdfleece.fleecing.ReleaseOutcome;
 import io.nbdfleece.fleecing.SnapshotRequest;
 import io.nbdfleece.fleecing.SnapshotStatus;
 import io.nbdfleece.fleecing.TransactionAction;
+import io.nbdfleece.fleecing.bitmap.ShownNames;
 import io.nbdfleece.fleecing.graph.BlockGraph;
 import io.nbdfleece.fleecing.nbd.NamedExports;
 import io.nbdfleece.nbd.NbdUri;
@@ -20,7 +21,6 @@ import java.nio.file.Path;
 import java.time.Instant;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
-import java.util.stream.Collectors;
 
 /// Lets the control socket control the engine, and logs what it did.
 final class EngineTarget implements ControlTarget {
@@ -189,8 +189,6 @@ final class EngineTarget implements ControlTarget {
   }
 
   private static String diskNames(SnapshotStatus status) {
-    return status.disks().stream()
-        .map(SnapshotStatus.PerDisk::disk)
-        .collect(Collectors.joining(", "));
+    return ShownNames.list(status.disks().stream().map(SnapshotStatus.PerDisk::disk).toList());
   }
 }

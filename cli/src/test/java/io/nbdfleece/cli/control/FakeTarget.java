@@ -125,6 +125,10 @@ public final class FakeTarget implements ControlTarget {
             new BitmapException(
                 BitmapException.Reason.INVALID, "Transaction aborted using Abort action"));
       }
+      if (action instanceof TransactionAction.ClearBitmap clear
+          && clear.bitmap().name().equals("inconsistent")) {
+        return CompletableFuture.failedFuture(BitmapException.inconsistent("inconsistent"));
+      }
       if (action instanceof TransactionAction.TakeSnapshot taken) {
         snapshot = Optional.of(snapshot(taken.request()).join());
       }

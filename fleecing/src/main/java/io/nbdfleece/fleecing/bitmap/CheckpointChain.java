@@ -33,7 +33,7 @@ public final class CheckpointChain {
           "disk "
               + bitmaps.disk()
               + " has a checkpoint or bitmap called "
-              + name
+              + ShownNames.of(name)
               + " already: choose another name, or delete it");
     }
     DiskBitmaps.requireName(name);
@@ -164,7 +164,7 @@ public final class CheckpointChain {
                     "disk "
                         + bitmaps.disk()
                         + " has no checkpoint or bitmap called "
-                        + name
+                        + ShownNames.of(name)
                         + " (it has: "
                         + names(bitmaps.all())
                         + "); take a full backup first"));
@@ -181,16 +181,14 @@ public final class CheckpointChain {
                     "disk "
                         + bitmaps.disk()
                         + " has no checkpoint called "
-                        + name
+                        + ShownNames.of(name)
                         + " (checkpoints: "
                         + names(bitmaps.checkpoints())
                         + ")"));
   }
 
   private static String names(List<TrackedBitmap> bitmaps) {
-    return bitmaps.isEmpty()
-        ? "none"
-        : String.join(", ", bitmaps.stream().map(TrackedBitmap::name).toList());
+    return ShownNames.list(bitmaps.stream().map(TrackedBitmap::name).toList());
   }
 
   private static BitmapException pending(TrackedBitmap checkpoint, String disk) {
