@@ -78,7 +78,7 @@ final class Bench {
       }
     }
     for (QemuFleecing.Format format : QemuFleecing.Format.values()) {
-      if (wanted(QemuDaemon.PROGRAM, "qsd fleecing " + format.title())) {
+      if (wanted(QemuDaemon.PROGRAM, QemuFleecing.NAME + " " + format.title())) {
         subjects.add(new QemuFleecing(programs, place, image("qsd"), format, place.directory()));
       }
     }

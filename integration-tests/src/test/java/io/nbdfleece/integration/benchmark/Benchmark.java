@@ -21,11 +21,15 @@ public final class Benchmark {
           new P2SnapshotPull(),
           new P3GuestWrites(),
           new P4PreservingWrites(),
+          new P5WritesDuringPull(),
           new P6RandomReads(),
-          new P8SparseDisk());
+          new P7SlowScratch(),
+          new P8SparseDisk(),
+          new P9StartUp(),
+          new P10Footprint());
 
   /// Those that run only when they are asked for.
-  private static final List<Workload> EXTRAS = List.of(new BitmapCosts());
+  private static final List<Workload> EXTRAS = List.of(new Scaling(), new BitmapCosts());
 
   private Benchmark() {}
 

@@ -64,6 +64,11 @@ final class Case {
     return !subject.startsWith(Nbdfleece.NAME);
   }
 
+  /// Whether the goals concern it.
+  static boolean isMeasured(String subject) {
+    return !isPeer(subject) && !subject.endsWith(Nbdfleece.WITHOUT);
+  }
+
   /// Whether it does the same job: one that keeps all in memory is a yardstick only.
   private static boolean competes(String subject) {
     return isPeer(subject) && !subject.startsWith(Nbdkit.MEMORY);

@@ -31,6 +31,8 @@ record Daemon(Process process, Address address, double readyMillis) {
     builder.environment().putAll(environment);
     long startNanos = System.nanoTime();
     Process process = builder.start();
+    // Nothing outlives a benchmark that is interrupted.
+    Runtime.getRuntime().addShutdownHook(new Thread(process::destroyForcibly));
     long deadlineNanos = startNanos + TimeUnit.SECONDS.toNanos(START_SECONDS_MAX);
     while (!(address.answers() && sockets.stream().allMatch(Files::exists))) {
       if (process.waitFor(POLL_MILLIS, TimeUnit.MILLISECONDS)

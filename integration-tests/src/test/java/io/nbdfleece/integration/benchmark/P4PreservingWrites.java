@@ -23,7 +23,7 @@ final class P4PreservingWrites implements Workload {
   public void run(Bench bench) throws IOException, InterruptedException {
     List<Subject> subjects = new ArrayList<>();
     for (Build build : bench.options().builds()) {
-      subjects.add(bench.nbdfleece(build, Bench.Tier.RAM).disk("no snapshot"));
+      subjects.add(bench.nbdfleece(build, Bench.Tier.RAM).withoutSnapshot());
     }
     subjects.addAll(bench.fleecing(Bench.Tier.RAM, Bench.Tier.DISK));
     int sizeMib = bench.options().sizeMib();
@@ -35,7 +35,7 @@ final class P4PreservingWrites implements Workload {
             new Case(
                 load.title(),
                 List.of(Metric.IOPS, Metric.P99_MICROS),
-                List.of(new Goal(Metric.IOPS, "qsd fleecing", factor)));
+                List.of(new Goal(Metric.IOPS, QemuFleecing.NAME, factor)));
         Fio perCluster = load.perCluster();
         bench.measure(
             this, one, subjects, subject -> perCluster.requests(subject.diskUri(), sizeMib, count));
@@ -49,7 +49,7 @@ final class P4PreservingWrites implements Workload {
   // How the same writes stand with and without a snapshot.
   private static void cost(Bench bench, Case one) {
     for (Build build : bench.options().builds()) {
-      double without = one.of(build.title() + ", no snapshot", Metric.IOPS).median();
+      double without = one.of(build.title() + Nbdfleece.WITHOUT, Metric.IOPS).median();
       double with = one.of(build.title(), Metric.IOPS).median();
       bench
           .report()

@@ -24,7 +24,8 @@ final class PeerPrograms {
           "qemu-nbd", "qemu-utils",
           "qemu-img", "qemu-utils",
           "qemu-storage-daemon", "qemu-system-common",
-          "nbdkit", "nbdkit");
+          "nbdkit", "nbdkit",
+          "nbdfuse", "nbdfuse");
   private static final Pattern VERSION = Pattern.compile("\\d+(\\.\\d+)+");
 
   private final Optional<Path> root;
@@ -60,6 +61,14 @@ final class PeerPrograms {
   /// What `nbdkit` wants for a plugin: newer programs do not find their own by name.
   String nbdkitPlugin(String name) {
     return root.map(dir -> dir.resolve("nbdkit/plugins/nbdkit-" + name + "-plugin.so"))
+        .filter(Files::exists)
+        .map(Path::toString)
+        .orElse(name);
+  }
+
+  /// The same for a filter.
+  String nbdkitFilter(String name) {
+    return root.map(dir -> dir.resolve("nbdkit/filters/nbdkit-" + name + "-filter.so"))
         .filter(Files::exists)
         .map(Path::toString)
         .orElse(name);

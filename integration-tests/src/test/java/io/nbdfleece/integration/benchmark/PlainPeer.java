@@ -76,12 +76,7 @@ final class PlainPeer implements Subject {
   }
 
   @Override
-  public long pid() {
-    return daemon.orElseThrow().process().pid();
-  }
-
-  /// Once begun.
-  Daemon daemon() {
+  public Daemon daemon() {
     return daemon.orElseThrow();
   }
 }

@@ -98,7 +98,7 @@ final class Report {
     if (peer.isEmpty()) {
       return;
     }
-    for (String subject : one.subjects().stream().filter(name -> !Case.isPeer(name)).toList()) {
+    for (String subject : one.subjects().stream().filter(Case::isMeasured).toList()) {
       double ratio = one.ratio(subject, goal.metric(), concerned);
       out.printf(
           Locale.ROOT,

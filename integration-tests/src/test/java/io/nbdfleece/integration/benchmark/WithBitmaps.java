@@ -69,7 +69,7 @@ record WithBitmaps(Subject disk, Path control, String node, int count, boolean p
   }
 
   @Override
-  public long pid() {
-    return disk.pid();
+  public Daemon daemon() {
+    return disk.daemon();
   }
 }

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.nbdfleece.integration.benchmark;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayDeque;
+import java.util.Deque;
+import java.util.List;
+import java.util.concurrent.TimeUnit;
+
+/// A directory on a disk that takes only so many bytes a second: ext4, mounted `sync`, on a loop device
+/// on a file of nbdfuse on nbdkit's memory plugin behind its rate filter. Needs root. What is not there
+/// makes it fail with the name of it.
+final class SlowDisk implements AutoCloseable {
+  private static final int SIZE_MIB = 2048;
+  private static final int WAIT_SECONDS_MAX = 20;
+  private static final int POLL_MILLIS = 10;
+
+  private final Path mountPoint;
+  private final Deque<Undo> undos = new ArrayDeque<>();
+
+  private interface Undo {
+    void run() throws IOException, InterruptedException;
+  }
+
+  private SlowDisk(Path mountPoint) {
+    this.mountPoint = mountPoint;
+  }
+
+  static SlowDisk mount(PeerPrograms programs, Workplace place, int mibPerSecond)
+      throws IOException, InterruptedException {
+    SlowDisk disk = new SlowDisk(place.resolve("slow"));
+    try {
+      disk.build(programs, place, mibPerSecond);
+      return disk;
+    } catch (IOException | RuntimeException e) {
+      disk.close();
+      throw e;
+    }
+  }
+
+  private void build(PeerPrograms programs, Workplace place, int mibPerSecond)
+      throws IOException, InterruptedException {
+    for (String needed : List.of("nbdfuse", "losetup", "mkfs.ext4", "mount", "umount")) {
+      String _ = programs.path(needed);
+    }
+    Address address = Address.unix(place.resolve("slow.sock"));
+    Daemon server =
+        Daemon.start(
+            List.of(
+                programs.path(Nbdkit.PROGRAM),
+                "--foreground",
+                "--unix=" + address.socket(),
+                "--filter=" + programs.nbdkitFilter("rate"),
+                programs.nbdkitPlugin("memory"),
+                "size=" + SIZE_MIB + "M",
+                "rate=" + mibPerSecond * 8 + "M"),
+            address,
+            place.resolve("slow.log"));
+    undos.push(server::stop);
+    Path file = Files.createFile(place.resolve("slow.img"));
+    Process fuse =
+        new ProcessBuilder(
+                programs.path("nbdfuse"), file.toString(), address.uri(""))
+            .redirectErrorStream(true)
+            .redirectOutput(place.resolve("slow-fuse.log").toFile())
+            .start();
+    undos.push(() -> Tool.stop(fuse));
+    undos.push(() -> run("umount", file.toString()));
+    long deadlineNanos = System.nanoTime() + TimeUnit.SECONDS.toNanos(WAIT_SECONDS_MAX);
+    while (Files.size(file) == 0) {
+      if (fuse.waitFor(POLL_MILLIS, TimeUnit.MILLISECONDS) || System.nanoTime() > deadlineNanos) {
+        throw new IOException("nbdfuse: " + Files.readString(place.resolve("slow-fuse.log")));
+      }
+    }
+    String loop = Tool.run(List.of("losetup", "--find", "--show", file.toString())).strip();
+    undos.push(() -> run("losetup", "--detach", loop));
+    run("mkfs.ext4", "-q", "-E", "lazy_itable_init=1,nodiscard", "-O", "^has_journal", loop);
+    Path _ = Files.createDirectory(mountPoint);
+    run("mount", "-o", "sync", loop, mountPoint.toString());
+    undos.push(() -> run("umount", mountPoint.toString()));
+  }
+
+  Path directory() {
+    return mountPoint;
+  }
+
+  private static void run(String... command) throws IOException, InterruptedException {
+    String _ = Tool.run(List.of(command));
+  }
+
+  @Override
+  public void close() throws IOException, InterruptedException {
+    IOException failure = new IOException("the slow disk is not all gone");
+    for (Undo undo : undos) {
+      try {
+        undo.run();
+      } catch (IOException e) {
+        failure.addSuppressed(e);
+      }
+    }
+    undos.clear();
+    if (failure.getSuppressed().length > 0) {
+      throw failure;
+    }
+  }
+}
