@@ -32,7 +32,12 @@ record Daemon(Process process, Address address, double readyMillis) {
     long startNanos = System.nanoTime();
     Process process = builder.start();
     // Nothing outlives a benchmark that is interrupted.
-    Runtime.getRuntime().addShutdownHook(new Thread(process::destroyForcibly));
+    try {
+      Runtime.getRuntime().addShutdownHook(new Thread(process::destroyForcibly));
+    } catch (IllegalStateException e) {
+      process.destroyForcibly();
+      throw new IOException("interrupted", e);
+    }
     long deadlineNanos = startNanos + TimeUnit.SECONDS.toNanos(START_SECONDS_MAX);
     while (!(address.answers() && sockets.stream().allMatch(Files::exists))) {
       if (process.waitFor(POLL_MILLIS, TimeUnit.MILLISECONDS)

@@ -7,9 +7,10 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 
-/// Memory and processor time: of an idle server, of a busy one, of idle connections, of snapshots, and
-/// of a huge disk. Each server is started for it. The memory is what the process has for itself, without
-/// the page cache of files that it has mapped; a JVM collects its garbage before it is looked at.
+/// Memory and processor time: of an idle server, of a busy one, of idle connections, of snapshots,
+/// and of a huge disk. Each server is started for it. The memory is what the process has for
+/// itself, without the page cache of files that it has mapped; a JVM collects its garbage before it
+/// is looked at.
 final class P10Footprint implements Workload {
   private static final int CONNECTIONS = 1000;
   private static final int SNAPSHOTS = 16;
@@ -47,9 +48,12 @@ final class P10Footprint implements Workload {
   }
 
   private void busy(Bench bench, List<Subject> subjects) throws IOException, InterruptedException {
-    Case idle = new Case("idle, and after the work below", List.of(Metric.KIB, Metric.KIB_LATER), List.of());
+    Case idle =
+        new Case(
+            "idle, and after the work below", List.of(Metric.KIB, Metric.KIB_LATER), List.of());
     Case pulled = new Case("pull, 4 connections", List.of(Metric.CPU_SECONDS_PER_GIB), List.of());
-    Case written = new Case("64 KiB writes, depth 16", List.of(Metric.CPU_SECONDS_PER_GIB), List.of());
+    Case written =
+        new Case("64 KiB writes, depth 16", List.of(Metric.CPU_SECONDS_PER_GIB), List.of());
     double gib = bench.options().sizeMib() / 1024.0;
     int requests = bench.options().sizeMib() << 4;
     for (Subject subject : subjects) {
@@ -71,8 +75,7 @@ final class P10Footprint implements Workload {
       double end = ProcessMemory.cpuSeconds(subject.pid());
       double later = ProcessMemory.used(subject);
       idle.note(subject.name(), Map.of(Metric.KIB, first, Metric.KIB_LATER, later));
-      pulled.note(
-          subject.name(), Map.of(Metric.CPU_SECONDS_PER_GIB, (middle - start) / 4 / gib));
+      pulled.note(subject.name(), Map.of(Metric.CPU_SECONDS_PER_GIB, (middle - start) / 4 / gib));
       written.note(subject.name(), Map.of(Metric.CPU_SECONDS_PER_GIB, (end - middle) / gib));
       subject.stop();
       bench.place().settle();

@@ -9,9 +9,9 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
 
-/// Guest writes while nbdcopy pulls the snapshot as fast as it can. A guest that asks for 2,000 writes a
-/// second is the same burden for every server, so that its latencies can be compared; one that asks for
-/// all it can get shows how the two share the machine.
+/// Guest writes while nbdcopy pulls the snapshot as fast as it can. A guest that asks for 2,000
+/// writes a second is the same burden for every server, so that its latencies can be compared; one
+/// that asks for all it can get shows how the two share the machine.
 final class P5WritesDuringPull implements Workload {
   private static final int PACED_IOPS = 2000;
   private static final int SECONDS_MAX = 300;

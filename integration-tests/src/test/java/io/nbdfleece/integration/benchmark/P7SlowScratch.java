@@ -28,10 +28,17 @@ final class P7SlowScratch implements Workload {
 
   @Override
   public void run(Bench bench) throws IOException, InterruptedException {
-    try (SlowDisk slow = SlowDisk.mount(bench.programs(), bench.place(), SCRATCH_MIB_PER_SECOND)) {
-      run(bench, slow);
+    SlowDisk slow;
+    try {
+      slow = SlowDisk.mount(bench.programs(), bench.place(), SCRATCH_MIB_PER_SECOND);
     } catch (IOException e) {
       bench.report().note("not measured here: " + e.getMessage());
+      return;
+    }
+    try {
+      run(bench, slow);
+    } finally {
+      slow.unmount();
     }
   }
 

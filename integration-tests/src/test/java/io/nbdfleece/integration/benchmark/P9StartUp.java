@@ -6,10 +6,10 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 
-/// From the start of the program until it takes connections, and the rate of the first pull after that,
-/// in percent of what the same server gives when it is warm.
+/// From the start of the program until it takes connections, and the rate of the first pull after
+/// that, in percent of what the same server gives when it is warm.
 final class P9StartUp implements Workload {
-  private static final int WARMING_PULLS = 8;
+  private static final int WARMING_PULLS = 5;
 
   @Override
   public String id() {

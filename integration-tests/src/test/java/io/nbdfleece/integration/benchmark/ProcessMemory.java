@@ -12,14 +12,16 @@ import java.util.regex.Pattern;
 final class ProcessMemory {
   // The kernel's unit in /proc, on every architecture that Java runs on.
   private static final double TICKS_PER_SECOND = 100;
-  // `garbage-first heap total …, used 3000K [0x…, 0x…)`, one line a generation for other collectors.
-  private static final Pattern HEAP = Pattern.compile("used (\\d+)K \\[0x(\\p{XDigit}+), 0x.*?(\\p{XDigit}+)\\)");
+  // `garbage-first heap total …, used 3000K [0x…, 0x…)`, one line a generation for other
+  // collectors.
+  private static final Pattern HEAP =
+      Pattern.compile("used (\\d+)K \\[0x(\\p{XDigit}+), 0x.*?(\\p{XDigit}+)\\)");
   private static final Pattern MAPPING = Pattern.compile("(\\p{XDigit}+)-\\p{XDigit}+ .*");
 
   private ProcessMemory() {}
 
-  /// KiB that the process has for itself, anonymous pages: without what it has
-  /// mapped of files, which is page cache. Of a JVM's heap what lives in it after a collection.
+  /// KiB that the process has for itself, anonymous pages: without what it has mapped of files,
+  /// which is page cache. Of a JVM's heap what lives in it after a collection.
   static double used(Subject subject) throws IOException, InterruptedException {
     long pid = subject.pid();
     if (subject.isPeer()) {

@@ -5,8 +5,8 @@ import java.io.IOException;
 import java.util.List;
 import java.util.function.IntFunction;
 
-/// How P1, P3 and P4 grow with connections and with requests in flight. How they grow with processors is
-/// seen by running it under `taskset`.
+/// How P1, P3 and P4 grow with connections and with requests in flight. How they grow with
+/// processors is seen by running it under `taskset`.
 final class Scaling implements Workload {
   private static final List<Integer> CONNECTIONS = List.of(1, 2, 4, 8);
   private static final List<Integer> DEPTHS = List.of(1, 4, 16, 64);
@@ -31,7 +31,8 @@ final class Scaling implements Workload {
           bench,
           plain,
           CONNECTIONS,
-          count -> new Case("pull, connections: " + count, List.of(Metric.MIB_PER_SECOND), List.of()),
+          count ->
+              new Case("pull, connections: " + count, List.of(Metric.MIB_PER_SECOND), List.of()),
           count -> subject -> bench.pull(subject, count));
       each(
           bench,

@@ -5,14 +5,15 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayDeque;
+import java.util.ArrayList;
 import java.util.Deque;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
 
-/// A directory on a disk that takes only so many bytes a second: ext4, mounted `sync`, on a loop device
-/// on a file of nbdfuse on nbdkit's memory plugin behind its rate filter. Needs root. What is not there
-/// makes it fail with the name of it.
-final class SlowDisk implements AutoCloseable {
+/// A directory on a disk that takes only so many bytes a second: ext4, mounted `sync`, on a loop
+/// device on a file of nbdfuse on nbdkit's memory plugin behind its rate filter. Needs root. What
+/// is not there makes it fail with the name of it.
+final class SlowDisk {
   private static final int SIZE_MIB = 2048;
   private static final int WAIT_SECONDS_MAX = 20;
   private static final int POLL_MILLIS = 10;
@@ -31,11 +32,12 @@ final class SlowDisk implements AutoCloseable {
   static SlowDisk mount(PeerPrograms programs, Workplace place, int mibPerSecond)
       throws IOException, InterruptedException {
     SlowDisk disk = new SlowDisk(place.resolve("slow"));
+    Runtime.getRuntime().addShutdownHook(new Thread(disk::unmountAtExit));
     try {
       disk.build(programs, place, mibPerSecond);
       return disk;
     } catch (IOException | RuntimeException e) {
-      disk.close();
+      disk.unmount();
       throw e;
     }
   }
@@ -61,8 +63,7 @@ final class SlowDisk implements AutoCloseable {
     undos.push(server::stop);
     Path file = Files.createFile(place.resolve("slow.img"));
     Process fuse =
-        new ProcessBuilder(
-                programs.path("nbdfuse"), file.toString(), address.uri(""))
+        new ProcessBuilder(programs.path("nbdfuse"), file.toString(), address.uri(""))
             .redirectErrorStream(true)
             .redirectOutput(place.resolve("slow-fuse.log").toFile())
             .start();
@@ -90,19 +91,29 @@ final class SlowDisk implements AutoCloseable {
     String _ = Tool.run(List.of(command));
   }
 
-  @Override
-  public void close() throws IOException, InterruptedException {
-    IOException failure = new IOException("the slow disk is not all gone");
-    for (Undo undo : undos) {
+  // Interrupted in the middle: devices and mounts would outlive us.
+  private void unmountAtExit() {
+    try {
+      unmount();
+    } catch (IOException e) {
+      System.err.println("bench: " + e.getMessage());
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
+  }
+
+  /// Takes all of it away, the last first. Idempotent.
+  void unmount() throws IOException, InterruptedException {
+    List<String> failures = new ArrayList<>();
+    while (!undos.isEmpty()) {
       try {
-        undo.run();
+        undos.pop().run();
       } catch (IOException e) {
-        failure.addSuppressed(e);
+        failures.add(e.getMessage());
       }
     }
-    undos.clear();
-    if (failure.getSuppressed().length > 0) {
-      throw failure;
+    if (!failures.isEmpty()) {
+      throw new IOException("slow disk not taken away: " + String.join("; ", failures));
     }
   }
 }

@@ -4,6 +4,7 @@ package io.nbdfleece.integration.benchmark;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.io.RandomAccessFile;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Comparator;
@@ -14,6 +15,7 @@ import java.util.stream.Stream;
 /// The directory of one run, which is removed when the program ends.
 record Workplace(Path directory) {
   private static final int PATTERN_MIB = 16;
+  private static final int REMOVE_TRIES = 100;
 
   /// A new directory below the one that the user chose.
   static Workplace create(Path parent) throws IOException {
@@ -71,12 +73,21 @@ record Workplace(Path directory) {
   }
 
   private void remove() {
-    try (Stream<Path> files = Files.walk(directory)) {
-      for (Path file : files.sorted(Comparator.reverseOrder()).toList()) {
-        Files.delete(file);
+    IOException failure = new IOException("never tried");
+    for (int i = 0; i < REMOVE_TRIES && Files.exists(directory); i++) {
+      try (Stream<Path> files = Files.walk(directory)) {
+        for (Path file : files.sorted(Comparator.reverseOrder()).toList()) {
+          Files.deleteIfExists(file);
+        }
+      } catch (IOException e) {
+        // When it is interrupted, servers that are ending still make and remove files.
+        failure = e;
+      } catch (UncheckedIOException e) {
+        failure = e.getCause();
       }
-    } catch (IOException e) {
-      System.err.println("bench: " + directory + " not removed: " + e);
+    }
+    if (Files.exists(directory)) {
+      System.err.println("bench: " + directory + " not removed: " + failure);
     }
   }
 }
