@@ -17,8 +17,8 @@ final class P6RandomReads implements Workload {
 
   @Override
   public String title() {
-    return "random reads of a snapshot, a quarter of it overwritten, by 8 clients; peers without one"
-        + " read the disk";
+    return "random reads of a snapshot, a quarter of it overwritten, by 8 clients; peers without"
+        + " snapshots read the disk";
   }
 
   @Override
