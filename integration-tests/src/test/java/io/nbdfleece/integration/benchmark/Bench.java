@@ -166,6 +166,9 @@ final class Bench {
         one.note(subject.name(), measured);
       }
     } catch (IOException e) {
+      if (place.isEnding()) {
+        throw new InterruptedException(e.getMessage());
+      }
       // One that cannot do this does not keep the others from being measured.
       able.remove(subject);
       one.fail(subject.name(), "" + e.getMessage());

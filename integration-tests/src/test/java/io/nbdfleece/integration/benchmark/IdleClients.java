@@ -6,8 +6,10 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.SocketChannel;
 import java.nio.charset.StandardCharsets;
-import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.TimeUnit;
 
 /// Clients that have opened an export and ask for nothing.
 final class IdleClients implements AutoCloseable {
@@ -18,16 +20,31 @@ final class IdleClients implements AutoCloseable {
   private static final int REPLY_ACK = 1;
   private static final int REPLY_INFO = 3;
 
-  private final List<SocketChannel> channels = new ArrayList<>();
+  private static final int OPEN_SECONDS_MAX = 60;
 
-  /// Returns when all of them have it open.
+  private final List<SocketChannel> channels = new CopyOnWriteArrayList<>();
+
+  /// Returns when all of them have it open. Fails when the server refuses one or lets it wait.
   static IdleClients open(Address address, String export, int count) throws IOException {
     IdleClients clients = new IdleClients();
+    CompletableFuture<IdleClients> opened = new CompletableFuture<>();
+    var _ =
+        opened
+            .orTimeout(OPEN_SECONDS_MAX, TimeUnit.SECONDS)
+            .exceptionally(
+                _ -> {
+                  // What waits for a server that does not answer is woken up by it.
+                  clients.close();
+                  return clients;
+                });
     try {
-      for (int i = 0; i < count; i++) {
+      for (int i = 0; i < count && !opened.isDone(); i++) {
         SocketChannel channel = address.connect();
         clients.channels.add(channel);
         negotiate(channel, export);
+      }
+      if (!opened.complete(clients)) {
+        throw new IOException("not opened within " + OPEN_SECONDS_MAX + " s");
       }
       return clients;
     } catch (IOException e) {
@@ -68,9 +85,14 @@ final class IdleClients implements AutoCloseable {
   }
 
   @Override
-  public void close() throws IOException {
+  public void close() {
     for (SocketChannel channel : channels) {
-      channel.close();
+      try {
+        channel.close();
+      } catch (IOException e) {
+        // It was of no use any more.
+        System.err.println("bench: " + e.getMessage());
+      }
     }
   }
 }

@@ -64,6 +64,7 @@ final class Nbdfleece {
         Daemon.start(
             command,
             Map.of("NBDFLEECE_JAVA_OPTS", java.strip()),
+            place,
             unix,
             List.of(control),
             place.resolve(id + ".log"));

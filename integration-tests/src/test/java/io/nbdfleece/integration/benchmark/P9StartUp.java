@@ -10,6 +10,8 @@ import java.util.Map;
 /// that, in percent of what the same server gives when it is warm.
 final class P9StartUp implements Workload {
   private static final int WARMING_PULLS = 5;
+  private static final int READY_MILLIS_MAX = 500;
+  private static final int WARM_PERCENT_MIN = 70;
 
   @Override
   public String id() {
@@ -41,17 +43,13 @@ final class P9StartUp implements Workload {
     } finally {
       Bench.stop(subjects);
     }
+    Report report = bench.report();
     for (Build build : bench.options().builds()) {
-      double ready = one.of(build.title(), Metric.READY_MILLIS).median();
-      double warm = one.of(build.title(), Metric.PERCENT_OF_WARM).median();
-      bench
-          .report()
-          .note(
-              build.title()
-                  + ": goal ready < 500 ms: "
-                  + (ready < 500 ? "met" : "missed")
-                  + "; goal first pull ≥ 70 % of warm: "
-                  + (warm >= 70 ? "met" : "missed"));
+      String name = build.title();
+      double ready = one.median(name, Metric.READY_MILLIS);
+      report.goal(this, one, "ready < 500 ms", name, ready, ready < READY_MILLIS_MAX);
+      double warm = one.median(name, Metric.PERCENT_OF_WARM);
+      report.goal(this, one, "first pull ≥ 70 % of warm", name, warm, warm >= WARM_PERCENT_MIN);
     }
   }
 

@@ -29,11 +29,14 @@ final class PeerPrograms {
   private static final Pattern VERSION = Pattern.compile("\\d+(\\.\\d+)+");
 
   private final Optional<Path> root;
+  private final List<Path> directories;
   private final Map<String, String> versions = new TreeMap<>();
 
   /// @param root a directory that `integration-tests/debian13-peers` has filled
-  PeerPrograms(Optional<Path> root) {
+  /// @param path as in the environment
+  PeerPrograms(Optional<Path> root, String path) {
     this.root = root;
+    directories = Arrays.stream(path.split(":", -1)).map(Path::of).toList();
   }
 
   /// The first of these that has been filled.
@@ -106,8 +109,8 @@ final class PeerPrograms {
         root.map(dir -> dir.resolve("bin").resolve(program)).filter(Files::isExecutable);
     return newer.or(
         () ->
-            Arrays.stream(System.getenv().getOrDefault("PATH", "").split(":"))
-                .map(directory -> Path.of(directory, program))
+            directories.stream()
+                .map(directory -> directory.resolve(program))
                 .filter(Files::isExecutable)
                 .findFirst());
   }

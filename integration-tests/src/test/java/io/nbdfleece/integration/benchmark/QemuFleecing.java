@@ -89,7 +89,7 @@ final class QemuFleecing implements Subject {
     command.addAll(QemuDaemon.server(address));
     command.addAll(QemuDaemon.export("vda", "cbw", "on"));
     command.addAll(QemuDaemon.export("snapshot", "snapshot", "off"));
-    daemon = Optional.of(Daemon.start(command, address, place.resolve("qsd-fleecing.log")));
+    daemon = Optional.of(Daemon.start(command, place, address, place.resolve("qsd-fleecing.log")));
   }
 
   @Override

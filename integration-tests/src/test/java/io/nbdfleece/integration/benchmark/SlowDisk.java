@@ -19,11 +19,10 @@ final class SlowDisk {
   private static final int POLL_MILLIS = 10;
 
   private final Path mountPoint;
-  private final Deque<Undo> undos = new ArrayDeque<>();
-
-  private interface Undo {
-    void run() throws IOException, InterruptedException;
-  }
+  // Guarded by this: when it is interrupted, the hook of the JVM takes away what is there, after
+  // the
+  // main thread has built it.
+  private final Deque<Workplace.Undo> undos = new ArrayDeque<>();
 
   private SlowDisk(Path mountPoint) {
     this.mountPoint = mountPoint;
@@ -32,7 +31,6 @@ final class SlowDisk {
   static SlowDisk mount(PeerPrograms programs, Workplace place, int mibPerSecond)
       throws IOException, InterruptedException {
     SlowDisk disk = new SlowDisk(place.resolve("slow"));
-    Runtime.getRuntime().addShutdownHook(new Thread(disk::unmountAtExit));
     try {
       disk.build(programs, place, mibPerSecond);
       return disk;
@@ -42,15 +40,21 @@ final class SlowDisk {
     }
   }
 
-  private void build(PeerPrograms programs, Workplace place, int mibPerSecond)
+  private synchronized void build(PeerPrograms programs, Workplace place, int mibPerSecond)
       throws IOException, InterruptedException {
+    String who = Tool.run(List.of("id", "-u")).strip();
+    if (!who.equals("0")) {
+      throw new IOException("a slow disk needs loop devices and mounts: run p7 as root");
+    }
     for (String needed : List.of("nbdfuse", "losetup", "mkfs.ext4", "mount", "umount")) {
       String _ = programs.path(needed);
     }
     Address address = Address.unix(place.resolve("slow.sock"));
+    // A session of its own: ^C must not end it before what is mounted on it.
     Daemon server =
         Daemon.start(
             List.of(
+                "setsid",
                 programs.path(Nbdkit.PROGRAM),
                 "--foreground",
                 "--unix=" + address.socket(),
@@ -58,12 +62,14 @@ final class SlowDisk {
                 programs.nbdkitPlugin("memory"),
                 "size=" + SIZE_MIB + "M",
                 "rate=" + mibPerSecond * 8 + "M"),
+            place,
             address,
             place.resolve("slow.log"));
+    place.atEnd(this::unmount);
     undos.push(server::stop);
     Path file = Files.createFile(place.resolve("slow.img"));
     Process fuse =
-        new ProcessBuilder(programs.path("nbdfuse"), file.toString(), address.uri(""))
+        new ProcessBuilder("setsid", programs.path("nbdfuse"), file.toString(), address.uri(""))
             .redirectErrorStream(true)
             .redirectOutput(place.resolve("slow-fuse.log").toFile())
             .start();
@@ -91,23 +97,12 @@ final class SlowDisk {
     String _ = Tool.run(List.of(command));
   }
 
-  // Interrupted in the middle: devices and mounts would outlive us.
-  private void unmountAtExit() {
-    try {
-      unmount();
-    } catch (IOException e) {
-      System.err.println("bench: " + e.getMessage());
-    } catch (InterruptedException e) {
-      Thread.currentThread().interrupt();
-    }
-  }
-
   /// Takes all of it away, the last first. Idempotent.
-  void unmount() throws IOException, InterruptedException {
+  synchronized void unmount() throws IOException, InterruptedException {
     List<String> failures = new ArrayList<>();
-    while (!undos.isEmpty()) {
+    for (Workplace.Undo undo = undos.poll(); undo != null; undo = undos.poll()) {
       try {
-        undos.pop().run();
+        undo.run();
       } catch (IOException e) {
         failures.add(e.getMessage());
       }
