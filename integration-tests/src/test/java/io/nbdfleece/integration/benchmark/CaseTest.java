@@ -5,15 +5,13 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import org.junit.jupiter.api.Test;
 
 final class CaseTest {
-  private final Case one =
-      new Case("writes", List.of(Metric.IOPS, Metric.P99_MICROS), List.of());
+  private final Case one = new Case("writes", List.of(Metric.IOPS, Metric.P99_MICROS), List.of());
 
   private void note(String subject, double iops, double p99Micros) {
     one.note(subject, Map.of(Metric.IOPS, iops, Metric.P99_MICROS, p99Micros));

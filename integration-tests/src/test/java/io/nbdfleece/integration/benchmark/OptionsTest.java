@@ -5,7 +5,6 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Set;
@@ -44,14 +43,15 @@ final class OptionsTest {
 
   @Test
   void peersAreSeparatedByCommas() {
-    assertEquals(List.of("qemu-nbd", "nbdkit file"), parse("--peers", "qemu-nbd, nbdkit file").peers());
+    assertEquals(
+        List.of("qemu-nbd", "nbdkit file"), parse("--peers", "qemu-nbd, nbdkit file").peers());
   }
 
   @Test
   void aProgramHasANameADirectoryAndOptions() {
     Build build = parse("--program", "big=/src/tree --ram 1G -Xmx4g").builds().getFirst();
     assertEquals(
-            new Build("big", Path.of("/src/tree"), List.of("--ram", "1G"), List.of("-Xmx4g")), build);
+        new Build("big", Path.of("/src/tree"), List.of("--ram", "1G"), List.of("-Xmx4g")), build);
     assertEquals("nbdfleece big", build.title());
   }
 
@@ -69,23 +69,31 @@ final class OptionsTest {
 
   @Test
   void anUnknownOptionIsNamed() {
-    assertEquals("--fast: no such option, see --help", assertThrows(IllegalArgumentException.class, () -> parse("--fast", "x")).getMessage());
+    assertEquals(
+        "--fast: no such option, see --help",
+        assertThrows(IllegalArgumentException.class, () -> parse("--fast", "x")).getMessage());
   }
 
   @Test
   void anOptionWithoutItsValueIsNamed() {
-    assertEquals("--rounds: give it a value, see --help", assertThrows(IllegalArgumentException.class, () -> parse("--rounds")).getMessage());
+    assertEquals(
+        "--rounds: give it a value, see --help",
+        assertThrows(IllegalArgumentException.class, () -> parse("--rounds")).getMessage());
   }
 
   @ParameterizedTest
   @ValueSource(strings = {"0", "-1", "many", "1.5", "12345678"})
   void roundsAreANumberOfAtLeastOne(String value) {
-    assertEquals("--rounds " + value + ": a number is needed, at least 1", assertThrows(IllegalArgumentException.class, () -> parse("--rounds", value)).getMessage());
+    assertEquals(
+        "--rounds " + value + ": a number is needed, at least 1",
+        assertThrows(IllegalArgumentException.class, () -> parse("--rounds", value)).getMessage());
   }
 
   @ParameterizedTest
   @ValueSource(strings = {"0", "0.05", "soon", "1e3"})
   void secondsAreATenthAtLeast(String value) {
-    assertEquals("--seconds " + value + ": seconds are needed, at least 0.1", assertThrows(IllegalArgumentException.class, () -> parse("--seconds", value)).getMessage());
+    assertEquals(
+        "--seconds " + value + ": seconds are needed, at least 0.1",
+        assertThrows(IllegalArgumentException.class, () -> parse("--seconds", value)).getMessage());
   }
 }

@@ -4,6 +4,7 @@ package io.nbdfleece.integration.benchmark;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 
 /// A burst of guest writes, each of which has to preserve a cluster, with a scratch disk that takes
@@ -38,6 +39,12 @@ final class P7SlowScratch implements Workload {
       return;
     }
     try {
+      double rate = slow.mibPerSecond();
+      String measured = String.format(Locale.ROOT, "the scratch disk takes %.1f MiB/s", rate);
+      bench.report().note(measured);
+      if (rate > 2 * SCRATCH_MIB_PER_SECOND) {
+        throw new IOException(measured + ": not slow enough");
+      }
       run(bench, slow);
     } finally {
       slow.unmount();

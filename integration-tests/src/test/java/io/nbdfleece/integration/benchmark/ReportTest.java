@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.integration.benchmark;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
-import static java.nio.charset.StandardCharsets.UTF_8;
 
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
@@ -41,10 +41,12 @@ final class ReportTest {
       one.note("qemu-nbd 10.0", Map.of(Metric.IOPS, iops / 2));
     }
     report.add(workload, one);
-    assertEquals(List.of(
+    assertEquals(
+        List.of(
             "writes IOPS min–max ratio",
             "nbdfleece 20,000 10,000–30,000 2.00",
-            "qemu-nbd 10.0 10,000 5,000–15,000 1.00"), printed().lines().map(line -> line.strip().replaceAll(" +", " ")).toList());
+            "qemu-nbd 10.0 10,000 5,000–15,000 1.00"),
+        printed().lines().map(line -> line.strip().replaceAll(" +", " ")).toList());
   }
 
   @Test

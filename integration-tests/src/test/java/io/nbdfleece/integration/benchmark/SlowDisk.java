@@ -15,6 +15,7 @@ import java.util.concurrent.TimeUnit;
 /// is not there makes it fail with the name of it.
 final class SlowDisk {
   private static final int SIZE_MIB = 2048;
+  private static final int PROBE_MIB = 32;
   private static final int WAIT_SECONDS_MAX = 20;
   private static final int POLL_MILLIS = 10;
 
@@ -61,7 +62,9 @@ final class SlowDisk {
                 "--filter=" + programs.nbdkitFilter("rate"),
                 programs.nbdkitPlugin("memory"),
                 "size=" + SIZE_MIB + "M",
-                "rate=" + mibPerSecond * 8 + "M"),
+                "rate=" + mibPerSecond * 8 + "M",
+                // The first two seconds would be free of any limit.
+                "burstiness=0.1"),
             place,
             address,
             place.resolve("slow.log"));
@@ -87,6 +90,16 @@ final class SlowDisk {
     Path _ = Files.createDirectory(mountPoint);
     run("mount", "-o", "sync", loop, mountPoint.toString());
     undos.push(() -> run("umount", mountPoint.toString()));
+  }
+
+  /// What it takes really, measured now.
+  double mibPerSecond() throws IOException, InterruptedException {
+    Path file = mountPoint.resolve("rate");
+    double seconds =
+        Tool.seconds(
+            List.of("dd", "if=/dev/zero", "of=" + file, "bs=1M", "count=" + PROBE_MIB), 60);
+    Files.delete(file);
+    return PROBE_MIB / seconds;
   }
 
   Path directory() {
