@@ -47,7 +47,9 @@ final class Report {
   }
 
   void heading(Workload workload) {
-    lines().printf(Locale.ROOT, "%n%s  %s%n", workload.id().toUpperCase(Locale.ROOT), workload.title());
+    lines()
+        .printf(
+            Locale.ROOT, "%n%s  %s%n", workload.id().toUpperCase(Locale.ROOT), workload.title());
   }
 
   /// Something that the reader has to know.
@@ -108,7 +110,8 @@ final class Report {
   // Some metrics of all subjects, below each other.
   private void block(Case one, List<Metric> metrics, boolean isFirst) {
     lines().printf(Locale.ROOT, "  %-" + (NAME_WIDTH - 2) + "s", isFirst ? one.title() : "");
-    metrics.forEach(metric -> lines().printf(Locale.ROOT, "%10s %15s %5s", metric.unit(), "min–max", "ratio"));
+    metrics.forEach(
+        metric -> lines().printf(Locale.ROOT, "%10s %15s %5s", metric.unit(), "min–max", "ratio"));
     lines().printf(Locale.ROOT, "%n");
     for (String subject : one.subjects()) {
       Optional<String> failure = one.failure(subject);
@@ -118,7 +121,12 @@ final class Report {
         lines().printf(Locale.ROOT, "%n");
       } else if (isFirst) {
         String reason = "failed: " + failure.get().lines().findFirst().orElse("");
-        lines().printf(Locale.ROOT, "    %-" + (NAME_WIDTH - 4) + "s%." + FAILURE_WIDTH + "s%n", subject, reason);
+        lines()
+            .printf(
+                Locale.ROOT,
+                "    %-" + (NAME_WIDTH - 4) + "s%." + FAILURE_WIDTH + "s%n",
+                subject,
+                reason);
       }
     }
   }
@@ -128,11 +136,13 @@ final class Report {
     double ratio = one.ratio(subject, metric, _ -> true);
     String spread =
         figures.samples().size() < 2 ? "" : number(figures.min()) + "–" + number(figures.max());
-    lines().printf(
-        Locale.ROOT, "%10s %15s %5s",
-        number(figures.median()),
-        spread,
-        Double.isNaN(ratio) ? "" : String.format(Locale.ROOT, "%.2f", ratio));
+    lines()
+        .printf(
+            Locale.ROOT,
+            "%10s %15s %5s",
+            number(figures.median()),
+            spread,
+            Double.isNaN(ratio) ? "" : String.format(Locale.ROOT, "%.2f", ratio));
   }
 
   private void verdict(Workload workload, Case one, Goal goal) {
