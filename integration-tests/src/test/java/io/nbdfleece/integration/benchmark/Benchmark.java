@@ -83,7 +83,10 @@ public final class Benchmark {
       String _ = programs.path(needed);
     }
     Report report = new Report(System.out, isTerminal());
-    report.fact("command", "nbdfleece bench " + String.join(" ", given));
+    report.fact(
+        "command",
+        "nbdfleece bench "
+            + given.stream().map(Benchmark::quoted).collect(Collectors.joining(" ")));
     facts(options, programs, report);
     Workplace place = Workplace.create(options.directory());
     Bench bench = new Bench(options, place, programs, report);
@@ -100,6 +103,13 @@ public final class Benchmark {
       bench.stop();
     }
     return report.failureCount();
+  }
+
+  // As a shell takes it.
+  private static String quoted(String argument) {
+    return argument.matches("[\\w./,=:+-]+")
+        ? argument
+        : "'" + argument.replace("'", "'\\''") + "'";
   }
 
   private static void run(Workload workload, Bench bench) throws InterruptedException {

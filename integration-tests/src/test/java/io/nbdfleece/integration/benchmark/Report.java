@@ -19,7 +19,8 @@ import tools.jackson.databind.node.ObjectNode;
 final class Report {
   private static final int NAME_WIDTH = 36;
   private static final int METRICS_PER_LINE = 2;
-  private static final int FAILURE_WIDTH = 100 - NAME_WIDTH;
+  private static final int LINE_WIDTH = 100;
+  private static final int FAILURE_WIDTH = LINE_WIDTH - NAME_WIDTH;
 
   private final PrintStream out;
   private final boolean isTerminal;
@@ -42,7 +43,7 @@ final class Report {
 
   /// A fact about this run: machine, versions, options.
   void fact(String name, String value) {
-    lines().printf(Locale.ROOT, "%-12s %s%n", name, value);
+    lines().printf(Locale.ROOT, "%-20s %s%n", name, value);
     document.put(name, value);
   }
 
@@ -54,7 +55,15 @@ final class Report {
 
   /// Something that the reader has to know.
   void note(String text) {
-    lines().printf(Locale.ROOT, "  note: %s%n", text);
+    StringBuilder line = new StringBuilder("  note:");
+    for (String word : text.strip().split("\\s+", -1)) {
+      if (line.length() + 1 + word.length() > LINE_WIDTH) {
+        lines().println(line);
+        line.replace(0, line.length(), "    ");
+      }
+      line.append(' ').append(word);
+    }
+    lines().println(line);
     notes.add(text);
   }
 
@@ -67,7 +76,11 @@ final class Report {
   /// A workload that ended before its time: it counts as a failure.
   void broken(Workload workload, String reason) {
     failureCount++;
-    note(workload.id() + " failed, and has no more figures than these: " + reason.strip());
+    note(workload.id() + " failed, and has no more figures than these: " + firstLine(reason));
+  }
+
+  private static String firstLine(String text) {
+    return text.lines().findFirst().orElse("");
   }
 
   /// Cases and workloads that failed.
@@ -120,7 +133,7 @@ final class Report {
         metrics.forEach(metric -> figures(one, subject, metric));
         lines().printf(Locale.ROOT, "%n");
       } else if (isFirst) {
-        String reason = "failed: " + failure.get().lines().findFirst().orElse("");
+        String reason = "failed: " + firstLine(failure.get());
         lines()
             .printf(
                 Locale.ROOT,

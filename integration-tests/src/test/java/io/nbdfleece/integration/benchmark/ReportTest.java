@@ -63,6 +63,13 @@ final class ReportTest {
   }
 
   @Test
+  void aLongNoteGoesOnInTheNextLine() {
+    report.note("missing: " + "newer peers ".repeat(20));
+    assertTrue(printed().lines().count() > 1, printed());
+    assertEquals(List.of(), printed().lines().filter(line -> line.length() > 100).toList());
+  }
+
+  @Test
   void aFailureIsNamedAndHasNoFigure(@TempDir Path directory) throws IOException {
     Goal goal = new Goal(Metric.IOPS, "qemu", 1);
     Case one = new Case("writes", List.of(Metric.IOPS), List.of(goal));
