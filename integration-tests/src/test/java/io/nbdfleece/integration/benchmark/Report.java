@@ -17,7 +17,7 @@ import tools.jackson.databind.node.ObjectNode;
 /// Prints each case when it is measured, in lines of at most 100 columns, and keeps all for the
 /// JSON file. What was not measured has no figure, and meets no goal.
 final class Report {
-  private static final int NAME_WIDTH = 36;
+  private static final int NAME_WIDTH = 35;
   private static final int METRICS_PER_LINE = 2;
   private static final int LINE_WIDTH = 100;
   private static final int FAILURE_WIDTH = LINE_WIDTH - NAME_WIDTH;
@@ -124,7 +124,7 @@ final class Report {
   private void block(Case one, List<Metric> metrics, boolean isFirst) {
     lines().printf(Locale.ROOT, "  %-" + (NAME_WIDTH - 2) + "s", isFirst ? one.title() : "");
     metrics.forEach(
-        metric -> lines().printf(Locale.ROOT, "%10s %15s %5s", metric.unit(), "min–max", "ratio"));
+        metric -> lines().printf(Locale.ROOT, " %10s %15s %5s", metric.unit(), "min–max", "ratio"));
     lines().printf(Locale.ROOT, "%n");
     for (String subject : one.subjects()) {
       Optional<String> failure = one.failure(subject);
@@ -152,7 +152,7 @@ final class Report {
     lines()
         .printf(
             Locale.ROOT,
-            "%10s %15s %5s",
+            " %10s %15s %5s",
             number(figures.median()),
             spread,
             Double.isNaN(ratio) ? "" : String.format(Locale.ROOT, "%.2f", ratio));
@@ -161,14 +161,15 @@ final class Report {
   private void verdict(Workload workload, Case one, Goal goal) {
     Predicate<String> concerned = goal::concerns;
     String peer = one.best(goal.metric(), concerned).orElse("a peer that was measured");
+    Metric metric = goal.metric();
     for (String subject : one.subjects().stream().filter(Case::isMeasured).toList()) {
-      double ratio = one.ratio(subject, goal.metric(), concerned);
+      double ratio = one.ratio(subject, metric, concerned);
       goal(
           workload,
           one,
-          String.format(Locale.ROOT, "%s ≥ %.1f × %s", goal.metric().unit(), goal.factor(), peer),
+          metric.unit() + " " + metric.bound(goal.factor()) + " × " + peer,
           subject,
-          ratio,
+          metric.ratio(ratio, 1),
           ratio >= goal.factor());
     }
   }

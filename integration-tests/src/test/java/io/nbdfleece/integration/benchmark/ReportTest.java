@@ -108,6 +108,17 @@ final class ReportTest {
   }
 
   @Test
+  void aGoalOfTimesIsToldAsTimes() {
+    Goal goal = new Goal(Metric.P99_MICROS, "qsd", 2);
+    Case one = new Case("pull", List.of(Metric.P99_MICROS), List.of(goal));
+    one.note("nbdfleece", Map.of(Metric.P99_MICROS, 40.0));
+    one.note("qsd fleecing raw 10.0", Map.of(Metric.P99_MICROS, 100.0));
+    report.add(workload, one);
+    assertTrue(
+        printed().contains("goal p99 µs ≤ 0.5 × qsd fleecing raw 10.0: nbdfleece 0.400, met"));
+  }
+
+  @Test
   void everyRoundIsInTheFile(@TempDir Path directory) throws IOException {
     Case one = new Case("pull", List.of(Metric.MIB_PER_SECOND), List.of());
     one.note("nbdfleece", Map.of(Metric.MIB_PER_SECOND, 5.0));

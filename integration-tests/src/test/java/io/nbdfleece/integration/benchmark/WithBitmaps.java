@@ -19,7 +19,11 @@ record WithBitmaps(Subject disk, Path control, String node, int count, boolean p
 
   @Override
   public String name() {
-    return disk.name() + ", " + count + " bitmaps" + (persistent ? ", kept" : "");
+    return disk.name().replace(QemuDaemon.PROGRAM, "qsd")
+        + ", "
+        + count
+        + " bitmaps"
+        + (persistent ? ", kept" : "");
   }
 
   @Override
