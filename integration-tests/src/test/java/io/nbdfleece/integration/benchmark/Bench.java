@@ -148,7 +148,10 @@ final class Bench {
       for (int i = 0; i < subjects.size(); i++) {
         Subject subject = subjects.get(Math.floorMod(i + round, subjects.size()));
         if (able.contains(subject)) {
-          report.progress(one.title() + ", round " + (round + 1) + ", " + subject.name());
+          report.progress(
+              one.title()
+                  + (round < 0 ? ", warm-up, " : ", round " + (round + 1) + ", ")
+                  + subject.name());
           turn(one, able, subject, measurement, round >= 0);
         }
       }

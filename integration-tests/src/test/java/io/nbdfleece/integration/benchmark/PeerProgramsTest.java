@@ -24,21 +24,24 @@ final class PeerProgramsTest {
     return path;
   }
 
+  private String bin(String root) {
+    return directory.resolve(root).resolve("bin").toString();
+  }
+
   @Test
   void newerOnesComeBeforeThoseOnThePath() throws IOException {
     Path newer = program("newer", "nbdkit");
-    Path old = program("old", "nbdkit").getParent();
+    Path _ = program("old", "nbdkit");
     Path only = program("old", "fio");
-    PeerPrograms programs =
-        new PeerPrograms(Optional.of(directory.resolve("newer")), old.toString());
+    PeerPrograms programs = new PeerPrograms(Optional.of(directory.resolve("newer")), bin("old"));
     assertEquals(newer.toString(), programs.path("nbdkit"));
     assertEquals(only.toString(), programs.path("fio"));
   }
 
   @Test
   void whatIsMissingIsNamedWithItsPackage() throws IOException {
-    String path = program("old", "nbdcopy").getParent().toString();
-    PeerPrograms programs = new PeerPrograms(Optional.empty(), path);
+    Path _ = program("old", "nbdcopy");
+    PeerPrograms programs = new PeerPrograms(Optional.empty(), bin("old"));
     List<String> missing = programs.missing();
     assertTrue(missing.contains("nbdkit: apt-get install nbdkit"), missing::toString);
     assertTrue(missing.contains("qemu-nbd: apt-get install qemu-utils"), missing::toString);
@@ -51,7 +54,7 @@ final class PeerProgramsTest {
 
   @Test
   void versionIsTheFirstOneThatItPrints() throws IOException, InterruptedException {
-    String path = program("old", "nbdkit").getParent().toString();
-    assertEquals("9.8.7", new PeerPrograms(Optional.empty(), path).version("nbdkit"));
+    Path _ = program("old", "nbdkit");
+    assertEquals("9.8.7", new PeerPrograms(Optional.empty(), bin("old")).version("nbdkit"));
   }
 }

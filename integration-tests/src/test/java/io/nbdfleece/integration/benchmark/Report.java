@@ -17,7 +17,7 @@ import tools.jackson.databind.node.ObjectNode;
 /// Prints each case when it is measured, in lines of at most 100 columns, and keeps all for the
 /// JSON file. What was not measured has no figure, and meets no goal.
 final class Report {
-  private static final int NAME_WIDTH = 35;
+  private static final int NAME_WIDTH = 34;
   private static final int METRICS_PER_LINE = 2;
   private static final int LINE_WIDTH = 100;
   private static final int FAILURE_WIDTH = LINE_WIDTH - NAME_WIDTH;
