@@ -43,7 +43,7 @@ final class Report {
 
   /// A fact about this run: machine, versions, options.
   void fact(String name, String value) {
-    lines().printf(Locale.ROOT, "%-20s %s%n", name, value);
+    wrapped(String.format(Locale.ROOT, "%-20s", name), " ".repeat(20), value);
     document.put(name, value);
   }
 
@@ -55,15 +55,7 @@ final class Report {
 
   /// Something that the reader has to know.
   void note(String text) {
-    StringBuilder line = new StringBuilder("  note:");
-    for (String word : text.strip().split("\\s+", -1)) {
-      if (line.length() + 1 + word.length() > LINE_WIDTH) {
-        lines().println(line);
-        line.replace(0, line.length(), "    ");
-      }
-      line.append(' ').append(word);
-    }
-    lines().println(line);
+    wrapped("  note:", "    ", text);
     notes.add(text);
   }
 
@@ -104,6 +96,19 @@ final class Report {
       progressShown = false;
     }
     return out;
+  }
+
+  // Words in as many lines as they need.
+  private void wrapped(String head, String indent, String text) {
+    StringBuilder line = new StringBuilder(head);
+    for (String word : text.strip().split("\\s+", -1)) {
+      if (line.length() + 1 + word.length() > LINE_WIDTH) {
+        lines().println(line);
+        line.replace(0, line.length(), indent);
+      }
+      line.append(' ').append(word);
+    }
+    lines().println(line);
   }
 
   void add(Workload workload, Case one) {
