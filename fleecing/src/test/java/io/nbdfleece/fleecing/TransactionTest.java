@@ -3,11 +3,13 @@ package io.nbdfleece.fleecing;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.DynamicTest.dynamicTest;
 
+import io.nbdfleece.fleecing.bitmap.BitmapContent;
 import io.nbdfleece.fleecing.bitmap.BitmapException;
 import io.nbdfleece.fleecing.bitmap.BitmapRef;
 import io.nbdfleece.fleecing.bitmap.CheckpointInfo;
@@ -339,6 +341,25 @@ final class TransactionTest {
         assertThrows(BitmapException.class, () -> rig.transact(take, another));
     assertEquals("a transaction takes at most one snapshot", EngineRig.message(refused));
     assertThrows(BitmapException.class, () -> rig.transact(take, another), "the name is free");
+  }
+
+  private BitmapContent content(String name) {
+    return rig.disk("vda").tracking().current().find(name).orElseThrow().content();
+  }
+
+  @Test
+  void whatDoesNotRecordAndHasAFileIsNotKeptInMemory() throws IOException {
+    rig.touch("vda", 5);
+    var _ = rig.transact(new TransactionAction.DisableBitmap(vda("kept")));
+    rig.touch("vda", 6);
+    for (String idle : List.of("kept", "off", "c1")) {
+      assertInstanceOf(BitmapContent.Sealed.class, content(idle), idle);
+    }
+    assertEquals(List.of(1, 3, 5), rig.dirty("vda", "kept"));
+    var _ = rig.transact(new TransactionAction.EnableBitmap(vda("kept")));
+    rig.touch("vda", 7);
+    assertInstanceOf(BitmapContent.Live.class, content("kept"));
+    assertEquals(List.of(1, 3, 5, 7), rig.dirty("vda", "kept"));
   }
 
   @Test
