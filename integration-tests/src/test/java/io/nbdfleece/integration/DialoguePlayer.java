@@ -94,7 +94,7 @@ final class DialoguePlayer {
     return switch (step.kind()) {
       case SEND -> {
         heard.add("-> " + text);
-        asked.add(request(text));
+        asked.add(dialogue.raw() ? ControlSocket.object() : request(text));
         control.send(text);
         yield true;
       }
@@ -151,7 +151,7 @@ final class DialoguePlayer {
     return message;
   }
 
-  // What is no JSON by the book, or no single command, is not looked at.
+  // What is no JSON by the book is not looked at.
   private static JsonNode request(String text) {
     try {
       return Command.parse(text);

@@ -129,8 +129,8 @@ final class ProxmoxAccessTest {
       }
       assertArrayEquals(frozen, target);
       if (dirtyBytes < SIZE) {
-        ByteBuffer all = ByteBuffer.allocateDirect(SIZE);
-        var _ = Images.refused(NbdError.EIO, provider.read(0, all));
+        ByteBuffer clean = ByteBuffer.allocateDirect(512);
+        var _ = Images.refused(NbdError.EIO, provider.read(GRANULE, clean));
       }
       return dirtyBytes;
     }

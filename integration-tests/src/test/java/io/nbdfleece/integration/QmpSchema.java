@@ -4,6 +4,7 @@ package io.nbdfleece.integration;
 import java.io.IOException;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
@@ -135,7 +136,7 @@ final class QmpSchema {
     Set<String> both = named();
     both.retainAll(other.named());
     for (String name : both) {
-      for (String which : Set.of("arg-type", "ret-type")) {
+      for (String which : List.of("arg-type", "ret-type")) {
         if (entry(name).has(which)) {
           String where = which.equals("arg-type") ? name : name + " returns";
           String here = entry(name).path(which).asString();
