@@ -174,9 +174,10 @@ final class TransactionRun {
   private record Performance(TransactionPass pass, List<SnapshotView> views) {}
 
   private Performance perform() throws IOException {
-    benches.values().forEach(BitmapBench::perform);
+    Instant now = Instant.now();
+    benches.values().forEach(bench -> bench.perform(now));
     TransactionPass pass = pass();
-    frozenAt = Instant.now();
+    frozenAt = now;
     List<SnapshotView> views = new ArrayList<>();
     try {
       if (plan.snapshot().isPresent()) {

@@ -5,7 +5,6 @@ import io.nbdfleece.fleecing.bitmap.BitmapContent.Lost;
 import io.nbdfleece.fleecing.bitmap.BitmapContent.Still;
 import io.nbdfleece.fleecing.bitmap.BitmapException.Reason;
 import java.io.IOException;
-import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -53,7 +52,7 @@ public final class CheckpointChain {
             work.fresh(granularityBytes, persistent),
             persistent,
             Optional.of(new TrackedBitmap.Checkpoint(Optional.of(snapshot))),
-            Instant.now()));
+            work.now()));
   }
 
   private static int granularityOf(long sizeBytes) {

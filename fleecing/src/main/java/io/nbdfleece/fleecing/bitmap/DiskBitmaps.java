@@ -9,7 +9,6 @@ import io.nbdfleece.fleecing.bitmap.BitmapContent.Still;
 import io.nbdfleece.fleecing.bitmap.BitmapException.Reason;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
-import java.time.Instant;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -151,7 +150,7 @@ public final class DiskBitmaps {
             content,
             wanted.persistent(),
             Optional.empty(),
-            Instant.now()));
+            work.now()));
   }
 
   /// A bitmap to add.
