@@ -142,15 +142,6 @@ final class DiskTracking implements BitmapWork {
     }
   }
 
-  boolean isUsed() {
-    lock.lock();
-    try {
-      return !uses.isEmpty();
-    } finally {
-      lock.unlock();
-    }
-  }
-
   /// From now until [#unclaim] nobody takes these into use.
   void claim(Set<String> names) {
     lock.lock();
@@ -190,7 +181,9 @@ final class DiskTracking implements BitmapWork {
   }
 
   /// Takes a bitmap into use, alone.
-  BitmapUse takeIntoUse(String name) throws BitmapException {
+  ///
+  /// @param holder told when the use is over; it holds the disk
+  BitmapUse takeIntoUse(String name, DiskUsers holder) throws BitmapException {
     lock.lock();
     try {
       TrackedBitmap bitmap = current.require(name);
@@ -204,6 +197,6 @@ final class DiskTracking implements BitmapWork {
     } finally {
       lock.unlock();
     }
-    return new UsedBitmap(this, name);
+    return new UsedBitmap(this, name, holder);
   }
 }

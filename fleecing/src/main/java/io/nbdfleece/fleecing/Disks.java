@@ -2,6 +2,7 @@
 package io.nbdfleece.fleecing;
 
 import com.google.errorprone.annotations.concurrent.GuardedBy;
+import java.io.IOException;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
@@ -9,6 +10,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.concurrent.locks.Condition;
 import java.util.concurrent.locks.ReentrantLock;
 
 /// The disks by name, in the order they were added.
@@ -20,9 +22,14 @@ final class Disks {
   @GuardedBy("lock")
   private final Map<String, ServedDisk> byName = new LinkedHashMap<>();
 
-  /// Names of disks being added.
+  /// Names of disks being added, or taken away.
   @GuardedBy("lock")
   private final Set<String> reserved = new LinkedHashSet<>();
+
+  @GuardedBy("lock")
+  private boolean closed;
+
+  private final Condition noneReserved = lock.newCondition();
 
   List<ServedDisk> all() {
     lock.lock();
@@ -73,9 +80,12 @@ final class Disks {
   }
 
   /// Keeps a name for a disk being added, until [#add] or [#unreserve].
-  void reserve(String name) throws NameTakenException {
+  void reserve(String name) throws IOException {
     lock.lock();
     try {
+      if (closed) {
+        throw new IOException("the server is shutting down");
+      }
       if (byName.containsKey(name) || !reserved.add(name)) {
         throw new NameTakenException(
             "two disks are called " + name + ": name one of them (--disk NAME=PATH)");
@@ -89,6 +99,9 @@ final class Disks {
     lock.lock();
     try {
       reserved.remove(name);
+      if (reserved.isEmpty()) {
+        noneReserved.signalAll();
+      }
     } finally {
       lock.unlock();
     }
@@ -109,6 +122,22 @@ final class Disks {
     try {
       byName.remove(disk.config().name(), disk);
       reserved.add(disk.config().name());
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /// Takes all away, and no more in: those that were being added or taken away are seen to first.
+  List<ServedDisk> close() {
+    lock.lock();
+    try {
+      closed = true;
+      while (!reserved.isEmpty()) {
+        noneReserved.awaitUninterruptibly();
+      }
+      List<ServedDisk> all = List.copyOf(byName.values());
+      byName.clear();
+      return all;
     } finally {
       lock.unlock();
     }

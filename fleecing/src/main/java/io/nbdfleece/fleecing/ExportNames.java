@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.fleecing;
 
+import java.nio.charset.StandardCharsets;
+
 /// What disks and snapshots may be called, so that `disk@snapshot` can be read back, and typed.
 final class ExportNames {
   private static final int LENGTH_MAX = 255;
@@ -16,6 +18,9 @@ final class ExportNames {
         || name.chars().anyMatch(c -> c == '@' || c == '/' || Character.isISOControl(c))) {
       throw new IllegalArgumentException(
           what + ": '" + name + "' (expected: 1 to 255 characters, no '@', no '/')");
+    }
+    if (!StandardCharsets.UTF_8.newEncoder().canEncode(name)) {
+      throw new IllegalArgumentException(what + ": contains half a character");
     }
   }
 }

@@ -5,6 +5,7 @@ import io.nbdfleece.cache.StoreConfig;
 import io.nbdfleece.cache.StoreStatistics;
 import io.nbdfleece.cache.TieredStore;
 import io.nbdfleece.cache.posix.IoWorkers;
+import io.nbdfleece.fleecing.bitmap.BitmapException;
 import io.nbdfleece.fleecing.bitmap.BitmapInfo;
 import io.nbdfleece.fleecing.bitmap.BitmapRef;
 import io.nbdfleece.fleecing.bitmap.CheckpointChain;
@@ -47,7 +48,7 @@ public final class FleecingEngine implements AutoCloseable {
   private final ScheduledThreadPoolExecutor ticker;
   private final EventHub events = new EventHub();
   private final Disks disks = new Disks();
-  private final Snapshots snapshots = new Snapshots();
+  private final Snapshots snapshots = new Snapshots(events);
   private final DiskOpening opening;
   private final Transactions transactions;
   private final SnapshotEnds ends;
@@ -78,7 +79,7 @@ public final class FleecingEngine implements AutoCloseable {
     this.transactions =
         new Transactions(
             new TransactionRun.Surroundings(workers, ticker, snapshots, states, nanoClock));
-    this.ends = new SnapshotEnds(snapshots, transactions, events, workers, nanoClock);
+    this.ends = new SnapshotEnds(snapshots, transactions, workers, nanoClock);
   }
 
   /// Opens the store and the state directory. Fails with a message that names the directory and
@@ -221,18 +222,19 @@ public final class FleecingEngine implements AutoCloseable {
 
   private Disk add(DiskConfig diskConfig, BlockNode node) throws IOException {
     ServedDisk disk = opening.serve(diskConfig, node);
-    disks.add(disk);
+    disks.add(disk); // the name is reserved, so the engine has not been closed
     return disk;
   }
 
   /// Takes a disk away and closes it; its bitmaps are kept like at the end. Fails when it has
-  /// clients or snapshots, or when an export shows a bitmap of it.
+  /// clients or snapshots, or when an export that was added shows it or a bitmap of it.
   public void removeDisk(String name) throws IOException {
     ServedDisk gone =
         transactions.alone(
             () -> {
               ServedDisk disk = disks.require(name);
-              requireUnused(disk);
+              requireNoSnapshot(disk);
+              disk.users().closeIfUnused(name);
               disk.markRemoved();
               disks.retire(disk);
               return disk;
@@ -244,22 +246,13 @@ public final class FleecingEngine implements AutoCloseable {
     }
   }
 
-  private void requireUnused(ServedDisk disk) throws DiskBusyException {
+  private void requireNoSnapshot(ServedDisk disk) throws DiskBusyException {
     String name = disk.config().name();
-    int clients = disk.clients().get();
-    if (clients > 0) {
-      throw new DiskBusyException(
-          "disk " + name + " is in use: connections=" + clients + "; disconnect them first");
-    }
     for (Snapshot snapshot : snapshots.all()) {
       if (snapshot.part(name).isPresent()) {
         throw new DiskBusyException(
             "disk " + name + " is in use by snapshot " + snapshot.name() + ": release it first");
       }
-    }
-    if (disk.tracking().isUsed()) {
-      throw new DiskBusyException(
-          "disk " + name + " is in use: an export shows a bitmap of it; delete that first");
     }
   }
 
@@ -310,11 +303,8 @@ public final class FleecingEngine implements AutoCloseable {
         .submit(plan)
         .whenComplete(
             (result, error) -> {
-              plan.snapshot().ifPresent(taken -> snapshots.unreserve(taken.name()));
-              if (error == null) {
-                result
-                    .snapshot()
-                    .ifPresent(taken -> events.publish(new EngineEvent.SnapshotCreated(taken)));
+              if (error != null) {
+                plan.snapshot().ifPresent(taken -> snapshots.unreserve(taken.name()));
               }
             });
   }
@@ -373,7 +363,14 @@ public final class FleecingEngine implements AutoCloseable {
   /// Takes a bitmap into use: it is busy until that is closed. Fails when it is busy, inconsistent
   /// or not there.
   public BitmapUse useBitmap(BitmapRef bitmap) throws IOException {
-    return disks.require(bitmap.disk()).tracking().takeIntoUse(bitmap.name());
+    ServedDisk disk = disks.require(bitmap.disk());
+    disk.users().held();
+    try {
+      return disk.tracking().takeIntoUse(bitmap.name(), disk.users());
+    } catch (BitmapException | RuntimeException e) {
+      disk.users().released();
+      throw e;
+    }
   }
 
   /// Has `subscriber` told of events, in order, on a thread of the engine's; it must not wait.
@@ -405,12 +402,14 @@ public final class FleecingEngine implements AutoCloseable {
     if (!closed.compareAndSet(false, true)) {
       return;
     }
+    ends.close();
     transactions.close();
     ticker.shutdownNow();
     ends.endAll();
     Failures failures = new Failures();
-    for (ServedDisk disk : servedDisks()) {
-      disks.retire(disk);
+    for (ServedDisk disk : disks.close()) {
+      disk.users().close();
+      disk.markRemoved();
       failures.run(() -> opening.close(disk));
     }
     failures.run(opening::close);

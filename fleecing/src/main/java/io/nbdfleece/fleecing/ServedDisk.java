@@ -4,13 +4,12 @@ package io.nbdfleece.fleecing;
 import io.nbdfleece.fleecing.block.BlockNode;
 import io.nbdfleece.fleecing.hook.FleecingHook;
 import io.nbdfleece.fleecing.hook.HookStatistics;
-import java.util.concurrent.atomic.AtomicInteger;
 
 /// A disk and its hook. Any thread.
 public final class ServedDisk implements Disk {
   private final DiskConfig config;
   private final FleecingHook hook;
-  private final AtomicInteger clients = new AtomicInteger();
+  private final DiskUsers users = new DiskUsers();
   private final DiskTracking tracking;
   private volatile BlockNode top;
   private volatile boolean removed;
@@ -62,9 +61,9 @@ public final class ServedDisk implements Disk {
     top = next;
   }
 
-  /// Connections that have the disk open; whoever serves it counts them.
-  public AtomicInteger clients() {
-    return clients;
+  /// Who has the disk open; whoever serves it counts them.
+  public DiskUsers users() {
+    return users;
   }
 
   @Override
@@ -77,6 +76,6 @@ public final class ServedDisk implements Disk {
         hooked.preservingWrites(),
         hooked.preserveNanosTotal(),
         hooked.preserveNanosMax(),
-        clients.get());
+        users.clientCount());
   }
 }

@@ -3,6 +3,7 @@ package io.nbdfleece.fleecing;
 
 import com.google.errorprone.annotations.concurrent.GuardedBy;
 import io.nbdfleece.fleecing.bitmap.BitmapException;
+import java.io.IOException;
 import java.lang.System.Logger.Level;
 import java.time.Duration;
 import java.util.HashMap;
@@ -28,7 +29,6 @@ final class SnapshotEnds {
 
   private final Snapshots snapshots;
   private final Transactions transactions;
-  private final EventHub events;
   private final Executor workers;
   private final LongSupplier nanoClock;
   private final ReentrantLock lock = new ReentrantLock();
@@ -49,15 +49,10 @@ final class SnapshotEnds {
   }
 
   SnapshotEnds(
-      Snapshots snapshots,
-      Transactions transactions,
-      EventHub events,
-      Executor workers,
-      LongSupplier nanoClock) {
+      Snapshots snapshots, Transactions transactions, Executor workers, LongSupplier nanoClock) {
     this.workers = workers;
     this.snapshots = snapshots;
     this.transactions = transactions;
-    this.events = events;
     this.nanoClock = nanoClock;
   }
 
@@ -67,7 +62,7 @@ final class SnapshotEnds {
     Snapshot snapshot;
     try {
       snapshot = snapshots.beginEnding(name);
-    } catch (NoSuchSnapshotException e) {
+    } catch (IOException e) {
       return CompletableFuture.failedFuture(e);
     }
     if (snapshot.checkpoint().isEmpty()) {
@@ -117,21 +112,22 @@ final class SnapshotEnds {
   private SnapshotStatus ended(
       Snapshot snapshot, Optional<Boolean> success, Optional<String> reason) {
     SnapshotStatus status = snapshot.status();
-    snapshots.remove(snapshot);
-    events.publish(new EngineEvent.SnapshotEnded(snapshot.name(), success, reason));
+    snapshots.end(snapshot, success, reason);
     return status;
   }
 
+  /// Begins no more endings, and returns when those under way have come to their end, so that
+  /// [#endAll] meets none of them.
+  void close() {
+    snapshots.closeEndings();
+  }
+
   /// Ends all of them because the engine is closed: those with a checkpoint as failed, which is
-  /// seen to where the bitmaps are kept.
+  /// seen to where the bitmaps are kept. After [#close], when none can be taken any more.
   void endAll() {
     for (Snapshot snapshot : snapshots.all()) {
-      snapshots.remove(snapshot);
-      events.publish(
-          new EngineEvent.SnapshotEnded(
-              snapshot.name(),
-              snapshot.checkpoint().map(_ -> false),
-              Optional.of("the server stops")));
+      snapshots.end(
+          snapshot, snapshot.checkpoint().map(_ -> false), Optional.of("the server stops"));
     }
   }
 
@@ -184,9 +180,7 @@ final class SnapshotEnds {
   }
 
   private void endByItself(Snapshot snapshot, String reason) {
-    try {
-      var _ = snapshots.beginEnding(snapshot.name());
-    } catch (NoSuchSnapshotException e) {
+    if (!snapshots.beginEnding(snapshot)) {
       return; // somebody releases it now
     }
     Optional<String> checkpoint = snapshot.checkpoint();

@@ -15,6 +15,7 @@ import org.jspecify.annotations.Nullable;
 final class UsedBitmap implements BitmapUse {
   private final DiskTracking disk;
   private final String name;
+  private final DiskUsers holder;
   private final AtomicBoolean closed = new AtomicBoolean();
   private final ReentrantLock lock = new ReentrantLock();
 
@@ -24,9 +25,10 @@ final class UsedBitmap implements BitmapUse {
   @GuardedBy("lock")
   private @Nullable GranuleSet cached;
 
-  UsedBitmap(DiskTracking disk, String name) {
+  UsedBitmap(DiskTracking disk, String name, DiskUsers holder) {
     this.disk = disk;
     this.name = name;
+    this.holder = holder;
   }
 
   @Override
@@ -66,6 +68,7 @@ final class UsedBitmap implements BitmapUse {
   public void close() {
     if (closed.compareAndSet(false, true)) {
       disk.unuse(name);
+      holder.released();
     }
   }
 }

@@ -17,14 +17,17 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collection;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
+import java.util.Queue;
 import java.util.Random;
 import java.util.TreeSet;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ConcurrentLinkedQueue;
 import org.awaitility.Awaitility;
 
 /// One random life of a disk with bitmaps, checkpoints, snapshots, restarts and kills, checked
@@ -46,6 +49,12 @@ final class BitmapHistory {
   private final Map<String, byte[]> backups = new HashMap<>();
 
   private final Map<String, Pending> pending = new HashMap<>();
+  private final CrashImages images;
+
+  /// What the guest wrote in the middle of commits.
+  private final Queue<Written> duringCommits = new ConcurrentLinkedQueue<>();
+
+  private volatile boolean serving;
   private int names;
   int incrementals;
   int kills;
@@ -86,12 +95,38 @@ final class BitmapHistory {
   BitmapHistory(long seed, Path directory) throws IOException {
     random = new Random(seed);
     rig = new EngineRig(directory, true, DISK);
+    images = new CrashImages(new Random(seed), rig.file(DISK));
+    Random choice = new Random(seed + 1);
+    rig.states.onlooker =
+        new MemoryStates.Onlooker() {
+          @Override
+          public void step(MemoryStates.Stored stored) {
+            if (serving) {
+              duringCommits.addAll(guest(choice, choice.nextInt(3)));
+            }
+            images.look(stored);
+          }
+
+          @Override
+          public void synced() {
+            images.synced();
+          }
+        };
+  }
+
+  /// How many moments were looked at in which the server could have ended.
+  int moments() {
+    return images.looks();
   }
 
   void run() throws IOException {
     try (rig) {
       for (int round = 0; round < ROUNDS; round++) {
         step();
+        mark(duringCommits);
+        duringCommits.clear();
+        images.look(rig.states.stored(DISK));
+        images.check();
         check();
       }
     }
@@ -100,7 +135,7 @@ final class BitmapHistory {
   private void step() throws IOException {
     switch (random.nextInt(20)) {
       case 0, 1 -> write(() -> {});
-      case 2, 3, 4 -> command();
+      case 2, 3, 4 -> serve(this::command);
       case 5, 6, 7, 8, 9, 10 -> write(this::snapshot);
       case 11, 12, 13, 14, 15, 16 -> write(this::release);
       case 17 -> write(this::deleteCheckpoint);
@@ -133,24 +168,38 @@ final class BitmapHistory {
     List<CompletableFuture<List<Written>>> guests = new ArrayList<>();
     for (int i = 0; i < 2; i++) {
       long seed = random.nextLong();
-      guests.add(CompletableFuture.supplyAsync(() -> guest(new Random(seed))));
+      int count = random.nextInt(8);
+      guests.add(CompletableFuture.supplyAsync(() -> guest(new Random(seed), count)));
     }
     try {
-      meanwhile.run();
+      serve(meanwhile);
     } finally {
       for (CompletableFuture<List<Written>> guest : guests) {
-        for (Written written : EngineRig.get(guest)) {
-          bitmaps.values().stream()
-              .filter(model -> model.enabled)
-              .forEach(model -> model.mark(written.offsetBytes(), written.lengthBytes()));
-        }
+        mark(EngineRig.get(guest));
       }
     }
   }
 
-  private List<Written> guest(Random choice) {
+  /// Has the guest write in the middle of commits, too.
+  private void serve(Meanwhile meanwhile) throws IOException {
+    serving = true;
+    try {
+      meanwhile.run();
+    } finally {
+      serving = false;
+    }
+  }
+
+  private void mark(Collection<Written> all) {
+    for (Written written : all) {
+      bitmaps.values().stream()
+          .filter(model -> model.enabled)
+          .forEach(model -> model.mark(written.offsetBytes(), written.lengthBytes()));
+    }
+  }
+
+  private List<Written> guest(Random choice, int count) {
     List<Written> all = new ArrayList<>();
-    int count = choice.nextInt(8);
     for (int i = 0; i < count; i++) {
       long offset = choice.nextInt(EngineRig.SIZE);
       int most = choice.nextInt(4) == 0 ? 200_000 : 3000;
@@ -283,6 +332,7 @@ final class BitmapHistory {
       copyDirty(rig.exported(name, DISK), frozen, copied);
     }
     assertArrayEquals(frozen, copied, "incremental on top of its base, since " + since);
+    images.copied(checkpoint, copied);
     pending.put(name, new Pending(checkpoint, copied));
   }
 

@@ -25,6 +25,7 @@ final class BitmapModelTest {
         replay == null ? Math.min(Long.getLong("test.seeds", SEEDS_DEFAULT), 1_000_000) : replay;
     long incrementals = 0;
     long kills = 0;
+    long moments = 0;
     for (long seed = first; seed <= last; seed++) {
       Path own = Files.createDirectory(directory.resolve("seed-" + seed));
       try {
@@ -32,6 +33,7 @@ final class BitmapModelTest {
         history.run();
         incrementals += history.incrementals;
         kills += history.kills;
+        moments += history.moments();
       } catch (AssertionError | RuntimeException | IOException e) {
         throw new AssertionError(
             "seed " + seed + " failed; replay: -Dtest=BitmapModelTest -Dtest.seed=" + seed, e);
@@ -39,7 +41,14 @@ final class BitmapModelTest {
       Files.delete(own.resolve("vda.img"));
     }
     System.out.println(
-        "seeds: " + (last - first + 1) + ", incrementals: " + incrementals + ", kills: " + kills);
+        "seeds: "
+            + (last - first + 1)
+            + ", incrementals: "
+            + incrementals
+            + ", kills: "
+            + kills
+            + ", moments looked at: "
+            + moments);
     assertTrue(replay != null || (incrementals > 0 && kills > 0), "it does not reach its purpose");
   }
 }

@@ -350,9 +350,9 @@ final class CheckpointTest {
     var _ = rig.take("inc", "c2", "c1");
     assertThrows(DiskBusyException.class, () -> rig.engine().removeDisk("vda"));
     var _ = rig.engine().release("inc", ReleaseOutcome.FAILED);
-    rig.disk("vda").clients().incrementAndGet();
+    assertTrue(rig.disk("vda").users().entered());
     assertThrows(DiskBusyException.class, () -> rig.engine().removeDisk("vda"));
-    rig.disk("vda").clients().decrementAndGet();
+    rig.disk("vda").users().left();
     rig.touch("vda", 3);
     rig.engine().removeDisk("vda");
     assertTrue(rig.engine().disk("vda").isEmpty());

@@ -40,6 +40,19 @@ final class MemoryStates implements DiskStates {
 
   volatile Runnable afterCommit = () -> {};
 
+  /// Told of each step of a commit.
+  volatile Onlooker onlooker = new Onlooker() {};
+
+  /// Its methods run on the thread that commits, under no lock.
+  interface Onlooker {
+
+    /// Something was written, or forced, or is about to be.
+    default void step(Stored stored) {}
+
+    /// The data of the disk is on stable storage.
+    default void synced() {}
+  }
+
   /// What the "file system" holds of one disk.
   static final class Stored {
     List<BitmapRecord> list = List.of();
@@ -47,6 +60,11 @@ final class MemoryStates implements DiskStates {
     boolean decided;
     final Map<String, Object> files = new HashMap<>();
     final Set<String> damaged = new HashSet<>();
+
+    /// Of live files, the marks that were forced.
+    final Map<String, GranuleSet> forced = new HashMap<>();
+
+    RegionLog log = new RegionLog();
     boolean clean = true;
     int made;
     Consumer<String> lost = _ -> {};
@@ -60,6 +78,7 @@ final class MemoryStates implements DiskStates {
       decided = false;
       next = Optional.empty();
       files.keySet().retainAll(named(list));
+      forced.keySet().retainAll(named(list));
     }
   }
 
@@ -101,6 +120,7 @@ final class MemoryStates implements DiskStates {
     for (Opened each : all.keySet()) {
       if (each.mine == generation.get()) { // else it is dead: the next opening goes on
         each.stored.settle();
+        onlooker.step(each.stored);
         afterCommit.run();
       }
     }
@@ -126,6 +146,7 @@ final class MemoryStates implements DiskStates {
     private final Stored stored;
     private final int mine;
     private final List<BitmapRecord> found;
+    private final RegionLog log = new RegionLog();
 
     Opened(Stored stored, int mine) {
       this.stored = stored;
@@ -137,6 +158,16 @@ final class MemoryStates implements DiskStates {
                 .map(r -> stored.damaged.contains(r.name()) ? inconsistent(r) : r)
                 .toList();
         stored.clean = false;
+        stored.list.forEach(this::force); // the new log knows nothing of what was written
+        stored.log = log;
+      }
+    }
+
+    private void force(BitmapRecord record) {
+      synchronized (stored) {
+        if (stored.files.get(record.content()) instanceof HeapBitArray bits) {
+          stored.forced.put(record.content(), bits.toSet());
+        }
       }
     }
 
@@ -178,6 +209,7 @@ final class MemoryStates implements DiskStates {
         String name = "live-" + ++stored.made;
         HeapBitArray bits = new HeapBitArray(1 << 20, granularityBytes);
         stored.files.put(name, bits);
+        stored.forced.put(name, bits.toSet());
         return new LiveContent(name, bits);
       }
     }
@@ -214,6 +246,7 @@ final class MemoryStates implements DiskStates {
       prepare(records);
       stored.decided = true;
       stored.settle();
+      onlooker.step(stored);
       afterCommit.run();
     }
 
@@ -221,6 +254,20 @@ final class MemoryStates implements DiskStates {
       beforeCommit.run();
       requireAlive();
       failOnRequest();
+      onlooker.step(stored);
+      Set<String> before = named(stored.list);
+      boolean begins = false;
+      for (BitmapRecord record : records) {
+        if (file(record.content()) instanceof HeapBitArray) {
+          force(record);
+          onlooker.step(stored);
+          begins |= !before.contains(record.content());
+        }
+      }
+      if (begins) {
+        onlooker.synced();
+        onlooker.step(stored);
+      }
       synchronized (stored) {
         Set<String> names = new HashSet<>();
         for (BitmapRecord record : records) {
@@ -240,12 +287,13 @@ final class MemoryStates implements DiskStates {
           throw new IllegalArgumentException("discards what the list names: " + contents);
         }
         contents.forEach(stored.files::remove);
+        contents.forEach(stored.forced::remove);
       }
     }
 
     @Override
     public DurableMarks marks() {
-      return DurableMarks.NONE;
+      return log;
     }
 
     @Override

@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.fleecing.bitmap;
 
-import java.io.IOException;
-import java.nio.channels.SeekableByteChannel;
-import java.nio.channels.WritableByteChannel;
 import java.util.Arrays;
 import java.util.Objects;
 import org.roaringbitmap.BitmapContainer;
@@ -60,20 +57,6 @@ public final class GranuleSet {
   /// Begins a set.
   public static Builder builder(long sizeBytes, int granularityBytes) {
     return new Builder(new Granules(sizeBytes, granularityBytes));
-  }
-
-  /// Reads what [#writeTo] wrote, from the position of `in` to its end. The memory needed is
-  /// bounded by what `in` holds and by the largest set.
-  ///
-  /// @throws IOException also when it is not such a set, torn, or any byte of it is not what was
-  ///   written
-  public static GranuleSet readFrom(SeekableByteChannel in) throws IOException {
-    return StoredGranules.read(in);
-  }
-
-  /// Writes the set, with checksums, in a form that [#readFrom] and later versions of it read.
-  public void writeTo(WritableByteChannel out) throws IOException {
-    StoredGranules.write(this, out);
   }
 
   /// Size of the disk in bytes.

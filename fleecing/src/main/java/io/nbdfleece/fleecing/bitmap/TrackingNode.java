@@ -3,15 +3,11 @@ package io.nbdfleece.fleecing.bitmap;
 
 import io.nbdfleece.cache.Completion;
 import io.nbdfleece.fleecing.block.BlockNode;
-import io.nbdfleece.fleecing.block.ContextsCompletion;
-import io.nbdfleece.fleecing.block.ExtentsCompletion;
+import io.nbdfleece.fleecing.block.FilterNode;
 import io.nbdfleece.fleecing.block.Mutation;
-import io.nbdfleece.fleecing.block.NodeAbility;
-import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.List;
 import java.util.Optional;
-import java.util.Set;
 
 /// The filter below the fleecing hook that marks what is written, before it is written: in memory
 /// by one atomic operation per 64 granules, in persistent bitmaps through a mapped file. Because it
@@ -19,7 +15,7 @@ import java.util.Set;
 ///
 /// **Threads.** Any thread. While nothing is tracked, and while what is written is covered, a
 /// change takes no lock and allocates nothing.
-public final class TrackingNode implements BlockNode {
+public final class TrackingNode implements FilterNode {
   private final BlockNode child;
   private final CompareBuffers buffers = new CompareBuffers();
   private volatile Tracks tracks = Tracks.NONE;
@@ -81,23 +77,8 @@ public final class TrackingNode implements BlockNode {
   }
 
   @Override
-  public long sizeBytes() {
-    return child.sizeBytes();
-  }
-
-  @Override
-  public int blockBytes() {
-    return child.blockBytes();
-  }
-
-  @Override
-  public Set<NodeAbility> abilities() {
-    return child.abilities();
-  }
-
-  @Override
-  public List<String> contexts() {
-    return child.contexts();
+  public BlockNode child() {
+    return child;
   }
 
   @Override
@@ -131,35 +112,5 @@ public final class TrackingNode implements BlockNode {
   private void markAndApply(Tracks now, Mutation mutation, Completion done) {
     now.mark(mutation.offsetBytes(), mutation.lengthBytes());
     now.applyCovered(child, mutation, done);
-  }
-
-  @Override
-  public void flush(Completion done) {
-    child.flush(done);
-  }
-
-  @Override
-  public void cache(long offsetBytes, long lengthBytes, Completion done) {
-    child.cache(offsetBytes, lengthBytes, done);
-  }
-
-  @Override
-  public void status(long offsetBytes, long lengthBytes, int extentsMax, ExtentsCompletion done) {
-    child.status(offsetBytes, lengthBytes, extentsMax, done);
-  }
-
-  @Override
-  public void contextStatus(
-      long offsetBytes,
-      long lengthBytes,
-      List<String> contexts,
-      int extentsMax,
-      ContextsCompletion done) {
-    child.contextStatus(offsetBytes, lengthBytes, contexts, extentsMax, done);
-  }
-
-  @Override
-  public void close() throws IOException {
-    child.close();
   }
 }

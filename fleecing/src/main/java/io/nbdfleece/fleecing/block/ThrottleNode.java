@@ -5,14 +5,12 @@ import io.nbdfleece.cache.Completion;
 import io.nbdfleece.fleecing.block.ThrottleGroup.Direction;
 import java.io.IOException;
 import java.nio.ByteBuffer;
-import java.util.List;
-import java.util.Set;
 
 /// A filter that lets reads and changes through as its group does. Flushes, hints and questions
 /// pass. While the group limits nothing it costs a volatile read.
 ///
 /// **Threads.** Any thread. A request that had to wait goes on on the timer's thread.
-public final class ThrottleNode implements BlockNode {
+public final class ThrottleNode implements FilterNode {
   private final BlockNode child;
   private final ThrottleGroup group;
 
@@ -23,23 +21,8 @@ public final class ThrottleNode implements BlockNode {
   }
 
   @Override
-  public long sizeBytes() {
-    return child.sizeBytes();
-  }
-
-  @Override
-  public int blockBytes() {
-    return child.blockBytes();
-  }
-
-  @Override
-  public Set<NodeAbility> abilities() {
-    return child.abilities();
-  }
-
-  @Override
-  public List<String> contexts() {
-    return child.contexts();
+  public BlockNode child() {
+    return child;
   }
 
   @Override
@@ -58,31 +41,6 @@ public final class ThrottleNode implements BlockNode {
     } else {
       group.pass(Direction.WRITE, mutation.lengthBytes(), () -> child.apply(mutation, done));
     }
-  }
-
-  @Override
-  public void flush(Completion done) {
-    child.flush(done);
-  }
-
-  @Override
-  public void cache(long offsetBytes, long lengthBytes, Completion done) {
-    child.cache(offsetBytes, lengthBytes, done);
-  }
-
-  @Override
-  public void status(long offsetBytes, long lengthBytes, int extentsMax, ExtentsCompletion done) {
-    child.status(offsetBytes, lengthBytes, extentsMax, done);
-  }
-
-  @Override
-  public void contextStatus(
-      long offsetBytes,
-      long lengthBytes,
-      List<String> contexts,
-      int extentsMax,
-      ContextsCompletion done) {
-    child.contextStatus(offsetBytes, lengthBytes, contexts, extentsMax, done);
   }
 
   @Override

@@ -5,16 +5,13 @@ import com.google.errorprone.annotations.concurrent.GuardedBy;
 import io.nbdfleece.cache.ClusterStore;
 import io.nbdfleece.cache.Completion;
 import io.nbdfleece.fleecing.block.BlockNode;
-import io.nbdfleece.fleecing.block.ContextsCompletion;
-import io.nbdfleece.fleecing.block.ExtentsCompletion;
+import io.nbdfleece.fleecing.block.FilterNode;
 import io.nbdfleece.fleecing.block.Mutation;
-import io.nbdfleece.fleecing.block.NodeAbility;
 import io.nbdfleece.fleecing.block.NotFastException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.ArrayDeque;
 import java.util.List;
-import java.util.Set;
 import java.util.concurrent.Executor;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.LongSupplier;
@@ -40,7 +37,7 @@ import org.jspecify.annotations.Nullable;
 /// Without a snapshot a write costs one uncontended lock on the way in and one on the way out.
 ///
 /// **Threads.** Any thread. Nothing waits; a waiter is a queued continuation.
-public final class FleecingHook implements BlockNode {
+public final class FleecingHook implements FilterNode {
   /* The lock guards decisions only: each critical section is a few table look-ups, and what
    * follows from them (I/O, store calls that may run foreign code, completions) is done after it,
    * by way of Aftermath. Lock order: hook, then store (pin, unpin and tierOf only). Two hooks are
@@ -120,7 +117,8 @@ public final class FleecingHook implements BlockNode {
     return geometry;
   }
 
-  BlockNode child() {
+  @Override
+  public BlockNode child() {
     return child;
   }
 
@@ -160,48 +158,8 @@ public final class FleecingHook implements BlockNode {
   }
 
   @Override
-  public int blockBytes() {
-    return child.blockBytes();
-  }
-
-  @Override
-  public Set<NodeAbility> abilities() {
-    return child.abilities();
-  }
-
-  @Override
-  public List<String> contexts() {
-    return child.contexts();
-  }
-
-  @Override
   public void read(long offsetBytes, ByteBuffer target, Completion done) {
     child.read(offsetBytes, target, done);
-  }
-
-  @Override
-  public void flush(Completion done) {
-    child.flush(done);
-  }
-
-  @Override
-  public void cache(long offsetBytes, long lengthBytes, Completion done) {
-    child.cache(offsetBytes, lengthBytes, done);
-  }
-
-  @Override
-  public void status(long offsetBytes, long lengthBytes, int extentsMax, ExtentsCompletion done) {
-    child.status(offsetBytes, lengthBytes, extentsMax, done);
-  }
-
-  @Override
-  public void contextStatus(
-      long offsetBytes,
-      long lengthBytes,
-      List<String> contexts,
-      int extentsMax,
-      ContextsCompletion done) {
-    child.contextStatus(offsetBytes, lengthBytes, contexts, extentsMax, done);
   }
 
   /// Preserves what has to be preserved, then changes the disk. Fails with an IOException that says
@@ -457,10 +415,5 @@ public final class FleecingHook implements BlockNode {
     } finally {
       lock.unlock();
     }
-  }
-
-  @Override
-  public void close() throws IOException {
-    child.close();
   }
 }

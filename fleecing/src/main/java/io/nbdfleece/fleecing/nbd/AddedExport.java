@@ -2,7 +2,6 @@
 package io.nbdfleece.fleecing.nbd;
 
 import com.google.errorprone.annotations.concurrent.GuardedBy;
-import io.nbdfleece.fleecing.BitmapUse;
 import io.nbdfleece.nbd.Export;
 import io.nbdfleece.nbd.ExportClient;
 import java.util.ArrayList;
@@ -19,7 +18,7 @@ import java.util.function.Consumer;
 final class AddedExport {
   private final NamedExport description;
   private final Export served;
-  private final List<BitmapUse> uses;
+  private final Runnable giveBack;
   private final Consumer<AddedExport> onGone;
   private final CompletableFuture<Void> gone = new CompletableFuture<>();
   private final ReentrantLock lock = new ReentrantLock();
@@ -34,13 +33,13 @@ final class AddedExport {
   @GuardedBy("lock")
   private boolean shuttingDown;
 
-  /// @param uses closed at the end
+  /// @param giveBack run at the end
   /// @param onGone called once, when the last client has left after [#close]
   AddedExport(
-      NamedExport description, Export served, List<BitmapUse> uses, Consumer<AddedExport> onGone) {
+      NamedExport description, Export served, Runnable giveBack, Consumer<AddedExport> onGone) {
     this.description = description;
     this.served = served;
-    this.uses = List.copyOf(uses);
+    this.giveBack = giveBack;
     this.onGone = onGone;
   }
 
@@ -111,19 +110,13 @@ final class AddedExport {
     WAS_CLOSING
   }
 
-  private void entered(ExportClient client) {
-    boolean late;
+  /// Whether it is let in: not who found the export just before it was taken away.
+  private boolean entered(ExportClient client) {
     lock.lock();
     try {
-      late = shuttingDown;
-      if (!late) {
-        clients.add(client);
-      }
+      return !shuttingDown && clients.add(client);
     } finally {
       lock.unlock();
-    }
-    if (late) {
-      client.disconnect(); // found the export just before it was taken away
     }
   }
 
@@ -148,7 +141,7 @@ final class AddedExport {
   }
 
   private void end() {
-    uses.forEach(BitmapUse::close);
+    giveBack.run();
     onGone.accept(this);
     gone.complete(null);
   }

@@ -17,11 +17,12 @@ import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 
-/// The bitmaps that an export being added takes into use. One thread.
+/// What an export takes into use: its bitmaps, and its disk. One thread, and then another one that
+/// gives all of it back.
 final class BitmapsInUse {
   private final FleecingEngine engine;
   private final ExportedBitmaps bitmaps;
-  private final List<BitmapUse> uses = new ArrayList<>();
+  private final List<Runnable> given = new ArrayList<>();
   private final List<ShownContexts.Bitmap> shown = new ArrayList<>();
 
   BitmapsInUse(FleecingEngine engine, ExportedBitmaps bitmaps) {
@@ -29,8 +30,14 @@ final class BitmapsInUse {
     this.bitmaps = bitmaps;
   }
 
-  /// Takes all those that the export is to show into use. When it fails, [#uses] are still to be
-  /// closed.
+  /// Keeps the disk from being removed.
+  void hold(ServedDisk disk) throws IOException {
+    disk.users().held();
+    given.add(disk.users()::released);
+  }
+
+  /// Takes all those that the export is to show into use. When it fails, what has been taken is
+  /// still to be given back.
   ///
   /// @param frozen comes with the snapshot and needs no taking
   void take(NamedExport export, ServedDisk disk, Optional<Dirty> frozen) throws IOException {
@@ -68,7 +75,7 @@ final class BitmapsInUse {
           "Bitmap '" + ref.name() + "' is of disk " + ref.disk() + ", which has another size");
     }
     BitmapUse use = bitmaps.use(ref); // first: busy and inconsistent are said before enabled
-    uses.add(use);
+    given.add(use::close);
     if (info.recording()
         && !export.writable()
         && disk.config().access() == DiskConfig.Access.READ_WRITE) {
@@ -82,9 +89,9 @@ final class BitmapsInUse {
     return engine.disk(ref.disk()).map(ServedDisk::sizeBytes).orElse(-1L);
   }
 
-  /// To be closed when the export is gone.
-  List<BitmapUse> uses() {
-    return uses;
+  /// To be called once, when the export is gone.
+  void giveBack() {
+    given.forEach(Runnable::run);
   }
 
   List<ShownContexts.Bitmap> shown() {

@@ -9,16 +9,19 @@ import io.nbdfleece.nbd.StatusCompletion;
 import java.nio.ByteBuffer;
 import java.util.List;
 import java.util.function.Consumer;
+import java.util.function.Predicate;
 import org.jspecify.annotations.Nullable;
 
 /// An export as one connection has it: tells who comes and who leaves, and passes the rest on.
 final class ClientExport implements Export {
   private final Export export;
-  private final Consumer<ExportClient> entered;
+  private final Predicate<ExportClient> entered;
   private final Consumer<ExportClient> left;
   private volatile @Nullable ExportClient client;
 
-  ClientExport(Export export, Consumer<ExportClient> entered, Consumer<ExportClient> left) {
+  /// @param entered whether the client is let in; the others are sent away, and nothing is heard of
+  ///   them again
+  ClientExport(Export export, Predicate<ExportClient> entered, Consumer<ExportClient> left) {
     this.export = export;
     this.entered = entered;
     this.left = left;
@@ -31,16 +34,19 @@ final class ClientExport implements Export {
 
   @Override
   public void connected(ExportClient who) {
-    client = who;
-    export.connected(who);
-    entered.accept(who);
+    if (entered.test(who)) {
+      client = who;
+      export.connected(who);
+    } else {
+      who.disconnect();
+    }
   }
 
   @Override
   public void disconnected() {
-    export.disconnected();
     ExportClient who = client;
     if (who != null) {
+      export.disconnected();
       left.accept(who);
     }
   }

@@ -8,6 +8,7 @@ import io.nbdfleece.fleecing.block.Mutation;
 import io.nbdfleece.fleecing.block.NodeAbility;
 import io.nbdfleece.nbd.Completion;
 import io.nbdfleece.nbd.Export;
+import io.nbdfleece.nbd.ExportClient;
 import io.nbdfleece.nbd.ExportInfo;
 import io.nbdfleece.nbd.ExportInfo.Ability;
 import io.nbdfleece.nbd.Extent;
@@ -86,14 +87,17 @@ final class DiskExport implements Export {
     return info;
   }
 
+  /// Whoever found the disk just before it was taken away is sent away before its first request.
   @Override
-  public void connected() {
-    disk.clients().incrementAndGet();
+  public void connected(ExportClient client) {
+    if (!disk.users().entered()) {
+      client.disconnect();
+    }
   }
 
   @Override
   public void disconnected() {
-    disk.clients().decrementAndGet();
+    disk.users().left();
   }
 
   @Override

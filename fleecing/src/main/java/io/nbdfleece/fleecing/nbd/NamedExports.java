@@ -4,7 +4,6 @@ package io.nbdfleece.fleecing.nbd;
 import static java.nio.charset.StandardCharsets.UTF_8;
 
 import com.google.errorprone.annotations.concurrent.GuardedBy;
-import io.nbdfleece.fleecing.BitmapUse;
 import io.nbdfleece.fleecing.DiskConfig;
 import io.nbdfleece.fleecing.FleecingEngine;
 import io.nbdfleece.fleecing.NameTakenException;
@@ -166,6 +165,9 @@ public final class NamedExports implements ExportCatalog {
     }
     BitmapsInUse inUse = new BitmapsInUse(engine, bitmaps);
     try {
+      if (part.isEmpty()) {
+        inUse.hold(disk); // a frozen view says itself that it has ended
+      }
       inUse.take(export, disk, part.flatMap(Snapshot.Part::dirty));
       int preferredBlockBytes = engine.config().clusterBytes();
       Export served =
@@ -183,9 +185,9 @@ public final class NamedExports implements ExportCatalog {
                   export.description().orElse(""),
                   !export.writable(),
                   new ShownContexts(inUse.shown(), export.allocationDepth()));
-      return new AddedExport(export, served, inUse.uses(), this::gone);
+      return new AddedExport(export, served, inUse::giveBack, this::gone);
     } catch (IOException | RuntimeException e) {
-      inUse.uses().forEach(BitmapUse::close);
+      inUse.giveBack();
       throw e;
     }
   }

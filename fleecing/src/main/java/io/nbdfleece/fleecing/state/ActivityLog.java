@@ -51,9 +51,6 @@ final class ActivityLog implements DurableMarks {
   /// A region not written for so long is forgotten.
   static final int IDLE_SECONDS = 60;
 
-  /// A heartbeat on stable storage is not older than this, by much.
-  static final long HEARTBEAT_FORCE_NANOS = 60_000_000_000L;
-
   /// Regions that are recorded ahead of a sequential writer.
   private static final int AHEAD = 4;
 
@@ -96,9 +93,6 @@ final class ActivityLog implements DurableMarks {
 
   @GuardedBy("lock")
   private boolean ended;
-
-  /// Only for who tells of heartbeats.
-  private long heartbeatForcedNanos;
 
   /// What the file holds; only for who writes it.
   private BitSet written = new BitSet();
@@ -356,17 +350,6 @@ final class ActivityLog implements DurableMarks {
   /// Sets what time it is, in seconds from any point.
   void time(int seconds) {
     nowSeconds = seconds;
-  }
-
-  /// Notes that the server runs. Forced only so often that after a power failure it can be told
-  /// whether somebody else wrote to the disk long after this server had been killed. One thread at
-  /// a time.
-  void heartbeat(long epochNanos) throws IOException {
-    file.write(LogLayout.HEARTBEAT_OFFSET, LogLayout.heartbeat(epochNanos));
-    if (epochNanos - heartbeatForcedNanos >= HEARTBEAT_FORCE_NANOS) {
-      file.force();
-      heartbeatForcedNanos = epochNanos;
-    }
   }
 
   /// How often the file was forced.

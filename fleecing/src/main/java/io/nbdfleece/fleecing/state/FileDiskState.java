@@ -5,7 +5,6 @@ import com.google.errorprone.annotations.concurrent.GuardedBy;
 import io.nbdfleece.fleecing.bitmap.GranuleSet;
 import java.io.IOException;
 import java.util.ArrayList;
-import java.util.BitSet;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Optional;
@@ -18,8 +17,8 @@ import java.util.function.Consumer;
 
 /// A disk's state in files of a folder.
 ///
-/// **Threads.** `control` orders the methods, which do file I/O under it; [#marks] never takes it,
-/// but for a log that fails, which has to remove the list before anything else.
+/// **Threads.** `control` orders the methods, which do file I/O under it. [#beat] and [#marks]
+/// never take it, but for a log that fails, which has to remove the list before anything else.
 final class FileDiskState implements DiskState {
   /*
    * S1 Before a list is replaced, everything that the new one names is on stable storage: content,
@@ -32,9 +31,6 @@ final class FileDiskState implements DiskState {
    */
   private static final System.Logger LOGGER = System.getLogger(FileDiskState.class.getName());
 
-  /// How often regions are looked for that are not written any more. Each time costs two syncs.
-  private static final int RETIRE_SECONDS = 10;
-
   private final String disk;
   private final StateFiles files;
   private final DiskIdentity identity;
@@ -43,35 +39,26 @@ final class FileDiskState implements DiskState {
   private final Consumer<String> lost;
   private final List<BitmapRecord> found;
   private final String finding;
-  private final long logGeneration;
   private final ActivityLog log;
-  private final DiskFolder folder;
-  private final ContentHeader.IdentityHash identityHash;
-  private final long openedEpochNanos;
+  private final Heartbeat heartbeat;
+  private final Upkeep upkeep;
   private final ReentrantLock control = new ReentrantLock();
 
   @GuardedBy("control")
-  private final LiveFiles live;
+  private final DiskFolder folder;
+
+  @GuardedBy("control")
+  private final ContentFiles contents;
 
   /// What the list in force names.
   @GuardedBy("control")
   private Set<String> named;
 
-  @GuardedBy("control")
-  private long generation;
-
   /// What the list beside the one in force says, between [#prepare] and what decides about it.
   @GuardedBy("control")
   private Optional<List<BitmapRecord>> prepared = Optional.empty();
 
-  @GuardedBy("control")
-  private int contents;
-
-  @GuardedBy("control")
-  private int retiredSeconds;
-
-  @GuardedBy("control")
-  private boolean closed;
+  private volatile boolean closed;
 
   /// Why bitmaps are not kept any more; empty while they are.
   private volatile String lostReason = "";
@@ -94,18 +81,15 @@ final class FileDiskState implements DiskState {
     Recovery.Outcome outcome = new Recovery(disk, files, identity, host).run(decided);
     this.found = List.copyOf(outcome.records());
     this.finding = outcome.finding();
-    this.live = new LiveFiles(outcome.live());
-    this.identityHash = ContentHeader.hash(identity.identity());
     this.named = contentsOf(found);
-    this.openedEpochNanos = host.epochNanos();
-    // The first one begins with the time, so that no number comes twice when a list was lost.
-    this.generation = outcome.generation() == 0 ? openedEpochNanos : outcome.generation();
-    this.logGeneration = generation + 1;
-    LogLayout layout = new LogLayout(logGeneration, identity.sizeBytes());
-    this.folder = new DiskFolder(disk, files, identity, host, logGeneration);
-    String logName = folder.logName();
-    files.write(logName, layout.empty(openedEpochNanos));
-    this.log = new ActivityLog(layout, files.patch(logName), workers, this::logFailed);
+    this.folder = new DiskFolder(disk, files, identity, host, outcome.generation());
+    this.contents = new ContentFiles(files, identity, outcome.live(), folder.logNonce());
+    LogLayout layout = new LogLayout(folder.logNonce(), identity.sizeBytes());
+    files.write(folder.logName(), layout.empty(host.epochNanos()));
+    StateFiles.PatchedFile logFile = files.patch(folder.logName());
+    this.log = new ActivityLog(layout, logFile, workers, this::logFailed);
+    this.heartbeat = new Heartbeat(logFile);
+    this.upkeep = new Upkeep(host, log, heartbeat, contents);
   }
 
   /// Opens, recovers, and notes that the disk is being served. At the return a list that was
@@ -134,9 +118,11 @@ final class FileDiskState implements DiskState {
   private void begin() throws IOException {
     control.lock();
     try {
-      replaceList(entries(found), false, "");
+      folder.replace(found, log::fail);
+      checkStillKept();
       folder.deleteQuietly(BitmapList.NEXT); // only now: it may be what was found
       folder.deleteUnnamed(named);
+      upkeep.needHeartbeats(!named.isEmpty());
     } finally {
       control.unlock();
     }
@@ -162,20 +148,11 @@ final class FileDiskState implements DiskState {
     control.lock();
     try {
       checkUsable();
-      String name = contentName(".live");
-      LiveFile file =
-          LiveFile.create(files, name, identityHash, identity.sizeBytes(), granularityBytes);
-      live.add(file);
-      return new LiveContent(name, file.bits());
+      LiveFile file = contents.create(granularityBytes);
+      return new LiveContent(file.name(), file.bits());
     } finally {
       control.unlock();
     }
-  }
-
-  /// Never used before: the generation at the opening is new on stable storage.
-  @GuardedBy("control")
-  private String contentName(String suffix) {
-    return Long.toHexString(logGeneration) + "-" + Integer.toHexString(contents++) + suffix;
   }
 
   @Override
@@ -183,17 +160,7 @@ final class FileDiskState implements DiskState {
     control.lock();
     try {
       checkUsable();
-      LiveFile file =
-          live.find(record.content())
-              .orElseThrow(
-                  () ->
-                      new IOException(
-                          "bitmap "
-                              + record.name()
-                              + " of disk "
-                              + disk
-                              + " is inconsistent or was removed"));
-      return new LiveContent(record.content(), file.bits());
+      return new LiveContent(record.content(), contents.require(record).bits());
     } finally {
       control.unlock();
     }
@@ -204,9 +171,7 @@ final class FileDiskState implements DiskState {
     control.lock();
     try {
       checkUsable();
-      String name = contentName(".set");
-      files.write(name, SealedSet.encode(name, identityHash, set));
-      return name;
+      return contents.seal(set);
     } finally {
       control.unlock();
     }
@@ -222,9 +187,9 @@ final class FileDiskState implements DiskState {
     control.lock();
     try {
       checkUsable();
-      log.heartbeat(host.epochNanos());
       forceContents(records);
-      replaceList(entries(records), false, "");
+      folder.replace(records, log::fail);
+      checkStillKept();
       adopt(records);
     } finally {
       control.unlock();
@@ -244,11 +209,10 @@ final class FileDiskState implements DiskState {
     control.lock();
     try {
       checkUsable();
-      log.heartbeat(host.epochNanos());
       forceContents(records);
-      folder.writeList(BitmapList.NEXT, generation + 1, entries(records), false, "");
+      long generation = folder.prepare(records);
       prepared = Optional.of(List.copyOf(records));
-      return generation + 1;
+      return generation;
     } finally {
       control.unlock();
     }
@@ -263,11 +227,12 @@ final class FileDiskState implements DiskState {
       prepared = Optional.empty();
       checkUsable();
       try {
-        putInForce(BitmapList.NEXT);
+        folder.putInForce(BitmapList.NEXT, log::fail);
       } catch (IOException e) {
         log.fail(e);
         throw e;
       }
+      checkStillKept();
       adopt(records);
     } finally {
       control.unlock();
@@ -296,43 +261,14 @@ final class FileDiskState implements DiskState {
     }
   }
 
-  /// S1 and S2, but for names.
+  /// S1 and S2, but for names. From its beginning on heartbeats are needed: it may last, and what
+  /// follows is believed after a kill only if the server was known to run then.
   @GuardedBy("control")
   private void forceContents(List<BitmapRecord> records) throws IOException {
-    boolean begins = false;
-    for (BitmapRecord record : records) {
-      if (record.form() == BitmapRecord.Form.LIVE && !record.inconsistent()) {
-        LiveFile file =
-            live.find(record.content())
-                .orElseThrow(
-                    () ->
-                        new IOException(
-                            "no file for bitmap " + record.name() + ": " + record.content()));
-        boolean isNamed = named.contains(record.content());
-        force(file, isNamed);
-        begins |= !isNamed;
-      }
-    }
-    if (begins) {
+    upkeep.needHeartbeats(true);
+    if (contents.force(records, named, log::fail)) {
       identity.sync();
     }
-  }
-
-  /// After a failure the system takes the pages for clean: forcing them again would succeed, and
-  /// regions would be forgotten whose marks are nowhere. So the list that names the file must go.
-  private void force(LiveFile file, boolean isNamed) throws IOException {
-    try {
-      file.force();
-    } catch (IOException e) {
-      if (isNamed) {
-        log.fail(e);
-      }
-      throw e;
-    }
-  }
-
-  private static List<BitmapList.Entry> entries(List<BitmapRecord> records) {
-    return records.stream().map(each -> new BitmapList.Entry(each, 0)).toList();
   }
 
   private static Set<String> contentsOf(List<BitmapRecord> records) {
@@ -341,27 +277,11 @@ final class FileDiskState implements DiskState {
     return contents;
   }
 
+  /// The log may have failed, and removed the list, while another one was put in force.
   @GuardedBy("control")
-  private void replaceList(List<BitmapList.Entry> entries, boolean clean, String stamp)
-      throws IOException {
-    String temporary = BitmapList.NAME + ".new";
-    folder.writeList(temporary, generation + 1, entries, clean, stamp);
-    putInForce(temporary);
-  }
-
-  @GuardedBy("control")
-  private void putInForce(String name) throws IOException {
-    files.rename(name, BitmapList.NAME);
-    generation++;
-    try {
-      files.forceNames();
-    } catch (IOException e) {
-      // Which list is in force after a power failure is not known, so there must be none.
-      log.fail(e);
-      throw e;
-    }
+  private void checkStillKept() throws IOException {
     if (!lostReason.isEmpty()) {
-      folder.removeLists(); // the log failed meanwhile, and removed the list before
+      folder.removeLists();
       checkUsable();
     }
   }
@@ -369,17 +289,18 @@ final class FileDiskState implements DiskState {
   @GuardedBy("control")
   private void adopt(List<BitmapRecord> records) {
     named = contentsOf(records);
-    live.retain(named, host.epochNanos());
+    heartbeat.need(!named.isEmpty());
+    contents.retain(named, host.epochNanos());
     folder.deleteUnnamed(named);
   }
 
   @Override
-  public void discard(List<String> contents) {
+  public void discard(List<String> names) {
     control.lock();
     try {
-      for (String name : contents) {
+      for (String name : names) {
         if (!named.contains(name)) {
-          live.drop(name, host.epochNanos());
+          contents.drop(name, host.epochNanos());
           folder.deleteQuietly(name);
         }
       }
@@ -388,37 +309,38 @@ final class FileDiskState implements DiskState {
     }
   }
 
+  /// Notes that the server runs. To be called every second, by a thread that waits for nothing
+  /// else: it takes no lock, so that no commit makes it late.
+  ///
+  /// @return false when it is not needed any more
+  boolean beat() {
+    if (isOver()) {
+      return false;
+    }
+    try {
+      upkeep.beat();
+    } catch (IOException e) {
+      log.fail(e);
+    }
+    return true;
+  }
+
   @Override
   public void tick() {
-    control.lock();
+    if (isOver()) {
+      return;
+    }
     try {
-      if (closed || !lostReason.isEmpty()) {
-        return;
-      }
-      long now = host.epochNanos();
-      int seconds = (int) ((now - openedEpochNanos) / 1_000_000_000L);
-      log.time(seconds);
-      if (!named.isEmpty()) {
-        log.heartbeat(now);
-      }
-      live.unmapDropped(now);
-      if (seconds - retiredSeconds >= RETIRE_SECONDS) {
-        retiredSeconds = seconds;
-        retire();
+      heartbeat.forceIfOld(); // without the lock: a commit may last longer than it may be old
+      if (control.tryLock()) {
+        try {
+          upkeep.tidy();
+        } finally {
+          control.unlock();
+        }
       }
     } catch (IOException e) {
       log.fail(e);
-    } finally {
-      control.unlock();
-    }
-  }
-
-  @GuardedBy("control")
-  private void retire() throws IOException {
-    BitSet idle = log.beginRetiring();
-    if (!idle.isEmpty()) {
-      live.force(); // all that writes may mark, listed yet or not
-      log.endRetiring(idle);
     }
   }
 
@@ -426,7 +348,7 @@ final class FileDiskState implements DiskState {
   public void closeClean(List<BitmapRecord> records) throws IOException {
     control.lock();
     try {
-      if (closed || !lostReason.isEmpty()) {
+      if (isOver()) {
         close();
         return; // said already
       }
@@ -435,10 +357,12 @@ final class FileDiskState implements DiskState {
       String stamp = identity.stamp();
       List<BitmapList.Entry> entries = new ArrayList<>();
       for (BitmapRecord record : records) {
-        int checksum = live.find(record.content()).map(file -> file.bits().checksum()).orElse(0);
+        int checksum =
+            contents.find(record.content()).map(file -> file.bits().checksum()).orElse(0);
         entries.add(new BitmapList.Entry(record, checksum));
       }
-      replaceList(entries, true, stamp);
+      folder.replaceClean(entries, stamp, log::fail);
+      checkStillKept();
       adopt(records);
       close();
     } finally {
@@ -455,13 +379,16 @@ final class FileDiskState implements DiskState {
       }
       closed = true;
       log.close();
-      live.close();
+      contents.close();
     } finally {
       control.unlock();
     }
   }
 
-  @GuardedBy("control")
+  private boolean isOver() {
+    return closed || !lostReason.isEmpty();
+  }
+
   private void checkUsable() throws IOException {
     if (closed) {
       throw new IOException("the state of disk " + disk + " is closed");
@@ -475,7 +402,7 @@ final class FileDiskState implements DiskState {
   private void logFailed(IOException error) {
     control.lock();
     try {
-      if (closed || !lostReason.isEmpty()) {
+      if (isOver()) {
         return;
       }
       lostReason =

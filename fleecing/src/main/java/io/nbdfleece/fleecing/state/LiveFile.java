@@ -61,10 +61,20 @@ final class LiveFile {
       if (header.payloadBytes() != granules) {
         throw new IOException(name + " belongs to another bitmap or disk");
       }
-      return new LiveFile(name, file, sizeBytes, granularityBytes);
+      LiveFile opened = new LiveFile(name, file, sizeBytes, granularityBytes);
+      opened.requireWhole();
+      return opened;
     } catch (IOException | RuntimeException e) {
       file.close();
       throw e;
+    }
+  }
+
+  private void requireWhole() throws IOException {
+    try {
+      bits.requireWhole();
+    } catch (IOException e) {
+      throw new IOException(name + " is damaged: " + e.getMessage(), e);
     }
   }
 

@@ -3,6 +3,7 @@ package io.nbdfleece.fleecing.state;
 
 import io.nbdfleece.fleecing.bitmap.BitArray;
 import io.nbdfleece.fleecing.bitmap.GranuleSet;
+import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.lang.invoke.VarHandle;
@@ -72,6 +73,18 @@ final class MappedBits implements BitArray {
 
   private static long summaryBytes(long pages) {
     return Math.ceilDiv(pages, PAGE_GRANULES) * PAGE_BYTES;
+  }
+
+  /// Fails when a bit is set that stands for nothing: then others may be missing.
+  void requireWhole() throws IOException {
+    long granules = Math.ceilDiv(sizeBytes, granularityBytes);
+    for (long granule = granules; granule < pages * PAGE_GRANULES; ) {
+      long word = memory.get(ValueLayout.JAVA_LONG, bitsOffset + (granule >>> 6) * Long.BYTES);
+      if ((word & -1L << granule) != 0) {
+        throw new IOException("marks behind the end of the disk");
+      }
+      granule = (granule | 63) + 1;
+    }
   }
 
   @Override
@@ -167,6 +180,7 @@ final class MappedBits implements BitArray {
         all.or(RoaringBitmap.addOffset(BitSetUtil.bitmapOf(words), window * PAGE_GRANULES));
       }
     }
+    all.remove(Math.ceilDiv(sizeBytes, granularityBytes), 1L << 32); // whoever has set them
     return GranuleSet.of(sizeBytes, granularityBytes, all);
   }
 

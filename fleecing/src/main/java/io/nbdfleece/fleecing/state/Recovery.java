@@ -26,9 +26,8 @@ final class Recovery {
   private static final long MARGIN_NANOS = 5_000_000_000L;
 
   /// The same when the machine ended after it, or with it: the heartbeat that is left is the last
-  /// one forced ([ActivityLog#HEARTBEAT_FORCE_NANOS]), or written back since.
-  private static final long MARGIN_OTHER_BOOT_NANOS =
-      ActivityLog.HEARTBEAT_FORCE_NANOS + 60_000_000_000L;
+  /// one forced ([Heartbeat#FORCE_NANOS]), or written back since.
+  private static final long MARGIN_OTHER_BOOT_NANOS = Heartbeat.FORCE_NANOS + 60_000_000_000L;
 
   private static final Pattern CONTENT_NAME = Pattern.compile("[0-9a-z][0-9a-z.-]{0,63}");
   private static final String DAMAGED = BitmapList.NAME + ".damaged";

@@ -4,7 +4,6 @@ package io.nbdfleece.fleecing.state;
 import io.nbdfleece.fleecing.bitmap.GranuleSet;
 import java.io.IOException;
 import java.nio.ByteBuffer;
-import java.util.Arrays;
 import org.roaringbitmap.RoaringBitmap;
 
 /// The stored form of a set that does not change any more: a [ContentHeader], then the portable
@@ -15,10 +14,8 @@ final class SealedSet {
 
   private SealedSet() {}
 
-  static byte[] encode(String name, ContentHeader.IdentityHash identity, GranuleSet set)
-      throws IOException {
-    RoaringBitmap granules = set.granules().clone();
-    granules.runOptimize();
+  static byte[] encode(String name, ContentHeader.IdentityHash identity, GranuleSet set) {
+    RoaringBitmap granules = set.granules();
     int payloadBytes = Math.toIntExact(granules.serializedSizeInBytes());
     byte[] file = new byte[Math.addExact(ContentHeader.BYTES, payloadBytes)];
     granules.serialize(ByteBuffer.wrap(file, ContentHeader.BYTES, payloadBytes));
@@ -36,7 +33,8 @@ final class SealedSet {
     return file;
   }
 
-  /// Fails unless the file is whole and this record's.
+  /// Fails unless the file is whole and this record's, and its content a set of this disk's
+  /// granules, whoever wrote it.
   static GranuleSet decode(
       byte[] file,
       String name,
@@ -55,10 +53,12 @@ final class SealedSet {
     }
     RoaringBitmap granules = new RoaringBitmap();
     try {
-      granules.deserialize(
-          ByteBuffer.wrap(Arrays.copyOfRange(file, ContentHeader.BYTES, file.length)));
-    } catch (RuntimeException e) {
+      granules.deserialize(ByteBuffer.wrap(file, ContentHeader.BYTES, payloadBytes).slice());
+    } catch (IOException | RuntimeException e) { // either is the library's way to say it
       throw new IOException(name + " is damaged: not a set", e);
+    }
+    if (!granules.validate() || granules.serializedSizeInBytes() != payloadBytes) {
+      throw new IOException(name + " is damaged: its content contradicts itself");
     }
     if (!granules.isEmpty()
         && Integer.toUnsignedLong(granules.last())

@@ -17,7 +17,13 @@ import java.nio.file.attribute.PosixFilePermissions;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.Executor;
+import java.util.concurrent.Executors;
+import java.util.concurrent.ScheduledExecutorService;
+import java.util.concurrent.ScheduledFuture;
+import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
 import java.util.stream.Stream;
 
@@ -36,16 +42,33 @@ import java.util.stream.Stream;
 /// A recording bitmap takes its whole size from its beginning: 32 MiB for a disk of 16 TiB in
 /// granules of 64 KiB, a bit for each granule in general.
 ///
-/// **Threads.** Any thread.
+/// **Threads.** Any thread. Heartbeats have one of their own, so that nothing which waits for
+/// storage makes them late.
 public final class StateDirectory implements AutoCloseable {
+  private static final long HEARTBEAT_MILLIS = 1000;
+
   private final Path directory;
   private final LinuxFile lockFile;
   private final JointCommit joint;
+  private final Set<FileDiskState> opened = ConcurrentHashMap.newKeySet();
+  private final ScheduledExecutorService heartbeats =
+      Executors.newSingleThreadScheduledExecutor(
+          task -> {
+            Thread thread = new Thread(task, "nbdfleece-heartbeat");
+            thread.setDaemon(true);
+            return thread;
+          });
 
   private StateDirectory(Path directory, LinuxFile lockFile, JointCommit joint) {
     this.directory = directory;
     this.lockFile = lockFile;
     this.joint = joint;
+    ScheduledFuture<?> _ =
+        heartbeats.scheduleWithFixedDelay(
+            () -> opened.removeIf(state -> !state.beat()),
+            HEARTBEAT_MILLIS,
+            HEARTBEAT_MILLIS,
+            TimeUnit.MILLISECONDS);
   }
 
   /// Opens and locks it; makes it if its parent is there. Fails, naming it and what to do.
@@ -146,7 +169,7 @@ public final class StateDirectory implements AutoCloseable {
     Path folder = directory.resolve(name);
     try {
       makeFolder(folder);
-      DiskState state =
+      FileDiskState state =
           FileDiskState.open(
               disk,
               new FolderFiles(folder),
@@ -156,6 +179,7 @@ public final class StateDirectory implements AutoCloseable {
               lost,
               joint.decided(name));
       joint.settled(name);
+      opened.add(state);
       return state;
     } catch (IOException e) {
       throw new IOException(
@@ -177,6 +201,7 @@ public final class StateDirectory implements AutoCloseable {
   /// Gives the lock back. States of disks are closed before.
   @Override
   public void close() throws IOException {
+    heartbeats.shutdown();
     lockFile.close();
   }
 }

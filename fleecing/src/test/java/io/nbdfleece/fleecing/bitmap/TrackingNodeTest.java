@@ -18,7 +18,6 @@ import java.io.RandomAccessFile;
 import java.nio.ByteBuffer;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import java.util.concurrent.CountDownLatch;
@@ -212,23 +211,5 @@ final class TrackingNodeTest {
       }
       model.check(bits.toSet(), random);
     }
-  }
-
-  /// A default of [BlockNode] that the filter inherits would hide what the disk below can do.
-  @Test
-  void filterAnswersEveryMethodOfANodeItself() {
-    List<String> inherited =
-        Arrays.stream(BlockNode.class.getMethods())
-            .filter(
-                method ->
-                    Arrays.stream(TrackingNode.class.getDeclaredMethods())
-                        .noneMatch(
-                            own ->
-                                own.getName().equals(method.getName())
-                                    && Arrays.equals(
-                                        own.getParameterTypes(), method.getParameterTypes())))
-            .map(java.lang.reflect.Method::toString)
-            .toList();
-    assertEquals(List.of(), inherited);
   }
 }

@@ -226,7 +226,7 @@ final class NamedExportsTest {
       exports.remove("e1", Removal.HARD).get(10, TimeUnit.SECONDS);
       assertEquals(List.of("e1"), List.copyOf(deleted));
       assertThrows(ExecutionException.class, () -> client.flush().get(10, TimeUnit.SECONDS));
-      assertEquals(0, vda.clients().get());
+      assertEquals(0, vda.users().clientCount());
     }
   }
 

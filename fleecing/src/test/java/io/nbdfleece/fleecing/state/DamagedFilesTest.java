@@ -93,6 +93,19 @@ final class DamagedFilesTest {
   }
 
   @Test
+  void marksBehindTheEndOfTheDiskAreFoundOutAfterAKillToo() throws IOException {
+    fixture.open().close();
+    long granules = SIZE_BYTES / GRANULE_BYTES;
+    for (long granule = granules; granule < MappedBits.PAGE_BYTES * 8L; granule += 61) {
+      SimulatedFiles files = fixture.files.copy();
+      files.damage(live, MappedBits.PAGE_BYTES * 2 * 8L + granule);
+      FileDiskState state = fixture.open(files);
+      assertTrue(state.finding().contains("behind the end of the disk"), state.finding());
+      assertOnlyInconsistent(state, 0, "granule " + granule);
+    }
+  }
+
+  @Test
   void missingAndShortLiveFilesAreFoundOut() throws IOException {
     SimulatedFiles files = fixture.files.copy();
     files.delete(live);

@@ -206,6 +206,7 @@ final class JointHistory {
     } else {
       host.pass(1);
       for (Served each : open) {
+        each.state().beat();
         each.state().tick();
       }
     }

@@ -64,6 +64,7 @@ final class KilledServerTest {
       writers.add(writer);
     }
     for (int i = 0; i < COPIES; i++) {
+      state.beat();
       state.tick();
       BitSet before = BitSet.valueOf(longs(let));
       Path copy = directory.resolve("copy-" + i);

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.nbdfleece.fleecing.DiskBusyException;
 import io.nbdfleece.fleecing.state.BitmapRecord.Form;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -94,7 +95,7 @@ final class StateDirectoryTest {
     Path path = parent.resolve("state");
     try (StateDirectory first = StateDirectory.open(path)) {
       assertEquals(path, first.path());
-      IOException e = assertThrows(IOException.class, () -> StateDirectory.open(path));
+      IOException e = assertThrows(DiskBusyException.class, () -> StateDirectory.open(path));
       assertEquals(
           "state directory "
               + path

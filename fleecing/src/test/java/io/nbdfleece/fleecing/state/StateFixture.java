@@ -42,6 +42,7 @@ final class StateFixture {
 
   void pass(FileDiskState state, int seconds) {
     host.pass(seconds);
+    state.beat();
     state.tick();
     runTasks();
   }

@@ -105,9 +105,11 @@ final class StateHistory {
       runTask();
     } else if (dice < 72) {
       host.pass(1);
+      state().beat();
       state().tick();
     } else if (dice < 75) {
       host.pass(75);
+      state().beat();
       state().tick();
     } else if (dice < 80) {
       add();
@@ -137,6 +139,10 @@ final class StateHistory {
     try {
       while (random.nextInt(3) == 0) {
         guestStep();
+      }
+      if (random.nextInt(8) == 0) {
+        host.pass(1);
+        state().beat();
       }
     } finally {
       interleaving = false;

@@ -2,149 +2,155 @@
 package io.nbdfleece.integration.benchmark;
 
 import java.io.IOException;
-import java.util.ArrayList;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.LocalDate;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Locale;
+import java.util.Optional;
+import java.util.Set;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 
-/// Measures and prints a table. `./benchmark --help` tells the options. Every subject has a disk
-/// image of its own, full of random data and in the page cache; the subjects take turns, so that a
-/// busy moment of the machine hits all alike.
+/// `nbdfleece bench`: runs the workloads that were asked for, one after the other.
 public final class Benchmark {
-  private static final List<Load> LOADS =
+  private static final List<Workload> WORKLOADS =
       List.of(
-          new Load("4 KiB", 4096, 1), new Load("4 KiB", 4096, 32), new Load("64 KiB", 65536, 16));
+          new P1PlainPull(),
+          new P2SnapshotPull(),
+          new P3GuestWrites(),
+          new P4PreservingWrites(),
+          new P6RandomReads(),
+          new P8SparseDisk());
 
-  private final Options options;
-  private final Medians medians = new Medians();
+  /// Those that run only when they are asked for.
+  private static final List<Workload> EXTRAS = List.of(new BitmapCosts());
 
-  private Benchmark(Options options) {
-    this.options = options;
-  }
+  private Benchmark() {}
 
   /// Exit code 0, or 1 with a message.
   public static void main(String[] arguments) throws InterruptedException {
+    List<String> given = List.of(arguments);
+    if (given.contains("--help") || given.contains("-h")) {
+      System.out.print(help());
+      return;
+    }
     try {
-      if (List.of(arguments).contains("--help")) {
-        System.out.println(Options.HELP);
-        return;
-      }
-      List<String> given = List.of(arguments);
-      if (given.indexOf("bitmaps") == 0) {
-        new BitmapBenchmark(Options.parse(given.subList(1, given.size()))).run();
-      } else {
-        new Benchmark(Options.parse(given)).run();
-      }
+      run(Options.parse(given));
     } catch (IOException | IllegalArgumentException e) {
-      System.err.println("benchmark: " + e.getMessage());
+      System.err.println("bench: " + e.getMessage());
       System.exit(1);
     }
   }
 
-  private void run() throws IOException, InterruptedException {
-    Tool.require("fio", "fio");
-    Tool.require("nbdcopy", "libnbd-bin");
-    boolean qemu = Tool.isInstalled("qemu-storage-daemon");
-    if (!qemu) {
-      System.out.println(
-          "qemu-storage-daemon not found, so there is nothing to compare with:"
-              + " apt-get install qemu-system-common");
+  private static String help() {
+    String workloads =
+        all()
+            .map(one -> String.format("  %-8s %s%n", one.id(), one.title()))
+            .collect(Collectors.joining());
+    return String.format(Options.HELP, workloads);
+  }
+
+  private static Stream<Workload> all() {
+    return Stream.concat(WORKLOADS.stream(), EXTRAS.stream());
+  }
+
+  private static void run(Options options) throws IOException, InterruptedException {
+    Set<String> unknown = new LinkedHashSet<>(options.workloads());
+    all().forEach(one -> unknown.remove(one.id()));
+    if (!unknown.isEmpty()) {
+      throw new IllegalArgumentException(unknown + ": no such workload, see --help");
     }
-    Workplace place = Workplace.create(options);
-    System.out.printf(
-        "%d MiB disk, %d writes a measurement, median of %d rounds," + " in %s, %d processors%n",
-        options.sizeMib(),
-        options.writes(),
-        options.rounds(),
-        place.directory(),
-        Runtime.getRuntime().availableProcessors());
-    FleeceServer server =
-        FleeceServer.start(
-            options.root(),
-            place.directory(),
-            "vda",
-            place.image("nbdfleece.img", options.sizeMib()));
-    List<Subject> subjects = new ArrayList<>(List.of(server.plain(), server.withSnapshot()));
-    if (qemu) {
-      subjects.add(QemuDaemon.plain(place.directory(), place.image("qemu.img", options.sizeMib())));
-      subjects.add(
-          QemuDaemon.withCopyBeforeWrite(
-              place.directory(), place.image("qemu-cbw.img", options.sizeMib())));
+    PeerPrograms programs = peers(options);
+    for (String needed : List.of("fio", "nbdcopy")) {
+      String _ = programs.path(needed);
     }
+    Report report = new Report(System.out);
+    facts(options, programs, report);
+    Workplace place = Workplace.create(options.directory());
+    Bench bench = new Bench(options, place, programs, report);
     try {
-      for (int i = 0; i < options.warmUpRounds(); i++) {
-        System.out.print("warming up " + (i + 1) + "/" + options.warmUpRounds() + "\r");
-        round(subjects);
-      }
-      medians.clear();
-      for (int i = 0; i < options.rounds(); i++) {
-        System.out.print("round " + (i + 1) + "/" + options.rounds() + "       \r");
-        round(subjects);
-      }
-      print(subjects);
-    } finally {
-      for (Subject subject : subjects) {
-        subject.stop();
-      }
-      server.stop();
-    }
-  }
-
-  private void round(List<Subject> subjects) throws IOException, InterruptedException {
-    for (Load load : LOADS) {
-      for (Subject subject : subjects) {
-        subject.begin();
-        Load.Figures measured = load.run(subject.diskUri(), options.sizeMib(), options.writes());
-        if (load.equals(LOADS.getLast())) {
-          medians.note(subject, "pull, overwritten in part", pull(subject.pullUri()));
+      List<Workload> chosen =
+          options.workloads().isEmpty()
+              ? WORKLOADS
+              : all().filter(one -> options.workloads().contains(one.id())).toList();
+      for (Workload workload : chosen) {
+        report.heading(workload);
+        try {
+          workload.run(bench);
+        } catch (IOException e) {
+          report.note("not measured to the end: " + e.getMessage());
         }
-        subject.end();
-        medians.note(subject, load + " IOPS", measured.perSecond());
-        medians.note(subject, load + " p99", measured.p99Micros());
+      }
+    } finally {
+      bench.stop();
+      if (options.json().isPresent()) {
+        report.write(options.json().get());
       }
     }
-    for (Subject subject : subjects) {
-      subject.begin();
-      medians.note(subject, "pull, unchanged", pull(subject.pullUri()));
-      subject.end();
+  }
+
+  static PeerPrograms peers(Options options) {
+    if (options.installedPeers()) {
+      return new PeerPrograms(Optional.empty());
     }
-  }
-
-  private double pull(String uri) throws IOException, InterruptedException {
-    long startNanos = System.nanoTime();
-    String _ = Tool.run(List.of("nbdcopy", uri, "null:"));
-    return options.sizeMib() / ((System.nanoTime() - startNanos) / 1e9);
-  }
-
-  private void print(List<Subject> subjects) {
-    System.out.printf("%n%-34s", "");
-    subjects.forEach(subject -> System.out.printf("%22s", subject.name()));
-    System.out.println();
-    List<String> rows = new ArrayList<>();
-    LOADS.forEach(load -> rows.addAll(List.of(load + " IOPS", load + " p99")));
-    rows.addAll(List.of("pull, unchanged", "pull, overwritten in part"));
-    for (String row : rows) {
-      String unit = row.endsWith("p99") ? ", µs" : row.startsWith("pull") ? ", MiB/s" : "";
-      System.out.printf("%-34s", row + unit);
-      for (Subject subject : subjects) {
-        System.out.printf(Locale.ROOT, "%,22.0f", medians.of(subject, row));
+    if (options.peersRoot().isPresent()) {
+      Path root = options.peersRoot().get();
+      if (!Files.exists(root.resolve("bin/complete"))) {
+        throw new IllegalArgumentException(
+            root
+                + ": no peers there: put them there with integration-tests/debian13-peers "
+                + root);
       }
-      System.out.println();
+      return new PeerPrograms(options.peersRoot());
     }
-    System.out.println("\nratios (of medians; above 1 the first one is faster)");
-    ratios("nbdfleece with snapshot : without", subjects.get(1), subjects.get(0), rows);
-    if (subjects.size() > 2) {
-      ratios("QEMU with snapshot : without", subjects.get(3), subjects.get(2), rows);
-      ratios("without, nbdfleece : QEMU", subjects.get(0), subjects.get(2), rows);
-      ratios("with snapshot, nbdfleece : QEMU", subjects.get(1), subjects.get(3), rows);
+    String home = System.getProperty("user.home");
+    String named = System.getenv().getOrDefault("NBDFLEECE_DEBIAN13", "/opt/debian13");
+    return new PeerPrograms(
+        PeerPrograms.find(
+            Path.of(named), Path.of(home, ".cache/nbdfleece/debian13"), Path.of("/opt/debian13")));
+  }
+
+  private static void facts(Options options, PeerPrograms programs, Report report)
+      throws IOException, InterruptedException {
+    report.fact("date", LocalDate.now(java.time.ZoneId.systemDefault()).toString());
+    report.fact(
+        "machine",
+        cpu()
+            + ", "
+            + Runtime.getRuntime().availableProcessors()
+            + " processors, Linux "
+            + System.getProperty("os.version")
+            + ", load "
+            + Files.readString(Path.of("/proc/loadavg")).split(" ", 2)[0]);
+    report.fact(
+        "method",
+        String.format(
+            Locale.ROOT,
+            "%d MiB disk in %s, medians of %d rounds after %d, ratio = to the best peer",
+            options.sizeMib(),
+            options.directory(),
+            options.rounds(),
+            options.warmUpRounds()));
+    for (Build build : options.builds()) {
+      report.fact(build.title(), build.prepare() + " in " + build.directory());
+    }
+    for (String program : List.of("fio", "nbdcopy", "qemu-nbd", "nbdkit", "qemu-storage-daemon")) {
+      if (programs.has(program)) {
+        report.fact(program, programs.version(program) + "  " + programs.path(program));
+      }
+    }
+    for (String missing : programs.missing()) {
+      report.note("missing: " + missing);
     }
   }
 
-  private void ratios(String title, Subject one, Subject other, List<String> rows) {
-    System.out.println(title);
-    for (String row : rows) {
-      double ratio = medians.of(one, row) / medians.of(other, row);
-      System.out.printf(
-          Locale.ROOT, "  %-32s %6.2f%n", row, row.endsWith("p99") ? 1 / ratio : ratio);
-    }
+  private static String cpu() throws IOException {
+    return Files.readAllLines(Path.of("/proc/cpuinfo")).stream()
+        .filter(line -> line.startsWith("model name"))
+        .map(line -> line.substring(line.indexOf(':') + 1).strip())
+        .findFirst()
+        .orElse(System.getProperty("os.arch"));
   }
 }

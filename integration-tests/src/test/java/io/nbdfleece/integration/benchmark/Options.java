@@ -2,55 +2,174 @@
 package io.nbdfleece.integration.benchmark;
 
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Optional;
+import java.util.Set;
 
 /// What the user chose.
-record Options(Path root, Path directory, int sizeMib, int writes, int rounds, int warmUpRounds) {
+///
+/// @param workloads P1 and so on, in small letters; empty for all
+/// @param peers beginnings of the names of those to run; empty for all
+/// @param peersRoot where newer peers are; empty to look for it
+/// @param seconds how long a measurement takes that has no end of its own
+/// @param warmUpSeconds how long a fresh JVM is kept busy before it is measured
+record Options(
+    Path root,
+    List<Build> builds,
+    Set<String> workloads,
+    List<String> peers,
+    Optional<Path> peersRoot,
+    boolean installedPeers,
+    Path directory,
+    int sizeMib,
+    int rounds,
+    int warmUpRounds,
+    double seconds,
+    int warmUpSeconds,
+    Cold cold,
+    Optional<Path> json) {
   static final String HELP =
       """
-      usage: ./benchmark [bitmaps] [OPTION…]
-      Measures guest writes and pulls with and without a snapshot, beside QEMU.
-      With `bitmaps`: guest writes with dirty bitmaps, their memory, and a start with fifty of them.
+      usage: nbdfleece bench [WORKLOAD…] [OPTION…]
+      Measures nbdfleece beside the NBD servers that are installed. BENCHMARKING.md tells how to
+      read it. Without a WORKLOAD: p1 to p10, about a quarter of an hour.
 
+      %s
+        --quick          fewer and shorter rounds on a smaller disk: about three minutes, rough
         --rounds N       rounds to take the median of (default 5)
-        --warm-up N      rounds before them (default 3: a JVM is slow at first)
-        --size MIB       size of the disk (default 2048); three times that must fit in RAM
-        --writes N       writes a measurement (default 8192), to clusters picked at random
+        --warm-up N      rounds before them, not counted (default 1)
+        --size MIB       size of the disk (default 1024); about eight times that must fit in RAM
+        --seconds S      length of a measurement that has no end of its own (default 2)
+        --cold           with a cold page cache, too, where that makes a difference
+        --no-cold        not so (the default of --quick)
+        --peers NAMES    only these, with commas: qemu-nbd, nbdkit, nbdkit file, nbdkit memory,
+                         qemu-storage-daemon, qsd, none; the beginning of a name is enough
+        --peers-root DIR newer peers, as integration-tests/debian13-peers DIR has put them there
+                         (default: $NBDFLEECE_DEBIAN13, ~/.cache/nbdfleece/debian13, /opt/debian13);
+                         `installed` for those on the PATH
+        --program "[NAME=]DIR [OPTION…]"
+                         the source tree of nbdfleece to measure, with more options of `serve` or of
+                         java (-X…, -D…); several of them are measured beside each other
         --directory DIR  where images and scratch files go (default /var/tmp)
+        --json FILE      the figures of every round
       """;
+
+  /// Whether the page cache is dropped for some cases.
+  enum Cold {
+    NO,
+    YES
+  }
 
   static Options parse(List<String> arguments) {
     Path root = Path.of(System.getProperty("nbdfleece.root", ".")).toAbsolutePath();
-    Options options = new Options(root, Path.of("/var/tmp"), 2048, 8192, 5, 3);
-    for (int i = 0; i < arguments.size(); i += 2) {
-      if (i + 1 == arguments.size()) {
-        throw new IllegalArgumentException(arguments.get(i) + ": give it a value, see --help");
+    Builder builder = new Builder();
+    if (arguments.contains("--quick")) {
+      builder.quick();
+    }
+    for (int i = 0; i < arguments.size(); i++) {
+      String argument = arguments.get(i);
+      if (!argument.startsWith("-")) {
+        builder.workloads.add(argument.toLowerCase(java.util.Locale.ROOT));
+      } else if (!builder.flag(argument)) {
+        if (i + 1 == arguments.size()) {
+          throw new IllegalArgumentException(argument + ": give it a value, see --help");
+        }
+        builder.value(argument, arguments.get(++i));
       }
-      options = options.with(arguments.get(i), arguments.get(i + 1));
     }
-    if (options.writes * 65536L > options.sizeMib * (1L << 20)) {
-      throw new IllegalArgumentException(
-          "--writes " + options.writes + ": the disk has fewer clusters of 64 KiB: more --size");
-    }
-    return options;
+    return builder.options(root);
   }
 
-  private Options with(String option, String value) {
-    return switch (option) {
-      case "--rounds" -> new Options(root, directory, sizeMib, writes, number(value), warmUpRounds);
-      case "--warm-up" -> new Options(root, directory, sizeMib, writes, rounds, number(value));
-      case "--size" -> new Options(root, directory, number(value), writes, rounds, warmUpRounds);
-      case "--writes" -> new Options(root, directory, sizeMib, number(value), rounds, warmUpRounds);
-      case "--directory" ->
-          new Options(root, Path.of(value), sizeMib, writes, rounds, warmUpRounds);
-      default -> throw new IllegalArgumentException(option + ": no such option, see --help");
-    };
-  }
+  private static final class Builder {
+    private final List<Build> builds = new ArrayList<>();
+    private final Set<String> workloads = new LinkedHashSet<>();
+    private List<String> peers = List.of();
+    private Optional<Path> peersRoot = Optional.empty();
+    private boolean installedPeers;
+    private Path directory = Path.of("/var/tmp");
+    private int sizeMib = 1024;
+    private int rounds = 5;
+    private int warmUpRounds = 1;
+    private double seconds = 2;
+    private int warmUpSeconds = 5;
+    private Cold cold = Cold.YES;
+    private Optional<Path> json = Optional.empty();
 
-  private static int number(String value) {
-    if (!value.matches("\\d{1,8}")) {
-      throw new IllegalArgumentException(value + ": not a number");
+    void quick() {
+      sizeMib = 512;
+      rounds = 2;
+      seconds = 0.7;
+      warmUpSeconds = 3;
+      cold = Cold.NO;
     }
-    return Integer.parseInt(value);
+
+    boolean flag(String option) {
+      switch (option) {
+        case "--quick" -> {}
+        case "--cold" -> cold = Cold.YES;
+        case "--no-cold" -> cold = Cold.NO;
+        default -> {
+          return false;
+        }
+      }
+      return true;
+    }
+
+    void value(String option, String value) {
+      switch (option) {
+        case "--rounds" -> rounds = number(option, value, 1);
+        case "--warm-up" -> warmUpRounds = number(option, value, 0);
+        case "--size" -> sizeMib = number(option, value, 64);
+        case "--seconds" -> seconds = decimal(option, value);
+        case "--peers" -> peers = List.of(value.split(" *, *", -1));
+        case "--peers-root" -> {
+          installedPeers = value.equals("installed");
+          peersRoot = installedPeers ? Optional.empty() : Optional.of(Path.of(value));
+        }
+        case "--program" -> builds.add(Build.parse(value));
+        case "--directory" -> directory = Path.of(value);
+        case "--json" -> json = Optional.of(Path.of(value));
+        default -> throw new IllegalArgumentException(option + ": no such option, see --help");
+      }
+    }
+
+    Options options(Path root) {
+      if (builds.isEmpty()) {
+        builds.add(Build.own(root));
+      }
+      return new Options(
+          root,
+          List.copyOf(builds),
+          workloads,
+          peers,
+          peersRoot,
+          installedPeers,
+          directory,
+          sizeMib,
+          rounds,
+          warmUpRounds,
+          seconds,
+          warmUpSeconds,
+          cold,
+          json);
+    }
+
+    private static int number(String option, String value, int min) {
+      if (!value.matches("\\d{1,7}") || Integer.parseInt(value) < min) {
+        throw new IllegalArgumentException(
+            option + " " + value + ": a number is needed, at least " + min);
+      }
+      return Integer.parseInt(value);
+    }
+
+    private static double decimal(String option, String value) {
+      if (!value.matches("\\d{1,4}(\\.\\d{1,3})?") || Double.parseDouble(value) < 0.1) {
+        throw new IllegalArgumentException(
+            option + " " + value + ": seconds are needed, at least 0.1");
+      }
+      return Double.parseDouble(value);
+    }
   }
 }

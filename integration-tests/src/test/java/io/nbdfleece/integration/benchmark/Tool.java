@@ -3,29 +3,14 @@ package io.nbdfleece.integration.benchmark;
 
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
-import java.nio.file.Path;
-import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
 
-/// Other people's programs.
+/// Runs other people's programs.
 final class Tool {
-  private static final int START_SECONDS_MAX = 30;
-  private static final int POLL_MILLIS = 20;
+  private static final int STOP_SECONDS_MAX = 30;
 
   private Tool() {}
-
-  static boolean isInstalled(String program) {
-    return Arrays.stream(System.getenv().getOrDefault("PATH", "").split(":"))
-        .anyMatch(directory -> Files.isExecutable(Path.of(directory, program)));
-  }
-
-  static void require(String program, String debianPackage) throws IOException {
-    if (!isInstalled(program)) {
-      throw new IOException(program + " not found: apt-get install " + debianPackage);
-    }
-  }
 
   /// Runs it and returns what it printed.
   static String run(List<String> command) throws IOException, InterruptedException {
@@ -39,26 +24,31 @@ final class Tool {
     return out;
   }
 
-  /// Starts a server and waits until its socket is there.
-  static Process serve(List<String> command, Path socket, Path log)
+  /// Runs it, kills it after that time. Returns the seconds that it took.
+  static double seconds(List<String> command, int secondsMax)
       throws IOException, InterruptedException {
+    long startNanos = System.nanoTime();
     Process process =
-        new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(log.toFile()).start();
-    long deadlineNanos = System.nanoTime() + TimeUnit.SECONDS.toNanos(START_SECONDS_MAX);
-    while (!Files.exists(socket)) {
-      if (process.waitFor(POLL_MILLIS, TimeUnit.MILLISECONDS)
-          || System.nanoTime() > deadlineNanos) {
-        process.destroy();
-        throw new IOException(String.join(" ", command) + ": " + Files.readString(log));
-      }
+        new ProcessBuilder(command)
+            .redirectErrorStream(true)
+            .redirectOutput(ProcessBuilder.Redirect.DISCARD)
+            .start();
+    process.getOutputStream().close();
+    if (!process.waitFor(secondsMax, TimeUnit.SECONDS)) {
+      process.destroyForcibly().waitFor();
+      throw new IOException(String.join(" ", command) + ": not done after " + secondsMax + " s");
     }
-    return process;
+    double seconds = (System.nanoTime() - startNanos) / 1e9;
+    if (process.exitValue() != 0) {
+      throw new IOException(String.join(" ", command) + ": exit " + process.exitValue());
+    }
+    return seconds;
   }
 
   static void stop(Process process) throws InterruptedException {
     process.destroy();
-    if (!process.waitFor(START_SECONDS_MAX, TimeUnit.SECONDS)) {
-      process.destroyForcibly();
+    if (!process.waitFor(STOP_SECONDS_MAX, TimeUnit.SECONDS)) {
+      process.destroyForcibly().waitFor();
     }
   }
 }

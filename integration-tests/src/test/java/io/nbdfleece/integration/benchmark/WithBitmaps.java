@@ -5,21 +5,21 @@ import io.nbdfleece.cli.base.Json;
 import io.nbdfleece.cli.control.QmpClient;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.Optional;
 import tools.jackson.databind.JsonNode;
 
-/// A running server whose disk has that many bitmaps, all recording, for one measurement. They are
-/// fresh each time: the first write to each granule is the dear one. Works for nbdfleece and for
-/// QEMU, whose commands are the same.
+/// A running server whose disk has that many bitmaps, all recording, for one turn. They are fresh
+/// each time: the first write to each granule is the dear one. Works for nbdfleece and for QEMU,
+/// whose commands are the same.
 ///
 /// @param node name of the disk
-record WithBitmaps(
-    String program, Path control, String node, String diskUri, int count, boolean persistent)
+record WithBitmaps(Subject disk, Path control, String node, int count, boolean persistent)
     implements Subject {
   static final int GRANULARITY_BYTES = 65536;
 
   @Override
   public String name() {
-    return program + " " + count + (persistent ? " kept" : "");
+    return disk.name() + ", " + count + " bitmaps" + (persistent ? ", kept" : "");
   }
 
   @Override
@@ -39,8 +39,13 @@ record WithBitmaps(
   }
 
   @Override
+  public String diskUri() {
+    return disk.diskUri();
+  }
+
+  @Override
   public String pullUri() {
-    return diskUri;
+    return disk.pullUri();
   }
 
   @Override
@@ -57,4 +62,14 @@ record WithBitmaps(
 
   @Override
   public void stop() {}
+
+  @Override
+  public Optional<Path> image() {
+    return disk.image();
+  }
+
+  @Override
+  public long pid() {
+    return disk.pid();
+  }
 }
