@@ -91,7 +91,7 @@ public final class TieredStore implements ClusterStore {
         config.scratchSlotCount() == 0
             ? new NoSlotFile()
             : ScratchFile.create(config.scratchDirectory(), workers);
-    IoWorkers spiller = IoWorkers.background("nbdfleece-spiller", 1);
+    IoWorkers spiller = new IoWorkers("nbdfleece-spiller", 1);
     return new TieredStore(config, file, spiller, spiller::close);
   }
 

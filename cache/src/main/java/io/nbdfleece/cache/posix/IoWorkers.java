@@ -6,7 +6,6 @@ import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
-import java.util.function.UnaryOperator;
 
 /// The threads that wait for devices so that nobody else has to. There are as many as work asks
 /// for, up to a maximum; further work queues in order. Idle threads end. Daemon threads: they do
@@ -15,31 +14,11 @@ public final class IoWorkers implements Executor, AutoCloseable {
   private static final System.Logger LOG = System.getLogger(IoWorkers.class.getName());
   private static final long IDLE_SECONDS = 10;
 
-  /// About a tenth of the processor time that a thread of nice 0 gets beside it.
-  private static final int BACKGROUND_NICE = 10;
-
   private final ThreadPoolExecutor pool;
 
   /// @param name what the threads are called, followed by a number
   /// @param threadsMax how many calls may wait at the same time
   public IoWorkers(String name, int threadsMax) {
-    this(name, threadsMax, task -> task);
-  }
-
-  /// As above, for work that guests do not wait for: threads that give way to others while there
-  /// are not processors for all.
-  public static IoWorkers background(String name, int threadsMax) {
-    return new IoWorkers(
-        name,
-        threadsMax,
-        task ->
-            () -> {
-              giveWay();
-              task.run();
-            });
-  }
-
-  private IoWorkers(String name, int threadsMax, UnaryOperator<Runnable> body) {
     AtomicInteger number = new AtomicInteger();
     pool =
         new ThreadPoolExecutor(
@@ -49,18 +28,11 @@ public final class IoWorkers implements Executor, AutoCloseable {
             TimeUnit.SECONDS,
             new LinkedBlockingQueue<>(),
             task -> {
-              Thread thread = new Thread(body.apply(task), name + "-" + number.incrementAndGet());
+              Thread thread = new Thread(task, name + "-" + number.incrementAndGet());
               thread.setDaemon(true);
               return thread;
             });
     pool.allowCoreThreadTimeOut(true);
-  }
-
-  private static void giveWay() {
-    int result = LinuxCalls.setNice(BACKGROUND_NICE);
-    if (result < 0) {
-      LOG.log(System.Logger.Level.DEBUG, "setpriority: error " + -result);
-    }
   }
 
   /// Runs `task` on one of the threads, soon. What it throws is logged.

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.cache.posix;
 
-import static io.nbdfleece.cache.posix.LinuxConstants.PRIO_PROCESS;
 import static java.lang.foreign.ValueLayout.ADDRESS;
 import static java.lang.foreign.ValueLayout.JAVA_BYTE;
 import static java.lang.foreign.ValueLayout.JAVA_INT;
@@ -67,9 +66,6 @@ final class LinuxCalls {
       bind("fcntl", 2, FunctionDescriptor.of(JAVA_INT, JAVA_INT, JAVA_INT, JAVA_LONG));
   private static final MethodHandle IOCTL =
       bind("ioctl", 2, FunctionDescriptor.of(JAVA_INT, JAVA_INT, JAVA_LONG, ADDRESS));
-
-  private static final MethodHandle SETPRIORITY =
-      bind("setpriority", 0, FunctionDescriptor.of(JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT));
 
   private static final MethodHandle SOCKET =
       bind("socket", 0, FunctionDescriptor.of(JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT));
@@ -311,18 +307,6 @@ final class LinuxCalls {
     int result;
     try {
       result = (int) IOCTL.invokeExact(area.state, fd, request, argument);
-    } catch (Throwable t) {
-      throw unexpected(t);
-    }
-    return outcome(area, result);
-  }
-
-  /// Of the calling thread.
-  static int setNice(int nice) {
-    CallArea area = CallArea.ofThread();
-    int result;
-    try {
-      result = (int) SETPRIORITY.invokeExact(area.state, PRIO_PROCESS, 0, nice);
     } catch (Throwable t) {
       throw unexpected(t);
     }

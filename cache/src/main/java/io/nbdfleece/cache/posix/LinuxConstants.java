@@ -26,9 +26,6 @@ final class LinuxConstants {
   static final int SEEK_DATA = 3;
   static final int SEEK_HOLE = 4;
 
-  /// Of the thread that asks, when its number is 0.
-  static final int PRIO_PROCESS = 0;
-
   static final int F_SETFL = 4;
   static final int F_OFD_GETLK = 36;
   static final int F_OFD_SETLK = 37;

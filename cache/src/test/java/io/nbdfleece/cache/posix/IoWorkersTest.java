@@ -5,10 +5,6 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import java.io.IOException;
-import java.nio.file.Files;
-import java.nio.file.Path;
-import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.CyclicBarrier;
 import java.util.concurrent.RejectedExecutionException;
@@ -51,34 +47,6 @@ class IoWorkersTest {
           });
       done.await();
     }
-  }
-
-  @Test
-  void backgroundThreadsGiveWayAndOthersDoNot() throws Exception {
-    int own = niceOfThread();
-    assertEquals(own, niceOn(new IoWorkers("test-io", 1)));
-    assertEquals(10, niceOn(IoWorkers.background("test-io", 1)));
-  }
-
-  private static int niceOn(IoWorkers workers) throws Exception {
-    CompletableFuture<Integer> nice = new CompletableFuture<>();
-    try (workers) {
-      workers.execute(
-          () -> {
-            try {
-              nice.complete(niceOfThread());
-            } catch (IOException e) {
-              nice.completeExceptionally(e);
-            }
-          });
-      return nice.get();
-    }
-  }
-
-  private static int niceOfThread() throws IOException {
-    String stat = Files.readString(Path.of("/proc/thread-self/stat"));
-    // Behind the name, which may contain anything, the nice value is the 17th field: proc(5).
-    return Integer.parseInt(stat.substring(stat.lastIndexOf(')') + 2).split(" ", -1)[16]);
   }
 
   @Test
