@@ -124,7 +124,8 @@ final class FreeBitmapsTest {
     var _ = rig.transact(EngineRig.add("vda", "b1"));
     rig.touch("vda", 5);
     var _ =
-        rig.transact(new ClearBitmap(B0), new MergeBitmaps(B0, List.of(new BitmapRef("vda", "b1"))));
+        rig.transact(
+            new ClearBitmap(B0), new MergeBitmaps(B0, List.of(new BitmapRef("vda", "b1"))));
     assertEquals(List.of(5), rig.dirty("vda", "b0"));
   }
 

@@ -141,8 +141,7 @@ final class ViewBitmapsTest {
     try (BitmapUse use = rig.engine().useBitmap(OWN)) {
       assertTrue(rig.engine().views().isInUse("snap"));
       assertTrue(rig.info("snap", "b0").busy());
-      IOException busy =
-          assertThrows(IOException.class, () -> rig.transact(new ClearBitmap(OWN)));
+      IOException busy = assertThrows(IOException.class, () -> rig.transact(new ClearBitmap(OWN)));
       assertEquals(
           "Bitmap 'b0' is currently in use by another operation and cannot be used",
           busy.getMessage());

@@ -9,7 +9,6 @@ import io.nbdfleece.fleecing.graph.NodeSpec.FileKind;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.time.Duration;
-import java.util.List;
 import java.util.Optional;
 import tools.jackson.databind.JsonNode;
 

@@ -15,10 +15,11 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 
-/// The types of `blockdev-add`. Options that only say how to do the same are taken as hints, so that
-/// clients written for QEMU work: a node goes through the page cache whatever `aio` and `cache` are,
-/// looks at no data (`detect-zeroes`), passes discards on (`discard`), and keeps flushes. What would
-/// promise something that does not hold (`locking` off) is not a value of its type.
+/// The types of `blockdev-add`. Options that only say how to do the same are taken as hints, so
+/// that clients written for QEMU work: a node goes through the page cache whatever `aio` and
+/// `cache` are, looks at no data (`detect-zeroes`), passes discards on (`discard`), and keeps
+/// flushes. What would promise something that does not hold (`locking` off) is not a value of its
+/// type.
 final class BlockdevTypes {
   /// Nodes may be written inside of each other so deep; deeper ones go by reference.
   static final int DEPTH_MAX = 4;

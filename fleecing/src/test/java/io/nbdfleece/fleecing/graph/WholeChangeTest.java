@@ -130,7 +130,8 @@ final class WholeChangeTest {
                 new Child.Inline(
                     new NodeSpec("inner", new Driver.NullBackend(FakeEngine.DISK_BYTES, true, 0))),
                 new Child.Inline(
-                    new NodeSpec("scratch", new Driver.NullBackend(FakeEngine.DISK_BYTES, true, 0))),
+                    new NodeSpec(
+                        "scratch", new Driver.NullBackend(FakeEngine.DISK_BYTES, true, 0))),
                 Optional.empty(),
                 OnCbwError.BREAK_SNAPSHOT,
                 Duration.ZERO,
@@ -177,7 +178,9 @@ final class WholeChangeTest {
     engine.addBitmap("sa", "b0", false);
     engine.addBitmap("vda", "b0", false);
     assertRefused(
-        () -> graph.add(new NodeSpec(
+        () ->
+            graph.add(
+                new NodeSpec(
                     "second",
                     new Driver.CopyBeforeWrite(
                         named("vda"),
