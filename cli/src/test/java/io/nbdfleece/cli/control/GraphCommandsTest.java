@@ -141,9 +141,11 @@ final class GraphCommandsTest {
             + "|setting detect-zeroes to unmap is not allowed without setting discard operation to"
             + " unmap",
         "{'driver':'file','node-name':'n','filename':'x','aio':'native'}"
-            + "|aio=native was specified, but it requires cache.direct=on, which was not specified.",
+            + "|aio=native was specified, but it requires cache.direct=on, which was not"
+            + " specified.",
         "{'driver':'file','node-name':'n','filename':'x','aio':'native','cache':{'direct':false}}"
-            + "|aio=native was specified, but it requires cache.direct=on, which was not specified.",
+            + "|aio=native was specified, but it requires cache.direct=on, which was not"
+            + " specified.",
         "{'driver':'file','node-name':'n','filename':'x','aio':'fast'}"
             + "|Parameter 'aio' does not accept value 'fast'",
         "{'driver':'file','node-name':'n','filename':'x','locking':'off'}"
