@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.fleecing;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -17,11 +18,14 @@ import io.nbdfleece.fleecing.TransactionAction.RemoveBitmap;
 import io.nbdfleece.fleecing.TransactionAction.TakeSnapshot;
 import io.nbdfleece.fleecing.bitmap.BitmapRef;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Random;
+import java.util.concurrent.CompletableFuture;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -50,6 +54,10 @@ final class FreeBitmapsTest {
   }
 
   private static TakeSnapshot take(String name, Bitmaps bitmaps) {
+    return take(name, bitmaps, Outside.ERROR);
+  }
+
+  private static TakeSnapshot take(String name, Bitmaps bitmaps, Outside outside) {
     return new TakeSnapshot(
         new SnapshotRequest(
             List.of("vda"),
@@ -58,12 +66,7 @@ final class FreeBitmapsTest {
             OnCbwError.BREAK_SNAPSHOT,
             Duration.ofSeconds(30),
             new Increment(
-                Optional.empty(),
-                Optional.of("b0"),
-                Map.of(),
-                Optional.empty(),
-                Outside.ERROR,
-                bitmaps),
+                Optional.empty(), Optional.of("b0"), Map.of(), Optional.empty(), outside, bitmaps),
             Lifetime.UNTIL_RELEASED));
   }
 
@@ -144,6 +147,46 @@ final class FreeBitmapsTest {
     var _ = rig.transact(take("s", Bitmaps.FREE), new ClearBitmap(B0));
     assertEquals(List.of(1), exported("s"));
     assertEquals(List.of(), rig.dirty("vda", "b0"));
+  }
+
+  /// What tools do that clear the bitmap some time after the freeze, with a guest that writes.
+  @Test
+  void noWriteIsLostByAChainOfBackups() throws IOException {
+    long seed = Long.getLong("test.seed", System.nanoTime());
+    System.out.println("noWriteIsLostByAChainOfBackups: -Dtest.seed=" + seed);
+    Random random = new Random(seed);
+    byte[] backup = new byte[EngineRig.SIZE];
+    for (int i = 0; i < 50; i++) {
+      long guestSeed = random.nextLong();
+      CompletableFuture<Void> guest = CompletableFuture.runAsync(() -> write(guestSeed));
+      var _ = rig.transact(take("s", Bitmaps.FREE, Outside.DATA));
+      byte[] frozen = EngineRig.read(rig.view("s", "vda"), 0, EngineRig.SIZE);
+      for (int granule : exported("s")) {
+        int start = granule * EngineRig.GRANULE;
+        System.arraycopy(frozen, start, backup, start, EngineRig.GRANULE);
+      }
+      assertArrayEquals(frozen, backup, "backup " + i + ", seed " + seed);
+      if (random.nextInt(3) == 0) {
+        var _ = rig.transact(new RemoveBitmap(B0), EngineRig.add("vda", "b0"));
+      } else {
+        var _ = rig.transact(new ClearBitmap(B0));
+      }
+      var _ = EngineRig.get(guest);
+      var _ = rig.engine().release("s");
+    }
+  }
+
+  private void write(long seed) {
+    Random choice = new Random(seed);
+    for (int i = 0; i < 20; i++) {
+      byte[] data = new byte[1 + choice.nextInt(5000)];
+      choice.nextBytes(data);
+      try {
+        rig.write("vda", choice.nextInt(EngineRig.SIZE - data.length), data);
+      } catch (IOException e) {
+        throw new UncheckedIOException(e);
+      }
+    }
   }
 
   @Test
