@@ -4,7 +4,6 @@ package io.nbdfleece.cli.control;
 import static io.nbdfleece.cli.control.schema.QmpType.Builtin.BOOLEAN;
 import static io.nbdfleece.cli.control.schema.QmpType.Builtin.STRING;
 
-import io.nbdfleece.cli.base.Json;
 import io.nbdfleece.cli.control.schema.QmpType;
 import io.nbdfleece.cli.control.schema.QmpType.Member;
 import io.nbdfleece.fleecing.nbd.NamedExport;
@@ -60,9 +59,10 @@ final class BlockExportAdd implements QmpCommand {
     }
     String node = arguments.string("node-name");
     boolean writable = arguments.optionalBoolean("writable").orElse(false);
-    target.export(
-        node, writable, () -> target.addExport(export(arguments, node, writable, target)));
-    return Json.object();
+    return GraphAnswer.done(
+        () ->
+            target.export(
+                node, writable, () -> target.addExport(export(arguments, node, writable, target))));
   }
 
   private static NamedExport export(
