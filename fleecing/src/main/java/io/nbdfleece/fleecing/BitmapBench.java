@@ -101,6 +101,11 @@ final class BitmapBench implements BitmapWork {
   }
 
   @Override
+  public Optional<GranuleSet> sinceFreeze() {
+    return disk.sinceFreeze();
+  }
+
+  @Override
   public boolean inUse(String name) {
     // Whoever has it in use now may be gone at the end of the drain, but nobody new comes: claimed.
     return !performing && disk.inUse(name);

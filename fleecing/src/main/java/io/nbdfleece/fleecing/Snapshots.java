@@ -208,6 +208,7 @@ final class Snapshots {
         .forEach(
             part -> {
               part.view().release();
+              part.disk().tracking().endFreeze(part.view());
               snapshot.sinceBitmap(part).ifPresent(part.disk().tracking()::unuse);
             });
     events.publish(new EngineEvent.SnapshotEnded(snapshot.name(), success, reason));

@@ -31,6 +31,12 @@ public interface BitmapWork {
     return Instant.now();
   }
 
+  /// What was written since the oldest freeze whose snapshot is there and leaves bitmaps free: a
+  /// bitmap that begins now must hold it too, because no snapshot has it.
+  default Optional<GranuleSet> sinceFreeze() {
+    return Optional.empty();
+  }
+
   /// Whether somebody uses the bitmap, an export for example.
   boolean inUse(String name);
 

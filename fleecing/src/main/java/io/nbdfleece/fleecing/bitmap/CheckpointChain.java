@@ -55,7 +55,8 @@ public final class CheckpointChain {
             work.now()));
   }
 
-  private static int granularityOf(long sizeBytes) {
+  /// The granularity of checkpoints of a disk of that size, in bytes.
+  public static int granularityOf(long sizeBytes) {
     int granularityBytes = DiskBitmaps.GRANULARITY_DEFAULT_BYTES;
     while (sizeBytes / granularityBytes >= 1L << 31) {
       granularityBytes <<= 1;

@@ -95,10 +95,12 @@ final class SnapshotExport implements Export {
             contexts);
   }
 
-  /// The bitmap that came with the snapshot, others, and the allocation depth.
+  /// The bitmap that came with the snapshot, unless another one has its name, others, and the
+  /// allocation depth.
   static ShownContexts frozen(Snapshot.Part part, List<ShownContexts.Bitmap> others) {
     List<ShownContexts.Bitmap> bitmaps = new ArrayList<>();
     part.dirty()
+        .filter(dirty -> others.stream().noneMatch(o -> o.name().equals(dirty.exportedAs())))
         .ifPresent(
             dirty ->
                 bitmaps.add(new ShownContexts.Bitmap(dirty.exportedAs(), dirty::granules, false)));
