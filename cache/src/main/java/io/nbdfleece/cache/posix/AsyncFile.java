@@ -23,23 +23,14 @@ public final class AsyncFile {
    * A buffered write waits for two things. One is reading a page that it covers in part: we look
    * first whether that page is in the cache. The other is throttling, when too many pages are
    * dirty, and that cannot be asked for. So we measure: as long as inline writes are fast they
-   * stay inline. A slow one may have been throttled, or may only have lost its processor to another
-   * thread, which is common on a busy host and cannot be told from here either; so it sends all
-   * writes to workers for a moment. Throttling pauses whoever writes, again and again, and for long:
-   * a pause on a worker confirms it, and keeps writes there for a while.
+   * stay inline; after a slow one all writes go to workers for a while, then one tries again.
    */
 
-  /// An inline write slower than this, plus a nanosecond for each byte, is suspicious.
+  /// An inline write slower than this, plus a nanosecond for each byte, sends later ones to
+  /// workers.
   static final long SLOW_WRITE_NANOS = 2_000_000;
 
-  /// For how long writes go to workers then.
-  static final long SUSPICION_NANOS = 10_000_000;
-
-  /// A write on a worker slower than this, plus a nanosecond for each byte, has been throttled:
-  /// more than the time for which threads on a full machine usually wait for a processor.
-  static final long THROTTLED_WRITE_NANOS = 10_000_000;
-
-  /// For how long writes go to workers after that.
+  /// For how long.
   static final long SLOW_PERIOD_NANOS = 250_000_000;
 
   private static final int PAGE_BYTES = 4096;
@@ -111,10 +102,17 @@ public final class AsyncFile {
   public void write(long offsetBytes, ByteBuffer data, Completion done) {
     try {
       if (!mayWriteInline(offsetBytes, data.remaining())) {
-        call(() -> writeTimed(offsetBytes, data, THROTTLED_WRITE_NANOS, SLOW_PERIOD_NANOS), done);
+        call(() -> writeAll(offsetBytes, data), done);
         return;
       }
-      writeTimed(offsetBytes, data, SLOW_WRITE_NANOS, SUSPICION_NANOS);
+      int lengthBytes = data.remaining();
+      long began = nanoClock.getAsLong();
+      writeAll(offsetBytes, data);
+      long now = nanoClock.getAsLong();
+      if (now - began > SLOW_WRITE_NANOS + lengthBytes) {
+        slowUntilNanos = now + SLOW_PERIOD_NANOS;
+        slow = true;
+      }
     } catch (IOException e) {
       done.failed(e);
       return;
@@ -178,20 +176,6 @@ public final class AsyncFile {
       return;
     }
     done.succeeded();
-  }
-
-  /// Sends later writes to workers for `periodNanos` if this one takes longer than `limitNanos` and
-  /// a nanosecond for each byte.
-  private void writeTimed(long offsetBytes, ByteBuffer data, long limitNanos, long periodNanos)
-      throws IOException {
-    int lengthBytes = data.remaining();
-    long began = nanoClock.getAsLong();
-    writeAll(offsetBytes, data);
-    long now = nanoClock.getAsLong();
-    if (now - began > limitNanos + lengthBytes) {
-      slowUntilNanos = now + periodNanos;
-      slow = true;
-    }
   }
 
   private boolean mayWriteInline(long offsetBytes, int lengthBytes) throws IOException {

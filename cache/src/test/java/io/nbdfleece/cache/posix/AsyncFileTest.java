@@ -138,29 +138,10 @@ class AsyncFileTest {
     stepNanos = 0;
     async.write(0, filled(4096, 2), new Outcome());
     assertEquals(1, workers.pending());
-    clock.addAndGet(AsyncFile.SUSPICION_NANOS);
+    clock.addAndGet(AsyncFile.SLOW_PERIOD_NANOS);
     async.write(0, filled(4096, 3), new Outcome());
     assertEquals(1, workers.pending());
     workers.runAll();
-  }
-
-  @Test
-  void slowWriteOnAWorkerKeepsLaterOnesThereForLonger() throws IOException {
-    stepNanos = AsyncFile.SLOW_WRITE_NANOS + 4096 + 1;
-    async.write(0, filled(4096, 1), new Outcome());
-    stepNanos = 0;
-    async.write(0, filled(4096, 2), new Outcome());
-    stepNanos = AsyncFile.THROTTLED_WRITE_NANOS + 4096 + 1;
-    workers.runAll();
-    clock.addAndGet(
-        AsyncFile.SLOW_PERIOD_NANOS - stepNanos - 1); // it went a step on after the look
-    stepNanos = 0;
-    async.write(0, filled(4096, 3), new Outcome());
-    assertEquals(1, workers.pending());
-    workers.runAll();
-    clock.addAndGet(1);
-    async.write(0, filled(4096, 4), new Outcome());
-    assertEquals(0, workers.pending());
   }
 
   @ParameterizedTest
