@@ -145,7 +145,7 @@ final class ViewBitmapsTest {
       assertEquals(
           "Bitmap 'b0' is currently in use by another operation and cannot be used",
           busy.getMessage());
-      assertEquals(0, use.current().dirtyBytes());
+      assertEquals(EngineRig.SIZE, use.current().nextDirty(0, EngineRig.SIZE));
     }
     var _ = rig.transact(new ClearBitmap(OWN));
   }
