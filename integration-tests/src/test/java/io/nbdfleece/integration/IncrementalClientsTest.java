@@ -133,16 +133,6 @@ final class IncrementalClientsTest extends IncrementalClientsContract {
       throws IOException {
     Target target = start(place, outside);
     try {
-      String script =
-          """
-          h.set_request_structured_replies(%s)
-          h.connect_uri("%s")
-          for offset, length in [(%s)]:
-              try:
-                  print(h.pread(length, offset).hex())
-              except nbd.Error as e:
-                  print(e.errno)
-          """;
       List<Range> reads =
           List.of(
               new Range((1 << 20) - 3, 5),
@@ -154,7 +144,17 @@ final class IncrementalClientsTest extends IncrementalClientsContract {
               new Range(2 << 20, 1));
       String list =
           String.join("), (", reads.stream().map(IncrementalClientsTest::arguments).toList());
-      String python = script.formatted(structured ? "True" : "False", target.uri(), list);
+      String python =
+          """
+          h.set_request_structured_replies(%s)
+          h.connect_uri("%s")
+          for offset, length in [(%s)]:
+              try:
+                  print(h.pread(length, offset).hex())
+              except nbd.Error as e:
+                  print(e.errno)
+          """
+              .formatted(structured ? "True" : "False", target.uri(), list);
       String out = Command.run("/usr/bin/python3", "-m", "nbd", "-c", python).succeeds().out();
       assertEquals(
           reads.stream().map(read -> expected(outside, target.frozen(), read)).toList(),
