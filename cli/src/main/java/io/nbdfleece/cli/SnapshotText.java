@@ -3,6 +3,7 @@ package io.nbdfleece.cli;
 
 import io.nbdfleece.cli.base.ByteSize;
 import io.nbdfleece.cli.base.Durations;
+import io.nbdfleece.cli.base.ShellWord;
 import io.nbdfleece.fleecing.bitmap.ShownNames;
 import java.util.ArrayList;
 import java.util.List;
@@ -36,10 +37,10 @@ final class SnapshotText {
     boolean chained = snapshot.has("checkpoint");
     if (chained || snapshot.has("since")) {
       next(text, snapshot);
-      text.append("  nbdfleece release ").append(name).append(chained ? " --success" : "");
+      text.append("  ").append(ShellWord.line("nbdfleece", "release", name));
       if (chained) {
-        text.append("    # when the backup is safe: checkpoint ")
-            .append(snapshot.path("checkpoint").asString())
+        text.append(" --success    # when the backup is safe: checkpoint ")
+            .append(shown(snapshot, "checkpoint"))
             .append(" stands; else --failed");
       }
       text.append('\n');
@@ -50,25 +51,20 @@ final class SnapshotText {
   private static void next(StringBuilder text, JsonNode snapshot) {
     text.append("next:\n");
     for (JsonNode disk : snapshot.path("disks")) {
-      String uri = "'" + disk.path("uris").path(0).asString() + "'";
-      String file = disk.path("disk").asString() + "-" + snapshot.path("name").asString();
-      if (!disk.has("bitmap")) {
-        text.append("  nbdfleece pull ").append(uri).append(' ').append(file).append(".img\n");
-        continue;
+      String uri = disk.path("uris").path(0).asString();
+      String stem = disk.path("disk").asString() + "-" + snapshot.path("name").asString();
+      if (disk.has("bitmap")) {
+        String bitmap = disk.path("bitmap").asString();
+        command(text, "nbdinfo", "--map=qemu:dirty-bitmap:" + bitmap, uri);
+        command(text, "nbdfleece", "pull", "--since", bitmap, uri, stem + ".delta");
+      } else {
+        command(text, "nbdfleece", "pull", uri, stem + ".img");
       }
-      String bitmap = disk.path("bitmap").asString();
-      text.append("  nbdinfo --map=qemu:dirty-bitmap:")
-          .append(bitmap)
-          .append(' ')
-          .append(uri)
-          .append("\n  nbdfleece pull --since ")
-          .append(bitmap)
-          .append(' ')
-          .append(uri)
-          .append(' ')
-          .append(file)
-          .append(".delta\n");
     }
+  }
+
+  private static void command(StringBuilder text, String... words) {
+    text.append("  ").append(ShellWord.line(words)).append('\n');
   }
 
   /// `since c1: 12.0 MiB of 1.0 GiB changed`.
