@@ -18,11 +18,13 @@ import picocli.CommandLine.Parameters;
 /// `nbdfleece apply`.
 @Command(
     name = "apply",
-    customSynopsis = "nbdfleece apply [--json] DELTA [DELTA...] FILE",
+    customSynopsis = "nbdfleece apply [--force] [--json] DELTA [DELTA...] FILE",
     description = {
       "Brings FILE, a copy of the full backup, up to date with what `pull --since` wrote: all of",
       "the deltas, the oldest first. Everything is checked before the first byte is written.",
-      "When it was interrupted, run the same command again."
+      "FILE.point, beside FILE, tells which point in time FILE shows; `pull` writes it beside a",
+      "full backup that starts a checkpoint. Copy it with FILE: then deltas that do not follow are",
+      "refused. When it was interrupted, run the same command again."
     })
 final class ApplyCommand implements Callable<Integer> {
   @Parameters(
@@ -34,6 +36,14 @@ final class ApplyCommand implements Callable<Integer> {
   @Option(names = "--json", description = "Prints a JSON document.")
   private boolean json;
 
+  @Option(
+      names = "--force",
+      description = {
+        "Applies deltas that do not follow what FILE.point says: you know that FILE has all that",
+        "came before them."
+      })
+  private boolean force;
+
   @Override
   public Integer call() throws IOException {
     Path file = paths.getLast();
@@ -44,7 +54,9 @@ final class ApplyCommand implements Callable<Integer> {
             ExitCode.USAGE, file + ": is a delta and FILE: name the full backup's copy last");
       }
     }
-    Apply.Summary summary = new Apply(deltas, file).run();
+    Apply.Summary summary =
+        new Apply(deltas, file, force ? Apply.Fit.ASSUMED : Apply.Fit.CHECKED)
+            .run(warning -> System.err.println("nbdfleece: warning: " + warning));
     System.out.println(
         json
             ? Json.pretty(

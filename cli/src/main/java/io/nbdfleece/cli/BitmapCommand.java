@@ -31,12 +31,10 @@ import tools.jackson.databind.node.ObjectNode;
     synopsisSubcommandLabel = "COMMAND")
 final class BitmapCommand {
   private static final String DISK = "The disk.";
-  private static final String NAME = "The bitmap.";
 
   @Command(name = "add", description = "Adds a bitmap; from now on writes are marked in it.")
   int add(
-      @Parameters(paramLabel = "DISK", description = DISK) String disk,
-      @Parameters(paramLabel = "NAME", description = NAME) String name,
+      @Mixin BitmapPlace bitmap,
       @Option(
               names = "--granularity",
               paramLabel = "SIZE",
@@ -44,10 +42,9 @@ final class BitmapCommand {
           Optional<ByteSize> granularity,
       @Option(names = "--persistent", description = "Outlives the server: needs serve --state DIR.")
           boolean persistent,
-      @Option(names = "--disabled", description = "Does not record yet.") boolean disabled,
-      @Mixin ControlOptions control)
+      @Option(names = "--disabled", description = "Does not record yet.") boolean disabled)
       throws IOException {
-    ObjectNode arguments = bitmap(disk, name);
+    ObjectNode arguments = bitmap.arguments();
     granularity.ifPresent(size -> arguments.put("granularity", size.bytes()));
     if (persistent) {
       arguments.put("persistent", true);
@@ -55,59 +52,42 @@ final class BitmapCommand {
     if (disabled) {
       arguments.put("disabled", true);
     }
-    return execute("add", arguments, "added", control);
+    return bitmap.execute("block-dirty-bitmap-add", arguments, "added");
   }
 
   @Command(name = "remove", description = "Removes a bitmap.")
-  int remove(
-      @Parameters(paramLabel = "DISK", description = DISK) String disk,
-      @Parameters(paramLabel = "NAME", description = NAME) String name,
-      @Mixin ControlOptions control)
-      throws IOException {
-    return execute("remove", bitmap(disk, name), "removed", control);
+  int remove(@Mixin BitmapPlace bitmap) throws IOException {
+    return bitmap.execute("block-dirty-bitmap-remove", bitmap.arguments(), "removed");
   }
 
   @Command(name = "clear", description = "Forgets what is marked.")
-  int clear(
-      @Parameters(paramLabel = "DISK", description = DISK) String disk,
-      @Parameters(paramLabel = "NAME", description = NAME) String name,
-      @Mixin ControlOptions control)
-      throws IOException {
-    return execute("clear", bitmap(disk, name), "cleared", control);
+  int clear(@Mixin BitmapPlace bitmap) throws IOException {
+    return bitmap.execute("block-dirty-bitmap-clear", bitmap.arguments(), "cleared");
   }
 
   @Command(name = "enable", description = "Lets it record from now on.")
-  int enable(
-      @Parameters(paramLabel = "DISK", description = DISK) String disk,
-      @Parameters(paramLabel = "NAME", description = NAME) String name,
-      @Mixin ControlOptions control)
-      throws IOException {
-    return execute("enable", bitmap(disk, name), "enabled", control);
+  int enable(@Mixin BitmapPlace bitmap) throws IOException {
+    return bitmap.execute("block-dirty-bitmap-enable", bitmap.arguments(), "enabled");
   }
 
   @Command(name = "disable", description = "Stops it recording; what is marked stays.")
-  int disable(
-      @Parameters(paramLabel = "DISK", description = DISK) String disk,
-      @Parameters(paramLabel = "NAME", description = NAME) String name,
-      @Mixin ControlOptions control)
-      throws IOException {
-    return execute("disable", bitmap(disk, name), "disabled", control);
+  int disable(@Mixin BitmapPlace bitmap) throws IOException {
+    return bitmap.execute("block-dirty-bitmap-disable", bitmap.arguments(), "disabled");
   }
 
   @Command(
       name = "merge",
       description = "Adds what is marked in the sources to a bitmap; they may differ in grain.")
   int merge(
-      @Parameters(paramLabel = "DISK", description = DISK) String disk,
-      @Parameters(paramLabel = "TARGET", description = "Where to.") String target,
+      @Mixin BitmapPlace target,
       @Parameters(
+              index = "2..*",
               paramLabel = "SOURCE",
               arity = "1..*",
               description = "Bitmaps of DISK, or OTHER/NAME of another disk of the same size.")
-          List<String> sources,
-      @Mixin ControlOptions control)
+          List<String> sources)
       throws IOException {
-    ObjectNode arguments = Json.object().put("node", disk).put("target", target);
+    ObjectNode arguments = Json.object().put("node", target.disk()).put("target", target.name());
     ArrayNode bitmaps = arguments.putArray("bitmaps");
     for (String source : sources) {
       int slash = source.indexOf('/');
@@ -120,26 +100,25 @@ final class BitmapCommand {
             .put("name", source.substring(slash + 1));
       }
     }
-    return execute("merge", arguments, "merged", control);
+    return target.execute("block-dirty-bitmap-merge", arguments, "merged");
   }
 
   @Command(name = "mark", description = "Marks ranges: changes that were made elsewhere.")
   int mark(
-      @Parameters(paramLabel = "DISK", description = DISK) String disk,
-      @Parameters(paramLabel = "NAME", description = NAME) String name,
+      @Mixin BitmapPlace bitmap,
       @Parameters(
+              index = "2..*",
               paramLabel = "OFFSET:LENGTH",
               arity = "1..*",
               description = "In bytes, or with K, M, G, T: 1G:64K.")
-          List<String> ranges,
-      @Mixin ControlOptions control)
+          List<String> ranges)
       throws IOException {
-    ObjectNode arguments = bitmap(disk, name);
+    ObjectNode arguments = bitmap.arguments();
     ArrayNode list = arguments.putArray("ranges");
     for (String range : ranges) {
       list.add(range(range));
     }
-    return execute("x-nbdfleece-bitmap-mark", "mark", arguments, "marked", control);
+    return bitmap.execute("x-nbdfleece-bitmap-mark", arguments, "marked");
   }
 
   @Command(name = "list", description = "Shows the bitmaps of a disk, or of all disks.")
@@ -163,13 +142,10 @@ final class BitmapCommand {
         "Shows what is marked, or written since a checkpoint: offset, length, type, description,",
         "as nbdinfo --map does, without what is clean. --json prints an array."
       })
-  int dump(
-      @Parameters(paramLabel = "DISK", description = DISK) String disk,
-      @Parameters(paramLabel = "NAME", description = "The bitmap or checkpoint.") String name,
-      @Mixin ControlOptions control)
-      throws IOException {
+  int dump(@Mixin BitmapPlace bitmap) throws IOException {
     PrintStream out = System.out;
-    ObjectNode arguments = bitmap(disk, name);
+    ControlOptions control = bitmap.control();
+    ObjectNode arguments = bitmap.arguments();
     boolean first = true;
     boolean more = true;
     try (QmpClient client = control.connect()) {
@@ -202,8 +178,8 @@ final class BitmapCommand {
     Table table = new Table().row("DISK", "BITMAP", "DIRTY", "GRANULARITY", "STATE");
     for (JsonNode bitmap : bitmaps) {
       table.row(
-          bitmap.path("node").asString(),
-          bitmap.path("name").asString(),
+          SnapshotText.shown(bitmap, "node"),
+          SnapshotText.shown(bitmap, "name"),
           ByteSize.format(bitmap.path("count").asLong()),
           ByteSize.format(bitmap.path("granularity").asLong()),
           state(bitmap));
@@ -213,7 +189,7 @@ final class BitmapCommand {
 
   private static String state(JsonNode bitmap) {
     if (bitmap.path("inconsistent").asBoolean(false)) {
-      return "INCONSISTENT: remove it, and back up all of the disk";
+      return "INCONSISTENT: remove it, back up in full";
     }
     List<String> words = new ArrayList<>();
     words.add(bitmap.path("recording").asBoolean(false) ? "recording" : "disabled");
@@ -223,10 +199,6 @@ final class BitmapCommand {
       }
     }
     return String.join(", ", words);
-  }
-
-  private static ObjectNode bitmap(String disk, String name) {
-    return Json.object().put("node", disk).put("name", name);
   }
 
   private static ObjectNode range(String text) throws CommandFailure {
@@ -242,25 +214,5 @@ final class BitmapCommand {
     }
     throw new CommandFailure(
         ExitCode.USAGE, "range " + text + ": give OFFSET:LENGTH in bytes, e.g. 1G:64K");
-  }
-
-  private static int execute(String verb, ObjectNode arguments, String done, ControlOptions control)
-      throws IOException {
-    return execute("block-dirty-bitmap-" + verb, verb, arguments, done, control);
-  }
-
-  private static int execute(
-      String command, String verb, ObjectNode arguments, String done, ControlOptions control)
-      throws IOException {
-    String disk = arguments.path("node").asString();
-    String name = arguments.path(arguments.has("target") ? "target" : "name").asString();
-    try (QmpClient client = control.connect()) {
-      JsonNode _ = client.execute(command, arguments);
-    }
-    System.out.println(
-        control.json()
-            ? Json.pretty(Json.object().put("disk", disk).put("bitmap", name).put("action", verb))
-            : "bitmap " + name + " of disk " + disk + ": " + done);
-    return 0;
   }
 }

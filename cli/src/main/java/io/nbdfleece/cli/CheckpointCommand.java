@@ -77,8 +77,8 @@ final class CheckpointCommand {
         new Table().row("DISK", "CHECKPOINT", "CREATED", "WRITTEN", "NEXT INCREMENTAL", "STATE");
     for (JsonNode checkpoint : checkpoints) {
       table.row(
-          checkpoint.path("disk").asString(),
-          checkpoint.path("name").asString(),
+          SnapshotText.shown(checkpoint, "disk"),
+          SnapshotText.shown(checkpoint, "name"),
           ListCommand.localTime(checkpoint.path("created").asString()),
           ByteSize.format(checkpoint.path("own-dirty-bytes").asLong()),
           ByteSize.format(checkpoint.path("since-dirty-bytes").asLong()),
@@ -89,11 +89,10 @@ final class CheckpointCommand {
 
   private static String state(JsonNode checkpoint) {
     if (checkpoint.path("inconsistent").asBoolean(false)) {
-      return "INCONSISTENT: delete it, and back up all of the disk";
+      return "INCONSISTENT: delete it";
     }
     if (checkpoint.has("pending-snapshot")) {
-      String snapshot = checkpoint.path("pending-snapshot").asString();
-      return "waits for `nbdfleece release " + snapshot + " --success`";
+      return "pending, of snapshot " + SnapshotText.shown(checkpoint, "pending-snapshot");
     }
     return checkpoint.path("persistent").asBoolean(false) ? "persistent" : "ends with the server";
   }

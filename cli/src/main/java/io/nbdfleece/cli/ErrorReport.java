@@ -10,6 +10,7 @@ import io.nbdfleece.fleecing.DiskBusyException;
 import io.nbdfleece.fleecing.NameTakenException;
 import io.nbdfleece.fleecing.NoSuchDiskException;
 import io.nbdfleece.fleecing.NoSuchSnapshotException;
+import io.nbdfleece.fleecing.bitmap.ShownNames;
 import java.io.IOException;
 import java.net.BindException;
 import java.nio.file.AccessDeniedException;
@@ -37,7 +38,7 @@ final class ErrorReport {
                   .put("code", code.number())
                   .put("message", message)));
     } else {
-      System.err.println("nbdfleece: " + message);
+      System.err.println("nbdfleece: " + ShownNames.text(message));
     }
     return code.number();
   }

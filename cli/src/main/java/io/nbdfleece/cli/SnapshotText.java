@@ -3,6 +3,10 @@ package io.nbdfleece.cli;
 
 import io.nbdfleece.cli.base.ByteSize;
 import io.nbdfleece.cli.base.Durations;
+import io.nbdfleece.cli.base.ShellWord;
+import io.nbdfleece.fleecing.bitmap.ShownNames;
+import java.util.ArrayList;
+import java.util.List;
 import tools.jackson.databind.JsonNode;
 
 /// What a person is told of a snapshot.
@@ -33,10 +37,10 @@ final class SnapshotText {
     boolean chained = snapshot.has("checkpoint");
     if (chained || snapshot.has("since")) {
       next(text, snapshot);
-      text.append("  nbdfleece release ").append(name).append(chained ? " --success" : "");
+      text.append("  ").append(ShellWord.line("nbdfleece", "release", name));
       if (chained) {
-        text.append("    # when the backup is safe: checkpoint ")
-            .append(snapshot.path("checkpoint").asString())
+        text.append(" --success    # when the backup is safe: checkpoint ")
+            .append(shown(snapshot, "checkpoint"))
             .append(" stands; else --failed");
       }
       text.append('\n');
@@ -47,31 +51,26 @@ final class SnapshotText {
   private static void next(StringBuilder text, JsonNode snapshot) {
     text.append("next:\n");
     for (JsonNode disk : snapshot.path("disks")) {
-      String uri = "'" + disk.path("uris").path(0).asString() + "'";
-      String file = disk.path("disk").asString() + "-" + snapshot.path("name").asString();
-      if (!disk.has("bitmap")) {
-        text.append("  nbdfleece pull ").append(uri).append(' ').append(file).append(".img\n");
-        continue;
+      String uri = disk.path("uris").path(0).asString();
+      String stem = disk.path("disk").asString() + "-" + snapshot.path("name").asString();
+      if (disk.has("bitmap")) {
+        String bitmap = disk.path("bitmap").asString();
+        command(text, "nbdinfo", "--map=qemu:dirty-bitmap:" + bitmap, uri);
+        command(text, "nbdfleece", "pull", "--since", bitmap, uri, stem + ".delta");
+      } else {
+        command(text, "nbdfleece", "pull", uri, stem + ".img");
       }
-      String bitmap = disk.path("bitmap").asString();
-      text.append("  nbdinfo --map=qemu:dirty-bitmap:")
-          .append(bitmap)
-          .append(' ')
-          .append(uri)
-          .append("\n  nbdfleece pull --since ")
-          .append(bitmap)
-          .append(' ')
-          .append(uri)
-          .append(' ')
-          .append(file)
-          .append(".delta\n");
     }
+  }
+
+  private static void command(StringBuilder text, String... words) {
+    text.append("  ").append(ShellWord.line(words)).append('\n');
   }
 
   /// `since c1: 12.0 MiB of 1.0 GiB changed`.
   static String changed(JsonNode disk) {
     return "since "
-        + disk.path("since").asString()
+        + shown(disk, "since")
         + ": "
         + ByteSize.format(disk.path("dirty-bytes").asLong())
         + " of "
@@ -79,25 +78,42 @@ final class SnapshotText {
         + " changed";
   }
 
-  /// `checkpoint c2 waits for release --success`, `ends in 1 h 3 min`; nothing for a snapshot that
-  /// has neither.
+  /// `checkpoint c2 pending, ends in 1 h 3 min`; nothing for a snapshot that has neither.
   static String terms(JsonNode snapshot) {
-    StringBuilder text = new StringBuilder();
+    List<String> terms = new ArrayList<>();
     if (snapshot.has("checkpoint")) {
-      text.append(", checkpoint ")
-          .append(snapshot.path("checkpoint").asString())
-          .append(" pending");
+      terms.add("checkpoint " + shown(snapshot, "checkpoint") + " pending");
     }
-    if (snapshot.has("outside") && !snapshot.path("outside").asString().equals("data")) {
-      text.append(", outside of it ").append(snapshot.path("outside").asString());
+    if (!outside(snapshot).isEmpty()) {
+      terms.add(outside(snapshot));
     }
+    if (!ends(snapshot).isEmpty()) {
+      terms.add("ends " + ends(snapshot));
+    }
+    return String.join(", ", terms);
+  }
+
+  /// `zero outside`; nothing when all of it can be read.
+  static String outside(JsonNode snapshot) {
+    String outside = snapshot.path("outside").asString("data");
+    return outside.equals("data") ? "" : outside + " outside";
+  }
+
+  /// `in 1 h 3 min, when idle for 10 min`; nothing when it lasts until it is released.
+  static String ends(JsonNode snapshot) {
+    List<String> ends = new ArrayList<>();
     if (snapshot.has("seconds-left")) {
-      text.append(", ends in ").append(timeLeft(snapshot));
+      ends.add("in " + timeLeft(snapshot));
     }
     if (snapshot.has("idle-ttl")) {
-      text.append(", ends when idle for ").append(seconds(snapshot.path("idle-ttl").asLong()));
+      ends.add("when idle for " + seconds(snapshot.path("idle-ttl").asLong()));
     }
-    return text.toString();
+    return String.join(", ", ends);
+  }
+
+  /// A name in it as a person may see it.
+  static String shown(JsonNode node, String member) {
+    return ShownNames.of(node.path(member).asString());
   }
 
   private static String timeLeft(JsonNode snapshot) {

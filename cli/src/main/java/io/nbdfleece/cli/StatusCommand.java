@@ -100,8 +100,11 @@ final class StatusCommand implements Callable<Integer> {
         .append(snapshot.path("access").asString())
         .append(", writes held for ")
         .append(Durations.format(snapshot.path("freeze-nanos").asLong()))
-        .append(SnapshotText.terms(snapshot))
         .append('\n');
+    String terms = SnapshotText.terms(snapshot);
+    if (!terms.isEmpty()) {
+      text.append("  ").append(terms).append('\n');
+    }
     for (JsonNode disk : snapshot.path("disks")) {
       text.append("  ")
           .append(disk.path("export").asString())
@@ -112,9 +115,6 @@ final class StatusCommand implements Callable<Integer> {
           .append(", disk ")
           .append(bytes(disk, "disk-bytes"))
           .append(")");
-      if (disk.has("since")) {
-        text.append(", ").append(SnapshotText.changed(disk));
-      }
       if (disk.path("released-bytes").asLong() > 0) {
         text.append(", released ").append(bytes(disk, "released-bytes"));
       }
@@ -122,6 +122,9 @@ final class StatusCommand implements Callable<Integer> {
         text.append(", LOST ").append(bytes(disk, "lost-bytes"));
       }
       text.append(", ").append(clients(disk)).append('\n');
+      if (disk.has("since")) {
+        text.append("  ").append(SnapshotText.changed(disk)).append('\n');
+      }
       if (disk.has("broken-because")) {
         text.append("  BROKEN: ").append(disk.path("broken-because").asString()).append('\n');
       }

@@ -13,8 +13,9 @@ final class Table {
     return this;
   }
 
-  boolean isEmpty() {
-    return rows.isEmpty();
+  /// Characters of the longest line.
+  int columns() {
+    return toString().lines().mapToInt(String::length).max().orElse(0);
   }
 
   /// One line per row, each with a line feed.

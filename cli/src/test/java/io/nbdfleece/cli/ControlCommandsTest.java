@@ -133,8 +133,7 @@ final class ControlCommandsTest {
             "DISK  BITMAP  DIRTY      GRANULARITY  STATE",
             "vda   b0      128.0 KiB  64.0 KiB     recording, persistent",
             "vda   b1      0 B        512 B        disabled, busy, checkpoint",
-            "vdb   b0      0 B        64.0 KiB     INCONSISTENT: remove it, and back up all of"
-                + " the disk"),
+            "vdb   b0      0 B        64.0 KiB     INCONSISTENT: remove it, back up in full"),
         out().lines().toList());
   }
 
@@ -146,7 +145,7 @@ final class ControlCommandsTest {
     List<String> lines = out().lines().toList();
     assertTrue(
         lines.get(1).matches("vda +c1 +2026-11-2\\d .* 1.0 MiB +3.0 MiB +persistent"), out());
-    assertTrue(lines.get(2).endsWith("waits for `nbdfleece release inc1 --success`"), out());
+    assertTrue(lines.get(2).endsWith("pending, of snapshot inc1"), out());
   }
 
   @Test

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
+import java.io.InputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.FileTime;
@@ -75,6 +76,20 @@ final class LauncherTest {
         home.resolve("cli/src/main/A.java"), FileTime.from(Instant.now().plusSeconds(60)));
     assertEquals(0, run("version").code);
     assertEquals(2, Files.readAllLines(log()).size());
+  }
+
+  @Test
+  void aServerThatRunsKeepsItsJarWhenANewOneIsBuilt() throws Exception {
+    jdk("jvm/temurin-25", "25.0.3");
+    assertEquals(0, run("version").code);
+    Path jar = Files.writeString(home.resolve("cli/target/nbdfleece.jar"), "old");
+    try (InputStream running = Files.newInputStream(jar)) {
+      Files.setLastModifiedTime(
+          home.resolve("cli/src/main/A.java"), FileTime.from(Instant.now().plusSeconds(60)));
+      assertEquals(0, run("version").code);
+      assertEquals("x\n", Files.readString(jar));
+      assertEquals("old", new String(running.readAllBytes(), UTF_8));
+    }
   }
 
   @Test

@@ -9,6 +9,7 @@ import io.nbdfleece.fleecing.bitmap.DiskBitmaps;
 import io.nbdfleece.fleecing.bitmap.GranuleSet;
 import io.nbdfleece.fleecing.bitmap.TrackedBitmap;
 import java.io.IOException;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
@@ -25,6 +26,7 @@ final class BitmapBench implements BitmapWork {
   private final Map<Sealed, GranuleSet> loaded = new HashMap<>();
   private final Map<Since, GranuleSet> unions = new HashMap<>();
   private boolean performing;
+  private Instant now = Instant.now();
   private int taken;
   private boolean readLive;
 
@@ -33,8 +35,11 @@ final class BitmapBench implements BitmapWork {
   }
 
   /// The rehearsal is over.
-  void perform() {
+  ///
+  /// @param at the instant of all that is done now
+  void perform(Instant at) {
     performing = true;
+    now = at;
     taken = 0;
   }
 
@@ -88,6 +93,16 @@ final class BitmapBench implements BitmapWork {
       unions.put(key, union);
     }
     return union;
+  }
+
+  @Override
+  public Instant now() {
+    return now;
+  }
+
+  @Override
+  public Optional<GranuleSet> sinceFreeze() {
+    return disk.sinceFreeze();
   }
 
   @Override

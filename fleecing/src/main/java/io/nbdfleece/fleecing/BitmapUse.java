@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.fleecing;
 
-import io.nbdfleece.fleecing.bitmap.GranuleSet;
+import io.nbdfleece.fleecing.bitmap.DirtyBits;
 
 /// A bitmap in use, by an export for example: busy until closed.
 public interface BitmapUse extends AutoCloseable {
 
-  /// What is dirty in it now.
-  GranuleSet current();
+  /// What is dirty in it. Of one that records these are the bits that writes mark, so they change.
+  DirtyBits current();
 
   @Override
   void close();

@@ -109,7 +109,8 @@ final class DiskOpening {
         node instanceof FileNode
             ? "there is no state directory: serve with --state DIR"
             : "the disk is on another server";
-    return new DiskTracking(tracked, found, state, volatileBecause, diskConfig.skipUnchanged());
+    return new DiskTracking(
+        tracked::track, found, state, volatileBecause, diskConfig.skipUnchanged());
   }
 
   /// Hears that bitmaps of a disk will not outlive the process, perhaps before there are any.

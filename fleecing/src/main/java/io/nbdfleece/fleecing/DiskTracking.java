@@ -13,25 +13,28 @@ import io.nbdfleece.fleecing.bitmap.GranuleSet;
 import io.nbdfleece.fleecing.bitmap.HeapBitArray;
 import io.nbdfleece.fleecing.bitmap.TrackedBitmap;
 import io.nbdfleece.fleecing.bitmap.TrackingNode;
+import io.nbdfleece.fleecing.hook.SnapshotView;
 import io.nbdfleece.fleecing.state.DiskState;
 import java.io.IOException;
 import java.util.Collection;
 import java.util.HashMap;
 import java.util.HashSet;
+import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.locks.ReentrantLock;
+import java.util.function.Consumer;
 
-/// The bitmaps of one disk as they are now, who uses them, and what a write marks.
+/// The bitmaps of one disk, or of a view, as they are now, who uses them, and what a write marks.
 ///
 /// **Threads.** Any thread. The configuration changes only by transactions, of which there is one
 /// at a time; uses come and go between, but never of a bitmap that the transaction under way names.
 /// The lock guards decisions only.
 final class DiskTracking implements BitmapWork {
-  private final TrackingNode node;
+  private final Consumer<TrackingNode.Tracks> writes;
   private final Optional<DiskState> state;
   private final String volatileBecause;
   private final boolean skipUnchanged;
@@ -39,6 +42,7 @@ final class DiskTracking implements BitmapWork {
 
   private volatile DiskBitmaps current;
   private volatile boolean stateLost;
+  private volatile boolean removed;
 
   /// How often each bitmap is in use.
   @GuardedBy("lock")
@@ -48,14 +52,23 @@ final class DiskTracking implements BitmapWork {
   @GuardedBy("lock")
   private final Set<String> claimed = new HashSet<>();
 
+  /// By view of a snapshot that leaves bitmaps free, oldest first: what was written since its
+  /// freeze.
+  @GuardedBy("lock")
+  private final Map<SnapshotView, BitArray> freezes = new LinkedHashMap<>();
+
+  @GuardedBy("lock")
+  private List<DiskBitmaps> marked = List.of();
+
+  /// @param writes told what a write is to mark; must not wait
   /// @param volatileBecause why bitmaps cannot be persistent, when there is no state
   DiskTracking(
-      TrackingNode node,
+      Consumer<TrackingNode.Tracks> writes,
       DiskBitmaps found,
       Optional<DiskState> state,
       String volatileBecause,
       boolean skipUnchanged) {
-    this.node = node;
+    this.writes = writes;
     this.current = found;
     this.state = state;
     this.volatileBecause = volatileBecause;
@@ -82,13 +95,76 @@ final class DiskTracking implements BitmapWork {
     stateLost = true;
   }
 
+  /// The name of the disk or view.
+  String name() {
+    return current.disk();
+  }
+
+  /// It is not there any more.
+  void markRemoved() {
+    removed = true;
+  }
+
+  void requirePresent() throws NoSuchDiskException {
+    if (removed) {
+      throw new NoSuchDiskException("disk " + name() + " has been removed");
+    }
+  }
+
   /// Has writes mark the arrays of all these configurations.
   void mark(Collection<DiskBitmaps> configurations) {
+    lock.lock();
+    try {
+      marked = List.copyOf(configurations);
+      track();
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /// The disk is drained and being frozen: has writes mark this array too, until [#endFreeze].
+  void markSinceFreeze(SnapshotView view, BitArray bits) {
+    lock.lock();
+    try {
+      freezes.put(view, bits);
+      track();
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /// The view has been released. Nothing when there is no such array.
+  void endFreeze(SnapshotView view) {
+    lock.lock();
+    try {
+      if (freezes.remove(view) != null) {
+        track();
+      }
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  @Override
+  public Optional<GranuleSet> sinceFreeze() {
+    Optional<BitArray> oldest;
+    lock.lock();
+    try {
+      oldest = freezes.values().stream().findFirst();
+    } finally {
+      lock.unlock();
+    }
+    return oldest.map(BitArray::toSet);
+  }
+
+  @GuardedBy("lock")
+  private void track() {
     LinkedHashSet<BitArray> arrays = new LinkedHashSet<>();
-    configurations.forEach(bitmaps -> arrays.addAll(bitmaps.arrays()));
-    boolean persistently = configurations.stream().anyMatch(DiskBitmaps::recordsPersistently);
+    marked.forEach(bitmaps -> arrays.addAll(bitmaps.arrays()));
+    arrays.addAll(freezes.values());
+    boolean persistently = marked.stream().anyMatch(DiskBitmaps::recordsPersistently);
     Optional<DurableMarks> log = persistently ? state.map(DiskState::marks) : Optional.empty();
-    node.track(
+    writes.accept(
         arrays.isEmpty()
             ? TrackingNode.Tracks.NONE
             : new TrackingNode.Tracks(
@@ -137,6 +213,16 @@ final class DiskTracking implements BitmapWork {
     lock.lock();
     try {
       return uses.containsKey(name);
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /// Whether somebody uses any bitmap.
+  boolean isUsed() {
+    lock.lock();
+    try {
+      return !uses.isEmpty();
     } finally {
       lock.unlock();
     }

@@ -83,6 +83,17 @@ public final class DiskUsers {
   void closeIfUnused(String disk) throws DiskBusyException {
     lock.lock();
     try {
+      requireNone(disk);
+      closed = true;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /// Fails when there is somebody.
+  void requireNone(String disk) throws DiskBusyException {
+    lock.lock();
+    try {
       if (clients > 0) {
         throw new DiskBusyException(
             "disk " + disk + " is in use: connections=" + clients + "; disconnect them first");
@@ -91,7 +102,6 @@ public final class DiskUsers {
         throw new DiskBusyException(
             "disk " + disk + " is in use: an export shows it or a bitmap of it; delete that first");
       }
-      closed = true;
     } finally {
       lock.unlock();
     }

@@ -2,6 +2,7 @@
 package io.nbdfleece.fleecing;
 
 import com.google.errorprone.annotations.concurrent.GuardedBy;
+import io.nbdfleece.fleecing.bitmap.ShownNames;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -55,7 +56,11 @@ final class Disks {
       ServedDisk disk = byName.get(name);
       if (disk == null) {
         throw new NoSuchDiskException(
-            "no disk is called " + name + " (disks: " + String.join(", ", byName.keySet()) + ")");
+            "no disk is called "
+                + ShownNames.of(name)
+                + " (disks: "
+                + ShownNames.list(byName.keySet())
+                + ")");
       }
       return disk;
     } finally {

@@ -5,6 +5,7 @@ import io.nbdfleece.cache.StoreConfig;
 import io.nbdfleece.cache.StoreStatistics;
 import io.nbdfleece.cache.TieredStore;
 import io.nbdfleece.cache.posix.IoWorkers;
+import io.nbdfleece.fleecing.BitmapViews.BitmapView;
 import io.nbdfleece.fleecing.bitmap.BitmapException;
 import io.nbdfleece.fleecing.bitmap.BitmapInfo;
 import io.nbdfleece.fleecing.bitmap.BitmapRef;
@@ -48,6 +49,7 @@ public final class FleecingEngine implements AutoCloseable {
   private final ScheduledThreadPoolExecutor ticker;
   private final EventHub events = new EventHub();
   private final Disks disks = new Disks();
+  private final BitmapViews views = new BitmapViews();
   private final Snapshots snapshots = new Snapshots(events);
   private final DiskOpening opening;
   private final Transactions transactions;
@@ -233,7 +235,7 @@ public final class FleecingEngine implements AutoCloseable {
         transactions.alone(
             () -> {
               ServedDisk disk = disks.require(name);
-              requireNoSnapshot(disk);
+              requireNoSnapshot(disk, Set.of());
               disk.users().closeIfUnused(name);
               disk.markRemoved();
               disks.retire(disk);
@@ -246,10 +248,17 @@ public final class FleecingEngine implements AutoCloseable {
     }
   }
 
-  private void requireNoSnapshot(ServedDisk disk) throws DiskBusyException {
+  /// Fails as [#removeDisk] would now, were these snapshots not there.
+  public void requireRemovable(String name, Set<String> ending) throws IOException {
+    ServedDisk disk = disks.require(name);
+    requireNoSnapshot(disk, ending);
+    disk.users().requireNone(name);
+  }
+
+  private void requireNoSnapshot(ServedDisk disk, Set<String> but) throws DiskBusyException {
     String name = disk.config().name();
     for (Snapshot snapshot : snapshots.all()) {
-      if (snapshot.part(name).isPresent()) {
+      if (snapshot.part(name).isPresent() && !but.contains(snapshot.name())) {
         throw new DiskBusyException(
             "disk " + name + " is in use by snapshot " + snapshot.name() + ": release it first");
       }
@@ -295,7 +304,7 @@ public final class FleecingEngine implements AutoCloseable {
   public CompletableFuture<TransactionResult> transact(List<TransactionAction> actions) {
     TransactionPlan plan;
     try {
-      plan = new TransactionPlanner(disks, snapshots).plan(actions);
+      plan = new TransactionPlanner(disks, views, snapshots).plan(actions);
     } catch (IOException e) {
       return CompletableFuture.failedFuture(e);
     }
@@ -341,9 +350,20 @@ public final class FleecingEngine implements AutoCloseable {
     }
   }
 
-  /// The bitmaps of a disk, checkpoints' stretches included, in the order they were made.
-  public List<BitmapInfo> bitmaps(String disk) throws NoSuchDiskException {
-    DiskTracking tracking = disks.require(disk).tracking();
+  /// What has bitmaps beside the disks.
+  public BitmapViews views() {
+    return views;
+  }
+
+  private DiskTracking tracking(String diskOrView) throws NoSuchDiskException {
+    Optional<BitmapView> view = views.find(diskOrView);
+    return view.isPresent() ? view.get().tracking() : disks.require(diskOrView).tracking();
+  }
+
+  /// The bitmaps of a disk, checkpoints' stretches included, or of a view, in the order they were
+  /// made.
+  public List<BitmapInfo> bitmaps(String diskOrView) throws NoSuchDiskException {
+    DiskTracking tracking = tracking(diskOrView);
     return tracking.current().infos(tracking::inUse);
   }
 
@@ -355,20 +375,21 @@ public final class FleecingEngine implements AutoCloseable {
 
   /// What was written since a checkpoint, or what is dirty in a bitmap, as of now: without freezing
   /// anything. Of a checkpoint that still waits for its backup too.
-  public GranuleSet dirtySince(String disk, String name) throws IOException {
-    DiskTracking tracking = disks.require(disk).tracking();
+  public GranuleSet dirtySince(String diskOrView, String name) throws IOException {
+    DiskTracking tracking = tracking(diskOrView);
     return CheckpointChain.estimate(tracking.current(), name, tracking);
   }
 
   /// Takes a bitmap into use: it is busy until that is closed. Fails when it is busy, inconsistent
   /// or not there.
   public BitmapUse useBitmap(BitmapRef bitmap) throws IOException {
-    ServedDisk disk = disks.require(bitmap.disk());
-    disk.users().held();
+    Optional<BitmapView> view = views.find(bitmap.owner());
+    DiskUsers users = view.isPresent() ? view.get().users() : disks.require(bitmap.owner()).users();
+    users.held();
     try {
-      return disk.tracking().takeIntoUse(bitmap.name(), disk.users());
+      return tracking(bitmap.owner()).takeIntoUse(bitmap.name(), users);
     } catch (BitmapException | RuntimeException e) {
-      disk.users().released();
+      users.released();
       throw e;
     }
   }

@@ -12,7 +12,6 @@ public final class ServedDisk implements Disk {
   private final DiskUsers users = new DiskUsers();
   private final DiskTracking tracking;
   private volatile BlockNode top;
-  private volatile boolean removed;
 
   ServedDisk(DiskConfig config, FleecingHook hook, DiskTracking tracking) {
     this.config = config;
@@ -42,13 +41,7 @@ public final class ServedDisk implements Disk {
 
   /// It is not served any more.
   void markRemoved() {
-    removed = true;
-  }
-
-  void requirePresent() throws NoSuchDiskException {
-    if (removed) {
-      throw new NoSuchDiskException("disk " + config.name() + " has been removed");
-    }
+    tracking.markRemoved();
   }
 
   /// The top of the disk's chain: what a guest's request meets first. The hook, or a filter on it.

@@ -2,6 +2,7 @@
 package io.nbdfleece.fleecing;
 
 import io.nbdfleece.fleecing.bitmap.GranuleSet;
+import io.nbdfleece.fleecing.bitmap.TrackedBitmap;
 import io.nbdfleece.fleecing.hook.SnapshotView;
 import java.time.Duration;
 import java.time.Instant;
@@ -105,8 +106,24 @@ public final class Snapshot {
   ///
   /// @param dirty the bitmap exported beside the view
   /// @param clients connections that have it open; whoever serves it counts them
+  /// @param since the checkpoint that the bitmap starts at, if it is one
+  /// @param starts the checkpoint that it starts
   public record Part(
-      ServedDisk disk, SnapshotView view, AtomicInteger clients, Optional<Dirty> dirty) {
+      ServedDisk disk,
+      SnapshotView view,
+      AtomicInteger clients,
+      Optional<Dirty> dirty,
+      Optional<Point> since,
+      Optional<Point> starts) {
+
+    /// A checkpoint of the disk.
+    ///
+    /// @param created tells it from every other one of its name
+    public record Point(String checkpoint, Instant created) {
+      static Optional<Point> of(TrackedBitmap bitmap) {
+        return bitmap.checkpoint().map(_ -> new Point(bitmap.name(), bitmap.created()));
+      }
+    }
 
     /// An exported bitmap.
     ///

@@ -53,14 +53,26 @@ public record SnapshotRequest(
   /// @param exportedAs name of the exported bitmap in `qemu:dirty-bitmap:NAME`; the name of what it
   ///   is since when absent
   /// @param outside what reading outside of the bitmap gives
+  /// @param bitmaps what may become of the bitmaps of its disks as long as it is there
   public record Increment(
       Optional<String> checkpoint,
       Optional<String> since,
       Map<String, Optional<String>> sinceByDisk,
       Optional<String> exportedAs,
-      Outside outside) {
+      Outside outside,
+      Bitmaps bitmaps) {
     public static final Increment NONE =
         new Increment(Optional.empty(), Optional.empty(), Map.of(), Optional.empty(), Outside.DATA);
+
+    /// One that holds the bitmap that it is since.
+    public Increment(
+        Optional<String> checkpoint,
+        Optional<String> since,
+        Map<String, Optional<String>> sinceByDisk,
+        Optional<String> exportedAs,
+        Outside outside) {
+      this(checkpoint, since, sinceByDisk, exportedAs, outside, Bitmaps.HELD);
+    }
 
     /// `qemu:dirty-bitmap:NAME` has to fit into a string of NBD.
     private static final int EXPORTED_AS_BYTES_MAX = 4096 - "qemu:dirty-bitmap:".length();
@@ -80,12 +92,25 @@ public record SnapshotRequest(
                 + EXPORTED_AS_BYTES_MAX
                 + ")");
       }
+      if (!StandardCharsets.UTF_8.newEncoder().canEncode(name)) {
+        throw new IllegalArgumentException("bitmap-name: contains half a character");
+      }
     }
 
     /// What the snapshot of that disk is since.
     public Optional<String> sinceOf(String disk) {
       return sinceByDisk.getOrDefault(disk, since);
     }
+  }
+
+  /// What may become of the bitmaps of a snapshot's disks as long as it is there.
+  public enum Bitmaps {
+    /// The one that it is since stays as it is: busy. Others are no concern of the snapshot's.
+    HELD,
+    /// Anything: the snapshot keeps what it is since for itself. A bitmap that begins to record, or
+    /// is cleared, meanwhile holds what was written since the freeze, because the snapshot does
+    /// not.
+    FREE
   }
 
   /// What a client gets that reads where nothing has changed.

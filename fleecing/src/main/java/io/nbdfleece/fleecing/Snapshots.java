@@ -2,6 +2,7 @@
 package io.nbdfleece.fleecing;
 
 import com.google.errorprone.annotations.concurrent.GuardedBy;
+import io.nbdfleece.fleecing.bitmap.ShownNames;
 import java.io.IOException;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
@@ -130,9 +131,9 @@ final class Snapshots {
       if (snapshot == null) {
         throw new NoSuchSnapshotException(
             "no snapshot is called "
-                + name
+                + ShownNames.of(name)
                 + " (snapshots: "
-                + (byName.isEmpty() ? "none" : String.join(", ", byName.keySet()))
+                + ShownNames.list(byName.keySet())
                 + ")");
       }
       if (!ending.add(snapshot)) {
@@ -207,6 +208,7 @@ final class Snapshots {
         .forEach(
             part -> {
               part.view().release();
+              part.disk().tracking().endFreeze(part.view());
               snapshot.sinceBitmap(part).ifPresent(part.disk().tracking()::unuse);
             });
     events.publish(new EngineEvent.SnapshotEnded(snapshot.name(), success, reason));

@@ -23,7 +23,7 @@ final class StateCommit {
   ///
   /// @param sealedFiles sets that were written for it
   private record Change(
-      ServedDisk disk, DiskState state, DiskBitmaps after, List<String> sealedFiles) {}
+      DiskTracking owner, DiskState state, DiskBitmaps after, List<String> sealedFiles) {}
 
   /// @param states where those of all disks are
   StateCommit(Optional<DiskStates> states) {
@@ -31,22 +31,22 @@ final class StateCommit {
   }
 
   /// Adds a disk, if it has a state and its persistent bitmaps differ.
-  void add(ServedDisk disk, DiskBitmaps before, DiskBitmaps after) {
-    Optional<DiskState> state = disk.tracking().state();
+  void add(DiskTracking owner, DiskBitmaps before, DiskBitmaps after) {
+    Optional<DiskState> state = owner.state();
     if (state.isPresent() && !before.persistent().equals(after.persistent())) {
-      changes.add(new Change(disk, state.get(), after, new ArrayList<>()));
+      changes.add(new Change(owner, state.get(), after, new ArrayList<>()));
     }
   }
 
   /// @return for each disk the configuration with its sets in files. After a failure, which is
   ///   thrown, the lists are what they were.
-  Map<ServedDisk, DiskBitmaps> run() throws IOException {
-    Map<ServedDisk, DiskBitmaps> sealed = new LinkedHashMap<>();
+  Map<DiskTracking, DiskBitmaps> run() throws IOException {
+    Map<DiskTracking, DiskBitmaps> sealed = new LinkedHashMap<>();
     Map<DiskState, List<BitmapRecord>> lists = new LinkedHashMap<>();
     try {
       for (Change change : changes) {
         DiskBitmaps inFiles = seal(change);
-        sealed.put(change.disk, inFiles);
+        sealed.put(change.owner, inFiles);
         lists.put(change.state, BitmapRecords.of(inFiles.persistent()));
       }
       if (lists.size() > 1) {

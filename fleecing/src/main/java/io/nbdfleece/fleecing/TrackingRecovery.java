@@ -97,8 +97,8 @@ final class TrackingRecovery {
       }
     }
     StateCommit commit = new StateCommit(Optional.empty()); // of one disk
-    commit.add(disk, before, after);
-    tracking.publish(commit.run().getOrDefault(disk, after));
+    commit.add(tracking, before, after);
+    tracking.publish(commit.run().getOrDefault(tracking, after));
   }
 
   /// Records that all is exact. No write may be in flight, and data must be synced.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.fleecing;
 
+import io.nbdfleece.fleecing.bitmap.BitArray;
 import io.nbdfleece.fleecing.bitmap.BitmapWork;
 import io.nbdfleece.fleecing.bitmap.DiskBitmaps;
 import io.nbdfleece.fleecing.bitmap.GranuleSet;
@@ -12,25 +13,26 @@ import java.util.Optional;
 /// One run through the steps of a transaction, on configurations that nobody else sees yet. Each
 /// step sees what those before it did.
 final class TransactionPass {
-  private final Map<ServedDisk, BitmapBench> benches;
-  private final Map<ServedDisk, DiskBitmaps> working = new LinkedHashMap<>();
+  private final Map<DiskTracking, BitmapBench> benches;
+  private final Map<DiskTracking, DiskBitmaps> working = new LinkedHashMap<>();
   private final Map<ServedDisk, GranuleSet> dirty = new HashMap<>();
+  private final Map<ServedDisk, BitArray> sinceFreeze = new HashMap<>();
 
-  TransactionPass(Map<ServedDisk, BitmapBench> benches) {
+  TransactionPass(Map<DiskTracking, BitmapBench> benches) {
     this.benches = benches;
-    benches.keySet().forEach(disk -> working.put(disk, disk.tracking().current()));
+    benches.keySet().forEach(owner -> working.put(owner, owner.current()));
   }
 
-  DiskBitmaps bitmaps(ServedDisk disk) {
-    return Optional.ofNullable(working.get(disk)).orElseThrow();
+  DiskBitmaps bitmaps(DiskTracking owner) {
+    return Optional.ofNullable(working.get(owner)).orElseThrow();
   }
 
-  BitmapWork work(ServedDisk disk) {
-    return Optional.ofNullable(benches.get(disk)).orElseThrow();
+  BitmapWork work(DiskTracking owner) {
+    return Optional.ofNullable(benches.get(owner)).orElseThrow();
   }
 
-  void replace(ServedDisk disk, DiskBitmaps next) {
-    working.put(disk, next);
+  void replace(DiskTracking owner, DiskBitmaps next) {
+    working.put(owner, next);
   }
 
   /// What the snapshot of that disk is about.
@@ -42,8 +44,17 @@ final class TransactionPass {
     return Optional.ofNullable(dirty.get(disk));
   }
 
+  /// What writes are to mark from the freeze of that disk on, beside its bitmaps.
+  void sinceFreeze(ServedDisk disk, BitArray bits) {
+    sinceFreeze.put(disk, bits);
+  }
+
+  Optional<BitArray> sinceFreeze(ServedDisk disk) {
+    return Optional.ofNullable(sinceFreeze.get(disk));
+  }
+
   /// The configurations as the steps left them.
-  Map<ServedDisk, DiskBitmaps> outcome() {
+  Map<DiskTracking, DiskBitmaps> outcome() {
     return working;
   }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.fleecing;
 
+import io.nbdfleece.fleecing.BitmapViews.BitmapView;
 import io.nbdfleece.fleecing.TransactionPlan.PlannedSnapshot;
 import io.nbdfleece.fleecing.TransactionPlan.Step;
 import io.nbdfleece.fleecing.bitmap.BitmapException;
@@ -9,6 +10,7 @@ import io.nbdfleece.fleecing.bitmap.BitmapWork;
 import io.nbdfleece.fleecing.bitmap.CheckpointChain;
 import io.nbdfleece.fleecing.bitmap.DiskBitmaps;
 import io.nbdfleece.fleecing.bitmap.GranuleSet;
+import io.nbdfleece.fleecing.bitmap.TrackedBitmap;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.LinkedHashSet;
@@ -16,18 +18,21 @@ import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 
-/// Makes steps of actions: looks up the disks that they name and reserves the snapshot's name. Used
-/// once, by one thread.
+/// Makes steps of actions: looks up the disks and views that they name and reserves the snapshot's
+/// name. Used once, by one thread.
 final class TransactionPlanner {
   private final Disks disks;
+  private final BitmapViews views;
   private final Snapshots snapshots;
   private final List<Step> steps = new ArrayList<>();
   private final Set<ServedDisk> concerned = new LinkedHashSet<>();
+  private final Set<DiskTracking> concernedViews = new LinkedHashSet<>();
   private final Set<BitmapRef> names = new LinkedHashSet<>();
   private Optional<PlannedSnapshot> snapshot = Optional.empty();
 
-  TransactionPlanner(Disks disks, Snapshots snapshots) {
+  TransactionPlanner(Disks disks, BitmapViews views, Snapshots snapshots) {
     this.disks = disks;
+    this.views = views;
     this.snapshots = snapshots;
   }
 
@@ -41,7 +46,8 @@ final class TransactionPlanner {
       snapshot.ifPresent(planned -> snapshots.unreserve(planned.name()));
       throw e;
     }
-    return new TransactionPlan(steps, List.copyOf(concerned), names, snapshot);
+    return new TransactionPlan(
+        steps, List.copyOf(concerned), List.copyOf(concernedViews), names, snapshot);
   }
 
   /// What becomes of the checkpoint of a snapshot when that ends.
@@ -55,16 +61,17 @@ final class TransactionPlanner {
       names.add(new BitmapRef(disk.config().name(), checkpoint));
       steps.add(
           pass -> {
-            DiskBitmaps now = pass.bitmaps(disk);
+            DiskTracking tracking = disk.tracking();
+            DiskBitmaps now = pass.bitmaps(tracking);
             pass.replace(
-                disk,
+                tracking,
                 switch (outcome) {
                   case SUCCESS -> CheckpointChain.confirm(now, checkpoint);
-                  case FAILED -> CheckpointChain.undo(now, checkpoint, pass.work(disk));
+                  case FAILED -> CheckpointChain.undo(now, checkpoint, pass.work(tracking));
                 });
           });
     }
-    return new TransactionPlan(steps, disks, names, Optional.empty());
+    return new TransactionPlan(steps, disks, List.of(), names, Optional.empty());
   }
 
   private Step step(TransactionAction action) throws IOException {
@@ -105,21 +112,26 @@ final class TransactionPlanner {
     DiskBitmaps of(DiskBitmaps bitmaps, BitmapWork work) throws IOException;
   }
 
-  private ServedDisk concern(BitmapRef bitmap) throws NoSuchDiskException {
-    ServedDisk disk = disks.require(bitmap.disk());
-    concerned.add(disk);
+  private DiskTracking concern(BitmapRef bitmap) throws NoSuchDiskException {
     names.add(bitmap);
-    return disk;
+    Optional<DiskTracking> view = views.find(bitmap.owner()).map(BitmapView::tracking);
+    if (view.isPresent()) {
+      concernedViews.add(view.get());
+      return view.get();
+    }
+    ServedDisk disk = disks.require(bitmap.owner());
+    concerned.add(disk);
+    return disk.tracking();
   }
 
   private Step change(BitmapRef bitmap, Change change) throws NoSuchDiskException {
-    ServedDisk disk = concern(bitmap);
-    return pass -> pass.replace(disk, change.of(pass.bitmaps(disk), pass.work(disk)));
+    DiskTracking owner = concern(bitmap);
+    return pass -> pass.replace(owner, change.of(pass.bitmaps(owner), pass.work(owner)));
   }
 
   private Step merge(TransactionAction.MergeBitmaps merge) throws NoSuchDiskException {
-    ServedDisk target = concern(merge.target());
-    List<ServedDisk> sources = new ArrayList<>();
+    DiskTracking target = concern(merge.target());
+    List<DiskTracking> sources = new ArrayList<>();
     for (BitmapRef source : merge.sources()) {
       sources.add(concern(source));
     }
@@ -128,12 +140,19 @@ final class TransactionPlanner {
       var _ = to.require(merge.target().name());
       List<GranuleSet> sets = new ArrayList<>();
       for (int i = 0; i < sources.size(); i++) {
-        ServedDisk from = sources.get(i);
+        DiskTracking from = sources.get(i);
         String name = merge.sources().get(i).name();
         sets.add(pass.bitmaps(from).mergeSource(name, to.sizeBytes(), pass.work(from)));
       }
       pass.replace(target, to.merge(merge.target().name(), sets, pass.work(target)));
     };
+  }
+
+  private static int granularityOf(DiskBitmaps bitmaps, Optional<String> since) {
+    return since
+        .flatMap(bitmaps::find)
+        .map(TrackedBitmap::granularityBytes)
+        .orElseGet(() -> CheckpointChain.granularityOf(bitmaps.sizeBytes()));
   }
 
   private Step take(SnapshotRequest request) throws IOException {
@@ -153,16 +172,21 @@ final class TransactionPlanner {
     concerned.addAll(chosen);
     return pass -> {
       for (ServedDisk disk : chosen) {
+        DiskTracking tracking = disk.tracking();
+        BitmapWork work = pass.work(tracking);
         Optional<String> since = increment.sinceOf(disk.config().name());
         if (since.isPresent()) {
-          pass.wanted(
-              disk, CheckpointChain.since(pass.bitmaps(disk), since.get(), pass.work(disk)));
+          pass.wanted(disk, CheckpointChain.since(pass.bitmaps(tracking), since.get(), work));
+        }
+        if (increment.bitmaps() == SnapshotRequest.Bitmaps.FREE) {
+          int granularityBytes = granularityOf(pass.bitmaps(tracking), since);
+          pass.sinceFreeze(disk, work.fresh(granularityBytes, false).bits());
         }
         if (increment.checkpoint().isPresent()) {
           pass.replace(
-              disk,
+              tracking,
               CheckpointChain.start(
-                  pass.bitmaps(disk), increment.checkpoint().get(), name, pass.work(disk)));
+                  pass.bitmaps(tracking), increment.checkpoint().get(), name, work));
         }
       }
     };

@@ -53,8 +53,8 @@ final class TransactionRun {
 
   private final TransactionPlan plan;
   private final Surroundings around;
-  private final Map<ServedDisk, BitmapBench> benches = new LinkedHashMap<>();
-  private final Map<ServedDisk, DiskBitmaps> before = new LinkedHashMap<>();
+  private final Map<DiskTracking, BitmapBench> benches = new LinkedHashMap<>();
+  private final Map<DiskTracking, DiskBitmaps> before = new LinkedHashMap<>();
   private final CompletableFuture<TransactionResult> result = new CompletableFuture<>();
   private volatile Instant frozenAt = Instant.EPOCH;
   private boolean claiming;
@@ -85,10 +85,10 @@ final class TransactionRun {
   private void rehearse() {
     TransactionPass rehearsal;
     try {
-      for (ServedDisk disk : plan.disks()) {
-        disk.requirePresent();
-        benches.put(disk, new BitmapBench(disk.tracking()));
-        before.put(disk, disk.tracking().current());
+      for (DiskTracking owner : plan.owners()) {
+        owner.requirePresent();
+        benches.put(owner, new BitmapBench(owner));
+        before.put(owner, owner.current());
       }
       claim();
       rehearsal = pass();
@@ -96,22 +96,28 @@ final class TransactionRun {
       fail(e);
       return;
     }
-    if (plan.snapshot().isEmpty() && benches.values().stream().noneMatch(BitmapBench::needsDrain)) {
+    // What a view's bitmaps hold changes by transactions only: they need no drain.
+    if (plan.snapshot().isEmpty()
+        && plan.disks().stream().noneMatch(disk -> benchOf(disk.tracking()).needsDrain())) {
       end(new Performance(rehearsal, List.of()), 0);
     } else {
       drain();
     }
   }
 
+  private BitmapBench benchOf(DiskTracking owner) {
+    return Optional.ofNullable(benches.get(owner)).orElseThrow();
+  }
+
   private void claim() {
     claiming = true;
-    for (ServedDisk disk : plan.disks()) {
+    for (DiskTracking owner : plan.owners()) {
       Set<String> names =
           plan.names().stream()
-              .filter(ref -> ref.disk().equals(disk.config().name()))
+              .filter(ref -> ref.owner().equals(owner.name()))
               .map(BitmapRef::name)
               .collect(Collectors.toSet());
-      disk.tracking().claim(names);
+      owner.claim(names);
     }
   }
 
@@ -174,24 +180,31 @@ final class TransactionRun {
   private record Performance(TransactionPass pass, List<SnapshotView> views) {}
 
   private Performance perform() throws IOException {
-    benches.values().forEach(BitmapBench::perform);
+    Instant now = Instant.now();
+    benches.values().forEach(bench -> bench.perform(now));
     TransactionPass pass = pass();
-    frozenAt = Instant.now();
+    frozenAt = now;
     List<SnapshotView> views = new ArrayList<>();
     try {
       if (plan.snapshot().isPresent()) {
         freeze(plan.snapshot().get(), pass, views);
       }
-      pass.outcome().forEach((disk, after) -> disk.tracking().mark(List.of(beforeOf(disk), after)));
+      pass.outcome().forEach((owner, after) -> owner.mark(List.of(beforeOf(owner), after)));
     } catch (RuntimeException | Error e) {
-      views.forEach(SnapshotView::release);
+      thaw(views);
       throw e;
     }
     return new Performance(pass, views);
   }
 
-  private DiskBitmaps beforeOf(ServedDisk disk) {
-    return Optional.ofNullable(before.get(disk)).orElseThrow();
+  private DiskBitmaps beforeOf(DiskTracking owner) {
+    return Optional.ofNullable(before.get(owner)).orElseThrow();
+  }
+
+  /// There is to be no snapshot after all.
+  private void thaw(List<SnapshotView> views) {
+    views.forEach(SnapshotView::release);
+    plan.disks().forEach(disk -> views.forEach(disk.tracking()::endFreeze));
   }
 
   private static void freeze(
@@ -210,19 +223,21 @@ final class TransactionRun {
           wanted.isEmpty() || outside == Outside.DATA
               ? SnapshotScope.ALL
               : new SnapshotScope(wanted, outside);
-      views.add(disk.hook().freeze(terms, scope));
+      SnapshotView view = disk.hook().freeze(terms, scope);
+      views.add(view);
+      pass.sinceFreeze(disk).ifPresent(bits -> disk.tracking().markSinceFreeze(view, bits));
     }
   }
 
   private void end(Performance performance, long heldNanos) {
-    Map<ServedDisk, DiskBitmaps> after = new LinkedHashMap<>(performance.pass().outcome());
+    Map<DiskTracking, DiskBitmaps> after = new LinkedHashMap<>(performance.pass().outcome());
     try {
       StateCommit commit = new StateCommit(around.states());
-      after.forEach((disk, bitmaps) -> commit.add(disk, beforeOf(disk), bitmaps));
+      after.forEach((owner, bitmaps) -> commit.add(owner, beforeOf(owner), bitmaps));
       after.putAll(commit.run());
     } catch (IOException | RuntimeException | Error e) {
-      performance.views().forEach(SnapshotView::release);
-      before.forEach((disk, old) -> disk.tracking().publish(old));
+      thaw(performance.views());
+      before.forEach(DiskTracking::publish);
       fail(e);
       return;
     }
@@ -231,15 +246,15 @@ final class TransactionRun {
 
   /// There is no way back any more: the lists name what is new.
   private void committed(
-      Performance performance, Map<ServedDisk, DiskBitmaps> after, long heldNanos) {
+      Performance performance, Map<DiskTracking, DiskBitmaps> after, long heldNanos) {
     try {
-      after.forEach((disk, bitmaps) -> disk.tracking().publish(bitmaps));
+      after.forEach(DiskTracking::publish);
       Optional<Snapshot> taken =
           plan.snapshot().map(snapshot -> keep(snapshot, performance, heldNanos));
       unclaim();
       result.complete(new TransactionResult(taken.map(Snapshot::status), heldNanos));
     } catch (RuntimeException | Error e) {
-      performance.views().forEach(SnapshotView::release);
+      thaw(performance.views());
       unclaim();
       result.completeExceptionally(e);
     }
@@ -251,10 +266,12 @@ final class TransactionRun {
     Map<String, String> bitmapsInUse = new HashMap<>();
     for (int i = 0; i < snapshot.disks().size(); i++) {
       ServedDisk disk = snapshot.disks().get(i);
+      DiskBitmaps bitmaps = disk.tracking().current();
       Optional<String> since = request.increment().sinceOf(disk.config().name());
       since
-          .flatMap(disk.tracking().current()::find)
+          .flatMap(bitmaps::find)
           .filter(bitmap -> bitmap.checkpoint().isEmpty())
+          .filter(_ -> request.increment().bitmaps() == SnapshotRequest.Bitmaps.HELD)
           .ifPresent(bitmap -> bitmapsInUse.put(disk.config().name(), bitmap.name()));
       Optional<Snapshot.Part.Dirty> dirty =
           performance
@@ -264,7 +281,18 @@ final class TransactionRun {
                   set ->
                       new Snapshot.Part.Dirty(
                           request.increment().exportedAs().or(() -> since).orElseThrow(), set));
-      parts.add(new Snapshot.Part(disk, performance.views().get(i), new AtomicInteger(), dirty));
+      parts.add(
+          new Snapshot.Part(
+              disk,
+              performance.views().get(i),
+              new AtomicInteger(),
+              dirty,
+              since.flatMap(bitmaps::find).flatMap(Snapshot.Part.Point::of),
+              request
+                  .increment()
+                  .checkpoint()
+                  .flatMap(bitmaps::find)
+                  .flatMap(Snapshot.Part.Point::of)));
     }
     Snapshot kept =
         new Snapshot(
@@ -300,13 +328,13 @@ final class TransactionRun {
 
   private void unclaim() {
     if (claiming) {
-      plan.disks().forEach(disk -> disk.tracking().unclaim());
+      plan.owners().forEach(DiskTracking::unclaim);
     }
   }
 
   private void fail(Throwable error) {
     benches.forEach(
-        (disk, bench) -> disk.tracking().state().ifPresent(state -> state.discard(bench.files())));
+        (owner, bench) -> owner.state().ifPresent(state -> state.discard(bench.files())));
     unclaim();
     Throwable cause = error instanceof CompletionException ? error.getCause() : error;
     result.completeExceptionally(cause == null ? error : cause);

@@ -3,6 +3,7 @@ package io.nbdfleece.fleecing;
 
 import com.google.errorprone.annotations.concurrent.GuardedBy;
 import io.nbdfleece.fleecing.bitmap.BitmapContent;
+import io.nbdfleece.fleecing.bitmap.DirtyBits;
 import io.nbdfleece.fleecing.bitmap.GranuleSet;
 import io.nbdfleece.fleecing.bitmap.TrackedBitmap;
 import java.io.IOException;
@@ -32,13 +33,10 @@ final class UsedBitmap implements BitmapUse {
   }
 
   @Override
-  public GranuleSet current() {
+  public DirtyBits current() {
     try {
       TrackedBitmap bitmap = disk.current().require(name);
-      if (bitmap.recording()) {
-        return disk.read(bitmap);
-      }
-      return unchanging(bitmap);
+      return bitmap.content() instanceof BitmapContent.Live live ? live.bits() : unchanging(bitmap);
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }

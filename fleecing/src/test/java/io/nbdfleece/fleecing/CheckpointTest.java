@@ -13,6 +13,7 @@ import io.nbdfleece.fleecing.bitmap.CheckpointInfo;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.time.Instant;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.BlockingQueue;
@@ -90,6 +91,14 @@ final class CheckpointTest {
     assertEquals(List.of("c1"), checkpoints("vda"));
     var _ = rig.take("again", "c2", "c1");
     assertEquals(List.of(3, 9, 12), EngineRig.granules(rig.exported("again", "vda")));
+  }
+
+  @Test
+  void theSnapshotAndItsCheckpointsAreOfOneInstant() throws IOException {
+    Instant created = rig.take("full", "c1").created();
+    for (String disk : List.of("vda", "vdb")) {
+      assertEquals(created, rig.engine().checkpoints(disk).getFirst().created());
+    }
   }
 
   @Test

@@ -3,13 +3,17 @@ package io.nbdfleece.fleecing;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertInstanceOf;
+import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.DynamicTest.dynamicTest;
 
+import io.nbdfleece.fleecing.bitmap.BitmapContent;
 import io.nbdfleece.fleecing.bitmap.BitmapException;
 import io.nbdfleece.fleecing.bitmap.BitmapRef;
 import io.nbdfleece.fleecing.bitmap.CheckpointInfo;
+import io.nbdfleece.fleecing.bitmap.HeapBitArray;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Path;
@@ -339,6 +343,25 @@ final class TransactionTest {
     assertThrows(BitmapException.class, () -> rig.transact(take, another), "the name is free");
   }
 
+  private BitmapContent content(String name) {
+    return rig.disk("vda").tracking().current().find(name).orElseThrow().content();
+  }
+
+  @Test
+  void whatDoesNotRecordAndHasAFileIsNotKeptInMemory() throws IOException {
+    rig.touch("vda", 5);
+    var _ = rig.transact(new TransactionAction.DisableBitmap(vda("kept")));
+    rig.touch("vda", 6);
+    for (String idle : List.of("kept", "off", "c1")) {
+      assertInstanceOf(BitmapContent.Sealed.class, content(idle), idle);
+    }
+    assertEquals(List.of(1, 3, 5), rig.dirty("vda", "kept"));
+    var _ = rig.transact(new TransactionAction.EnableBitmap(vda("kept")));
+    rig.touch("vda", 7);
+    assertInstanceOf(BitmapContent.Live.class, content("kept"));
+    assertEquals(List.of(1, 3, 5, 7), rig.dirty("vda", "kept"));
+  }
+
   @Test
   void unknownDiskIsNamed() {
     NoSuchDiskException error =
@@ -349,7 +372,8 @@ final class TransactionTest {
   @Test
   void bitmapInUseIsBusyUntilItIsGivenBack() throws IOException {
     try (BitmapUse use = rig.engine().useBitmap(vda("on"))) {
-      assertEquals(List.of(1, 3), EngineRig.granules(use.current()));
+      HeapBitArray bits = (HeapBitArray) use.current();
+      assertEquals(List.of(1, 3), EngineRig.granules(bits.toSet()));
       assertTrue(rig.info("vda", "on").busy());
       BitmapException busy =
           assertThrows(
@@ -359,7 +383,8 @@ final class TransactionTest {
       assertThrows(BitmapException.class, () -> rig.engine().useBitmap(vda("on")));
       assertThrows(BitmapException.class, () -> rig.engine().useBitmap(vda("c1")));
       rig.touch("vda", 5);
-      assertEquals(List.of(1, 3, 5), EngineRig.granules(use.current()));
+      assertSame(bits, use.current(), "what is recorded into is never copied");
+      assertEquals(List.of(1, 3, 5), EngineRig.granules(bits.toSet()));
     }
     var _ = rig.transact(new TransactionAction.RemoveBitmap(vda("on")));
   }

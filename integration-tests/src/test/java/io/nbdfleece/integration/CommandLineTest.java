@@ -13,6 +13,7 @@ import java.net.ServerSocket;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
 import org.awaitility.Awaitility;
 import org.junit.jupiter.api.AfterAll;
@@ -192,13 +193,22 @@ final class CommandLineTest {
 
   @Test
   void interruptedPullEndsWith130AndLeavesNothingBehind() throws Exception {
+    interruptPull();
+  }
+
+  @Test
+  void soDoesOneOfWhatHasChanged() throws Exception {
+    interruptPull("--since");
+  }
+
+  private void interruptPull(String... options) throws Exception {
     // The export behind the URI answers no read, so the pull is under way when it is interrupted.
     Path target = directory.resolve("interrupted.img");
     try (HeldReads held = HeldReads.start(directory.resolve("held.sock"), 1000)) {
-      Process pull =
-          new ProcessBuilder(Program.client("pull", held.uri().toString(), target.toString()))
-              .redirectErrorStream(true)
-              .start();
+      List<String> command =
+          new ArrayList<>(Program.client("pull", held.uri().toString(), target.toString()));
+      command.addAll(List.of(options));
+      Process pull = new ProcessBuilder(command).redirectErrorStream(true).start();
       held.awaitReads(1);
       Command.Result _ = Command.run("kill", "-INT", Long.toString(pull.pid())).succeeds();
       assertEquals(130, Command.await(pull, List.of("pull")));

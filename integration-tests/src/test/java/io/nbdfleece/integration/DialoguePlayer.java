@@ -8,14 +8,18 @@ import io.nbdfleece.integration.Dialogue.Step;
 import java.io.IOException;
 import java.net.SocketException;
 import java.nio.file.Path;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Deque;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
+import tools.jackson.core.JacksonException;
 import tools.jackson.databind.JsonNode;
 
 /// Plays a dialogue to a program: every message must come as recorded, in that order, and none
-/// besides. An event that nobody expects is a failure, too, unless it is one of our own.
+/// besides. An event that nobody expects is a failure, too, unless it is one of our own. Whatever
+/// is taken, returned or told must be as the program's `query-qmp-schema` has it.
 final class DialoguePlayer {
   private static final String END = "end-of-dialogue";
   private static final String OWN_EVENTS = "X_NBDFLEECE_";
@@ -23,13 +27,19 @@ final class DialoguePlayer {
   private final Dialogue dialogue;
   private final Set<String> roles;
   private final Path directory;
+  private final QmpSchema schema;
   private final List<String> heard = new ArrayList<>();
+
+  /// Commands without an answer yet.
+  private final Deque<JsonNode> asked = new ArrayDeque<>();
+
   private boolean anyEvents;
 
-  private DialoguePlayer(Dialogue dialogue, Set<String> roles, Path directory) {
+  private DialoguePlayer(Dialogue dialogue, Set<String> roles, Path directory, QmpSchema schema) {
     this.dialogue = dialogue;
     this.roles = roles;
     this.directory = directory;
+    this.schema = schema;
   }
 
   /// Plays it to a fresh process of the peer.
@@ -37,9 +47,14 @@ final class DialoguePlayer {
     for (Dialogue.Disk disk : dialogue.disks()) {
       Path _ = Images.sparse(directory.resolve(disk.name() + ".img"), disk.sizeBytes());
     }
-    try (DialoguePeer.Running running = peer.start(directory, dialogue.served());
-        ControlSocket control = ControlSocket.open(running.control())) {
-      new DialoguePlayer(dialogue, peer.roles(), directory).play(control);
+    try (DialoguePeer.Running running = peer.start(directory, dialogue.served())) {
+      QmpSchema schema;
+      try (ControlSocket control = ControlSocket.connect(running.control())) {
+        schema = QmpSchema.of(control);
+      }
+      try (ControlSocket control = ControlSocket.open(running.control())) {
+        new DialoguePlayer(dialogue, peer.roles(), directory, schema).play(control);
+      }
     }
   }
 
@@ -61,6 +76,7 @@ final class DialoguePlayer {
       }
     }
     if (open) {
+      asked.clear();
       control.send("{\"execute\": \"query-version\", \"id\": \"" + END + "\"}");
       JsonNode last = receive(control);
       while (anyEvents && last.has("event")) {
@@ -78,6 +94,7 @@ final class DialoguePlayer {
     return switch (step.kind()) {
       case SEND -> {
         heard.add("-> " + text);
+        asked.add(dialogue.raw() ? ControlSocket.object() : request(text));
         control.send(text);
         yield true;
       }
@@ -129,7 +146,40 @@ final class DialoguePlayer {
     do {
       message = control.receive();
       heard.add("<- " + message);
+      checkWithSchema(message);
     } while (message.path("event").asString("").startsWith(OWN_EVENTS));
     return message;
+  }
+
+  // What is no JSON by the book is not looked at.
+  private static JsonNode request(String text) {
+    try {
+      return Command.parse(text);
+    } catch (JacksonException _) {
+      return ControlSocket.object();
+    }
+  }
+
+  private void checkWithSchema(JsonNode message) {
+    Optional<String> wrong = Optional.empty();
+    if (message.has("event")) {
+      JsonNode data = message.has("data") ? message.path("data") : ControlSocket.object();
+      wrong = schema.wrongWithArguments(message.path("event").asString(), data);
+    } else if (message.has("return") || message.has("error")) {
+      JsonNode request = asked.isEmpty() ? ControlSocket.object() : asked.remove();
+      String command = request.path("execute").asString("");
+      if (message.has("return") && !command.isEmpty()) {
+        JsonNode arguments =
+            request.has("arguments") ? request.path("arguments") : ControlSocket.object();
+        wrong =
+            schema
+                .wrongWithArguments(command, arguments)
+                .or(() -> schema.wrongWithReturn(command, message.path("return")));
+      }
+    }
+    wrong.ifPresent(
+        what -> {
+          throw new AssertionError("not as in the schema: " + what);
+        });
   }
 }

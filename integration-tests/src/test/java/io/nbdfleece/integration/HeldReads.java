@@ -27,10 +27,12 @@ import org.awaitility.Awaitility;
 
 /// A disk that is as slow as can be: it answers no read of its first half before a certain number
 /// of them is waiting, then all at once. So a test passes only if they were under way together,
-/// whatever the clock says. Reads of the second half are answered at once. Served by one event
-/// loop.
+/// whatever the clock says. Reads of the second half are answered at once. All of it is data, and
+/// marked in its bitmap. Served by one event loop.
 final class HeldReads implements Export, AutoCloseable {
   static final long SIZE_BYTES = 64L << 20;
+
+  private static final String BITMAP = "qemu:dirty-bitmap:c1";
 
   private int together;
   private final List<Completion> waiting = new ArrayList<>();
@@ -108,7 +110,7 @@ final class HeldReads implements Export, AutoCloseable {
         "",
         Set.of(ExportInfo.Ability.MULTI_CONN, ExportInfo.Ability.WRITE, ExportInfo.Ability.FLUSH),
         4096,
-        List.of(ExportInfo.BASE_ALLOCATION));
+        List.of(ExportInfo.BASE_ALLOCATION, BITMAP));
   }
 
   @Override
@@ -167,8 +169,12 @@ final class HeldReads implements Export, AutoCloseable {
       int extentsMax,
       StatusCompletion done) {
     done.succeeded(
-        List.of(
-            new ContextExtents(ExportInfo.BASE_ALLOCATION, List.of(new Extent(lengthBytes, 0)))));
+        contexts.stream()
+            .map(
+                context ->
+                    new ContextExtents(
+                        context, List.of(new Extent(lengthBytes, context.equals(BITMAP) ? 1 : 0))))
+            .toList());
   }
 
   private static void refuse(Completion done) {

@@ -14,10 +14,15 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HexFormat;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
 
@@ -118,6 +123,113 @@ final class IncrementalClientsTest extends IncrementalClientsContract {
       assertNotEquals(0, copy.exitCode(), copy::toString);
     } finally {
       target.end().run();
+    }
+  }
+
+  // A granule that is dirty has neighbours that are not: at both edges, at no boundary of a sector.
+  @ParameterizedTest
+  @CsvSource({"data,true", "data,false", "zero,true", "zero,false", "error,true", "error,false"})
+  void libnbdReadsAcrossTheEdges(String outside, boolean structured, @TempDir Path place)
+      throws IOException {
+    Target target = start(place, outside);
+    try {
+      List<Range> reads =
+          List.of(
+              new Range((1 << 20) - 3, 5),
+              new Range(1 << 20, 65536),
+              new Range((1 << 20) + 65535, 2),
+              new Range((3 << 20) + 99, 102),
+              new Range(SIZE_BYTES - 131073, 131073),
+              new Range(SIZE_BYTES - 1, 1),
+              new Range(2 << 20, 1));
+      String list =
+          String.join("), (", reads.stream().map(IncrementalClientsTest::arguments).toList());
+      String python =
+          """
+          h.set_request_structured_replies(%s)
+          h.connect_uri("%s")
+          for offset, length in [(%s)]:
+              try:
+                  print(h.pread(length, offset).hex())
+              except nbd.Error as e:
+                  print(e.errno)
+          """
+              .formatted(structured ? "True" : "False", target.uri(), list);
+      String out = Command.run("/usr/bin/python3", "-m", "nbd", "-c", python).succeeds().out();
+      assertEquals(
+          reads.stream().map(read -> expected(outside, target.frozen(), read)).toList(),
+          out.lines().toList());
+    } finally {
+      target.end().run();
+    }
+  }
+
+  private static String arguments(Range read) {
+    return read.offsetBytes() + ", " + read.lengthBytes();
+  }
+
+  // In hexadecimal, or the name of the error.
+  private static String expected(String outside, byte[] frozen, Range read) {
+    StringBuilder hex = new StringBuilder();
+    for (long at = read.offsetBytes(); at < read.offsetBytes() + read.lengthBytes(); at++) {
+      boolean inside = false;
+      for (Range range : changed()) {
+        inside |= at >= range.offsetBytes() && at < range.offsetBytes() + range.lengthBytes();
+      }
+      if (!inside && outside.equals("error")) {
+        return "EIO";
+      }
+      byte value = inside || outside.equals("data") ? frozen[Math.toIntExact(at)] : 0;
+      hex.append(HexFormat.of().toHexDigits(value));
+    }
+    return hex.toString();
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"data", "zero", "error"})
+  void qemuImgOfDebian13MapsTheBitmap(String outside, @TempDir Path place) throws IOException {
+    Target target = start(place, outside);
+    try {
+      String options =
+          "driver=nbd,server.type=unix,server.path=%s,export=%s,x-dirty-bitmap=%s"
+              .formatted(target.socket(), target.export(), CONTEXT);
+      JsonNode map =
+          Command.run(
+                  NewerPeers.program("qemu-img"), "map", "--output=json", "--image-opts", options)
+              .succeeds()
+              .json();
+      List<Range> dirty = new ArrayList<>();
+      for (JsonNode extent : map) {
+        if (!extent.path("data").asBoolean()) {
+          dirty.add(new Range(extent.path("start").asLong(), extent.path("length").asLong()));
+        }
+      }
+      assertEquals(changed(), dirty, map::toString);
+    } finally {
+      target.end().run();
+    }
+  }
+
+  @Test
+  void writesOfWhatIsThereAlreadyAreNotMarkedIfThatIsWanted(@TempDir Path place)
+      throws IOException {
+    Path image = place.resolve("vda.img");
+    byte[] content = Images.random(image, SIZE_BYTES, 99);
+    try (PackagedServer server =
+            PackagedServer.in(place).disk("vda", image).with("--skip-unchanged-writes").start();
+        ControlSocket control = server.control();
+        NbdClient guest = server.connect("vda")) {
+      ObjectNode bitmap = ControlSocket.object().put("node", "vda").put("name", "b0");
+      JsonNode _ = control.execute("block-dirty-bitmap-add", bitmap);
+      ByteBuffer same = ByteBuffer.allocateDirect(256 << 10).put(content, 0, 256 << 10).flip();
+      Images.write(guest, 0, same);
+      JsonNode none = control.execute("x-nbdfleece-bitmap-dump", bitmap).path("extents");
+      assertEquals(0, none.size(), none::toString);
+      byte[] other = content.clone();
+      other[65536] ^= 1;
+      Images.write(guest, 0, ByteBuffer.allocateDirect(256 << 10).put(other, 0, 256 << 10).flip());
+      JsonNode one = control.execute("x-nbdfleece-bitmap-dump", bitmap).path("extents");
+      assertEquals("[{\"offset\":65536,\"length\":65536}]", one.toString());
     }
   }
 }

@@ -13,7 +13,7 @@ public final class Durations {
 
   private Durations() {}
 
-  /// `840 ns`, `98 µs`, `1.3 ms`, `2.4 s`, `3 min 20 s`, `2 h 5 min`.
+  /// `840 ns`, `98 µs`, `1.3 ms`, `2.4 s`, `3 min 20 s`, `2 h 5 min`, `10 min`, `2 h`.
   public static String format(long nanos) {
     if (nanos < 1_000) {
       return nanos + " ns";
@@ -29,9 +29,9 @@ public final class Durations {
       return scaled(nanos / 1e9) + " s";
     }
     if (seconds < 3600) {
-      return seconds / 60 + " min " + seconds % 60 + " s";
+      return seconds / 60 + " min" + rest(seconds % 60, " s");
     }
-    return seconds / 3600 + " h " + seconds % 3600 / 60 + " min";
+    return seconds / 3600 + " h" + rest(seconds % 3600 / 60, " min");
   }
 
   /// `0:07`, `12:30`, `1:02:03`: time left.
@@ -57,6 +57,10 @@ public final class Durations {
       case "d" -> Duration.ofDays(number);
       case null, default -> Duration.ofSeconds(number);
     };
+  }
+
+  private static String rest(long count, String unit) {
+    return count == 0 ? "" : " " + count + unit;
   }
 
   private static String scaled(double value) {

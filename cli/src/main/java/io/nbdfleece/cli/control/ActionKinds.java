@@ -83,15 +83,15 @@ final class ActionKinds {
                   FleecingStart.request(data, target.snapshotDefaults())));
 
   private static BitmapRef bitmap(QmpArguments data, ControlTarget target) throws QmpException {
-    return new BitmapRef(NodeName.diskOf(data.string("node"), target), data.string("name"));
+    return new BitmapRef(NodeName.owner(data.string("node"), target), data.string("name"));
   }
 
   private static TransactionAction add(QmpArguments data, ControlTarget target)
       throws QmpException {
-    String disk = NodeName.diskOfDevice(data.string("node"), target);
+    String owner = NodeName.ownerByDevice(data.string("node"), target);
     OptionalLong granularity = data.optionalInteger("granularity", 0, UINT32_MAX);
     if (granularity.orElse(0) > GRANULARITY_BYTES_MAX) {
-      throw QmpException.generic(
+      throw QmpException.usage(
           "Granularity too large: "
               + granularity.getAsLong()
               + " (expected: at most "
@@ -99,7 +99,7 @@ final class ActionKinds {
               + ")");
     }
     return new TransactionAction.AddBitmap(
-        new BitmapRef(disk, data.string("name")),
+        new BitmapRef(owner, data.string("name")),
         granularity.isPresent()
             ? OptionalInt.of((int) granularity.getAsLong())
             : OptionalInt.empty(),
@@ -109,9 +109,9 @@ final class ActionKinds {
 
   private static TransactionAction merge(QmpArguments data, ControlTarget target)
       throws QmpException {
-    String disk = NodeName.diskOf(data.string("node"), target);
+    String owner = NodeName.owner(data.string("node"), target);
     return new TransactionAction.MergeBitmaps(
-        new BitmapRef(disk, data.string("target")),
-        NodeName.bitmaps(data.elements("bitmaps"), disk, target));
+        new BitmapRef(owner, data.string("target")),
+        NodeName.bitmaps(data.elements("bitmaps"), owner, target));
   }
 }

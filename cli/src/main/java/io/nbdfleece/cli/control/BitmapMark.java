@@ -52,6 +52,6 @@ final class BitmapMark implements QmpCommand {
 
   private static long number(QmpArguments range, String name, long min) throws QmpException {
     OptionalLong value = range.optionalInteger(name, min, Long.MAX_VALUE);
-    return value.orElseThrow(() -> QmpException.generic("Parameter '" + name + "' is missing"));
+    return value.orElseThrow(() -> QmpException.usage("Parameter '" + name + "' is missing"));
   }
 }

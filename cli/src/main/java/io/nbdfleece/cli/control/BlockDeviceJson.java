@@ -64,10 +64,7 @@ final class BlockDeviceJson {
     members.add(Member.of("backing_file_depth", INT64));
     members.add(Member.of("active", BOOLEAN));
     members.add(Member.of("encrypted", BOOLEAN));
-    members.add(
-        Member.of(
-            "detect_zeroes",
-            new QmpType.Enumeration("BlockdevDetectZeroesOptions", List.of("off"))));
+    members.add(Member.of("detect_zeroes", BlockdevTypes.DETECT_ZEROES));
     NO_LIMITS.forEach(name -> members.add(Member.of(name, INT64)));
     members.add(Member.of("image", IMAGE));
     members.add(Member.of("cache", CACHE));

@@ -4,7 +4,6 @@ package io.nbdfleece.cli.control;
 import static io.nbdfleece.cli.control.schema.QmpType.Builtin.BOOLEAN;
 import static io.nbdfleece.cli.control.schema.QmpType.Builtin.STRING;
 
-import io.nbdfleece.cli.base.Json;
 import io.nbdfleece.cli.control.schema.QmpType;
 import io.nbdfleece.cli.control.schema.QmpType.Member;
 import io.nbdfleece.fleecing.nbd.NamedExport;
@@ -60,28 +59,27 @@ final class BlockExportAdd implements QmpCommand {
     }
     String node = arguments.string("node-name");
     boolean writable = arguments.optionalBoolean("writable").orElse(false);
-    if (writable || target.isReadOnly(node)) {
-      target.beforeExport(node);
-    }
+    return GraphAnswer.done(
+        () ->
+            target.export(
+                node, writable, () -> target.addExport(export(arguments, node, writable, target))));
+  }
+
+  private static NamedExport export(
+      QmpArguments arguments, String node, boolean writable, ControlTarget target)
+      throws IOException {
     Source source = NodeName.sourceOf(node, target);
     if (writable && source instanceof Source.LiveDisk && target.isReadOnly(node)) {
       throw QmpException.generic("Cannot export read-only node as writable");
     }
-    String disk =
-        switch (source) {
-          case Source.LiveDisk live -> live.disk();
-          case Source.FrozenDisk frozen -> frozen.disk();
-        };
-    target.addExport(
-        new NamedExport(
-            arguments.string("id"),
-            node,
-            source,
-            arguments.optionalString("name").orElse(node),
-            writable,
-            arguments.optionalString("description"),
-            NodeName.bitmaps(arguments.elements("bitmaps"), disk, target),
-            arguments.optionalBoolean("allocation-depth").orElse(false)));
-    return Json.object();
+    return new NamedExport(
+        arguments.string("id"),
+        node,
+        source,
+        arguments.optionalString("name").orElse(node),
+        writable,
+        arguments.optionalString("description"),
+        NodeName.shownBitmaps(arguments.elements("bitmaps"), node, target),
+        arguments.optionalBoolean("allocation-depth").orElse(false));
   }
 }

@@ -9,7 +9,6 @@ import io.nbdfleece.fleecing.graph.NodeSpec.FileKind;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.time.Duration;
-import java.util.List;
 import java.util.Optional;
 import tools.jackson.databind.JsonNode;
 
@@ -28,7 +27,7 @@ final class BlockdevSpecs {
 
   private static NodeSpec read(QmpOptions options, int depth) throws QmpException {
     options.requireKnown(BlockdevTypes.OPTIONS);
-    requireTruthful(options);
+    requireSensible(options);
     return new NodeSpec(
         options.optionalString("node-name"),
         options.optionalBoolean("read-only"),
@@ -36,20 +35,26 @@ final class BlockdevSpecs {
         driver(options, depth));
   }
 
-  private static void requireTruthful(QmpOptions options) throws QmpException {
-    var _ = options.choice("discard", List.of("unmap"));
-    var _ = options.choice("detect-zeroes", List.of("off"));
-    var _ = options.choice("aio", List.of("threads"));
-    var _ = options.choice("locking", List.of("auto", "on"));
+  /// Options that are hints have to be what QEMU would take all the same.
+  private static void requireSensible(QmpOptions options) throws QmpException {
+    Optional<String> discard = options.choice("discard", BlockdevTypes.DISCARD.values());
+    Optional<String> zeroes = options.choice("detect-zeroes", BlockdevTypes.DETECT_ZEROES.values());
+    Optional<String> aio = options.choice("aio", BlockdevTypes.AIO.values());
+    var _ = options.choice("locking", BlockdevTypes.LOCKING.values());
     Optional<QmpOptions> cache = options.optionalObject("cache");
+    boolean direct = false;
     if (cache.isPresent()) {
-      var _ = cache.get().optionalBoolean("no-flush"); // may be ignored: then flushes are kept
-      if (cache.get().optionalBoolean("direct").orElse(false)) {
-        throw QmpException.generic(
-            "Parameter '"
-                + cache.get().path("direct")
-                + "' does not accept value 'true': nodes go through the page cache; leave it out");
-      }
+      var _ = cache.get().optionalBoolean("no-flush");
+      direct = cache.get().optionalBoolean("direct").orElse(false);
+    }
+    if (zeroes.equals(Optional.of("unmap")) && !discard.equals(Optional.of("unmap"))) {
+      throw QmpException.generic(
+          "setting detect-zeroes to unmap is not allowed without setting discard operation to"
+              + " unmap");
+    }
+    if (aio.equals(Optional.of("native")) && !direct) {
+      throw QmpException.generic(
+          "aio=native was specified, but it requires cache.direct=on, which was not specified.");
     }
   }
 
@@ -81,7 +86,7 @@ final class BlockdevSpecs {
       throw QmpOptions.wrongType(options.path(name), "BlockdevRef");
     }
     if (depth == 1) {
-      throw QmpException.generic(
+      throw QmpException.usage(
           "Parameter '"
               + options.path(name)
               + "' is nested too deep: add that node first, and give its node-name here");
@@ -126,7 +131,7 @@ final class BlockdevSpecs {
     try {
       return Path.of(server.string("path"));
     } catch (InvalidPathException e) {
-      throw QmpException.generic("Parameter 'server.path' is no path: " + e.getReason());
+      throw QmpException.usage("Parameter 'server.path' is no path: " + e.getReason());
     }
   }
 

@@ -15,9 +15,11 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 
-/// The types of `blockdev-add`. What an option cannot truthfully be is not a value of its type: a
-/// node reads and writes through the page cache (`cache.direct`), looks at no data
-/// (`detect-zeroes`) and passes discards on.
+/// The types of `blockdev-add`. Options that only say how to do the same are taken as hints, so
+/// that clients written for QEMU work: a node goes through the page cache whatever `aio` and
+/// `cache` are, looks at no data (`detect-zeroes`), passes discards on (`discard`), and keeps
+/// flushes. What would promise something that does not hold (`locking` off) is not a value of its
+/// type.
 final class BlockdevTypes {
   /// Nodes may be written inside of each other so deep; deeper ones go by reference.
   static final int DEPTH_MAX = 4;
@@ -34,13 +36,13 @@ final class BlockdevTypes {
               "raw",
               "snapshot-access",
               "throttle"));
-  private static final QmpType.Enumeration DISCARD =
-      new QmpType.Enumeration("BlockdevDiscardOptions", List.of("unmap"));
-  private static final QmpType.Enumeration DETECT_ZEROES =
-      new QmpType.Enumeration("BlockdevDetectZeroesOptions", List.of("off"));
-  private static final QmpType.Enumeration AIO =
-      new QmpType.Enumeration("BlockdevAioOptions", List.of("threads"));
-  private static final QmpType.Enumeration LOCKING =
+  static final QmpType.Enumeration DISCARD =
+      new QmpType.Enumeration("BlockdevDiscardOptions", List.of("ignore", "unmap"));
+  static final QmpType.Enumeration DETECT_ZEROES =
+      new QmpType.Enumeration("BlockdevDetectZeroesOptions", List.of("off", "on", "unmap"));
+  static final QmpType.Enumeration AIO =
+      new QmpType.Enumeration("BlockdevAioOptions", List.of("threads", "native", "io_uring"));
+  static final QmpType.Enumeration LOCKING =
       new QmpType.Enumeration("OnOffAuto", List.of("auto", "on"));
   private static final QmpType.Enumeration ON_CBW_ERROR =
       new QmpType.Enumeration("OnCbwError", WireName.all(SnapshotRequest.OnCbwError.class));

@@ -47,6 +47,11 @@ public interface ControlTarget {
     return graph().find(nodeOrDevice);
   }
 
+  /// Whose bitmaps those of a node or device are; as [BlockGraph#bitmapOwner] says.
+  default Optional<String> bitmapOwner(String nodeOrDevice) {
+    return graph().bitmapOwner(nodeOrDevice);
+  }
+
   /// The nodes, disks first.
   default List<BlockGraph.NodeInfo> nodes() throws IOException {
     return graph().nodes();
@@ -58,9 +63,9 @@ public interface ControlTarget {
     return engine().transact(actions);
   }
 
-  /// The bitmaps of a disk; as the engine says.
-  default List<BitmapInfo> bitmaps(String disk) throws IOException {
-    return engine().bitmaps(disk);
+  /// The bitmaps of a disk or view; as the engine says.
+  default List<BitmapInfo> bitmaps(String owner) throws IOException {
+    return engine().bitmaps(owner);
   }
 
   /// Adds an export; as [NamedExports] says.
@@ -78,9 +83,10 @@ public interface ControlTarget {
     return exports().isShuttingDown(id);
   }
 
-  /// To be called before a node is exported; as [BlockGraph#beforeExport] says.
-  default void beforeExport(String node) throws IOException {
-    graph().beforeExport(node);
+  /// Has `adding` export a node; as [BlockGraph#export] says.
+  default void export(String node, boolean writable, BlockGraph.Exporting adding)
+      throws IOException {
+    graph().export(node, writable, adding);
   }
 
   /// Whether the node, other than its disk, is read-only.

@@ -88,7 +88,7 @@ final class FleecingStart implements QmpCommand {
     Optional<SnapshotRequest.Outside> outside =
         arguments.optionalEnum("outside", SnapshotRequest.Outside.class);
     if (since.isEmpty() && (exportedAs.isPresent() || outside.isPresent())) {
-      throw QmpException.generic(
+      throw QmpException.usage(
           "Parameter '"
               + (exportedAs.isPresent() ? "bitmap-name" : "outside")
               + "' needs 'since': name the checkpoint or bitmap that it is about");

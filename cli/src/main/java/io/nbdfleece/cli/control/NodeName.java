@@ -5,41 +5,26 @@ import io.nbdfleece.cli.base.ExitCode;
 import io.nbdfleece.fleecing.bitmap.BitmapRef;
 import io.nbdfleece.fleecing.graph.BlockGraph.Target;
 import io.nbdfleece.fleecing.nbd.NamedExport.Source;
+import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Optional;
 import tools.jackson.databind.JsonNode;
 
 /// What commands mean by the names of nodes and devices; the errors are QEMU's.
 final class NodeName {
   private NodeName() {}
 
-  /// The disk whose bitmaps are meant.
-  static String diskOf(String node, ControlTarget target) throws QmpException {
-    return disk(node, target.find(node), "Node '" + node + "' not found");
+  /// Whose bitmaps are meant.
+  static String owner(String node, ControlTarget target) throws QmpException {
+    return target.bitmapOwner(node).orElseThrow(() -> notFound("Node '" + node + "' not found"));
   }
 
   /// The same for commands that take a device's name too.
-  static String diskOfDevice(String device, ControlTarget target) throws QmpException {
-    return disk(
-        device,
-        target.find(device),
-        "Cannot find device='" + device + "' nor node-name='" + device + "'");
-  }
-
-  private static String disk(String name, Optional<Target> found, String missing)
-      throws QmpException {
-    return switch (found.orElseThrow(() -> notFound(missing))) {
-      case Target.LiveDisk live -> live.disk();
-      case Target.FrozenDisk frozen ->
-          throw QmpException.generic(
-              "Node '"
-                  + name
-                  + "' shows snapshot "
-                  + frozen.snapshot()
-                  + ", which has no bitmaps of its own: name its disk, "
-                  + frozen.disk());
-    };
+  static String ownerByDevice(String device, ControlTarget target) throws QmpException {
+    return target
+        .bitmapOwner(device)
+        .orElseThrow(
+            () -> notFound("Cannot find device='" + device + "' nor node-name='" + device + "'"));
   }
 
   /// What an export of it shows.
@@ -54,27 +39,38 @@ final class NodeName {
     };
   }
 
-  /// QEMU's `BlockDirtyBitmapOrStr`: a name alone is that of a bitmap of `disk`; bitmaps of a view
-  /// are those of the disk that it was taken of.
-  static List<BitmapRef> bitmaps(List<JsonNode> elements, String disk, ControlTarget target)
+  /// QEMU's `BlockDirtyBitmapOrStr`: a name alone is that of a bitmap of `owner`.
+  static List<BitmapRef> bitmaps(List<JsonNode> elements, String owner, ControlTarget target)
       throws QmpException {
     List<BitmapRef> bitmaps = new ArrayList<>();
     for (JsonNode element : elements) {
-      if (element.isString()) {
-        bitmaps.add(new BitmapRef(disk, element.stringValue()));
-      } else {
-        String node = element.path("node").stringValue();
-        Target found =
-            target.find(node).orElseThrow(() -> notFound("Node '" + node + "' not found"));
-        String owner =
-            switch (found) {
-              case Target.LiveDisk live -> live.disk();
-              case Target.FrozenDisk frozen -> frozen.disk();
-            };
-        bitmaps.add(new BitmapRef(owner, element.path("name").stringValue()));
-      }
+      bitmaps.add(
+          element.isString()
+              ? new BitmapRef(owner, element.stringValue())
+              : new BitmapRef(
+                  owner(element.path("node").stringValue(), target),
+                  element.path("name").stringValue()));
     }
     return bitmaps;
+  }
+
+  /// The same for an export of a node: what a view has no bitmap of is one of its disk, or the one
+  /// that came with the snapshot.
+  static List<BitmapRef> shownBitmaps(List<JsonNode> elements, String node, ControlTarget target)
+      throws IOException {
+    List<BitmapRef> shown = new ArrayList<>();
+    for (BitmapRef bitmap : bitmaps(elements, owner(node, target), target)) {
+      boolean isThere =
+          target.bitmaps(bitmap.owner()).stream()
+              .anyMatch(known -> known.name().equals(bitmap.name()));
+      String disk =
+          switch (sourceOf(bitmap.owner(), target)) {
+            case Source.LiveDisk live -> live.disk();
+            case Source.FrozenDisk frozen -> frozen.disk();
+          };
+      shown.add(isThere ? bitmap : new BitmapRef(disk, bitmap.name()));
+    }
+    return shown;
   }
 
   private static QmpException notFound(String message) {

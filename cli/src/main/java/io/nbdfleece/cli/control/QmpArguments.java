@@ -109,7 +109,7 @@ public final class QmpArguments {
       throw wrongType(name, "integer");
     }
     if (!value.canConvertToLong() || value.longValue() < min || value.longValue() > max) {
-      throw QmpException.generic(
+      throw QmpException.usage(
           "Parameter '" + name + "' expects an integer from " + min + " to " + max);
     }
     return OptionalLong.of(value.longValue());
@@ -139,8 +139,7 @@ public final class QmpArguments {
         return Optional.of(constant);
       }
     }
-    throw QmpException.generic(
-        "Parameter '" + name + "' does not accept value '" + text.get() + "'");
+    throw QmpException.usage("Parameter '" + name + "' does not accept value '" + text.get() + "'");
   }
 
   private static QmpArguments object(String name, JsonNode value) throws QmpException {
@@ -151,10 +150,10 @@ public final class QmpArguments {
   }
 
   private static QmpException missing(String name) {
-    return QmpException.generic("Parameter '" + name + "' is missing");
+    return QmpException.usage("Parameter '" + name + "' is missing");
   }
 
   private static QmpException wrongType(String name, String expected) {
-    return QmpException.generic("Invalid parameter type for '" + name + "', expected: " + expected);
+    return QmpException.usage("Invalid parameter type for '" + name + "', expected: " + expected);
   }
 }

@@ -4,6 +4,7 @@ package io.nbdfleece.cli.control;
 import io.nbdfleece.cli.base.Json;
 import io.nbdfleece.cli.control.schema.QmpType;
 import io.nbdfleece.cli.control.schema.QmpType.Member;
+import io.nbdfleece.fleecing.bitmap.ShownNames;
 import java.util.List;
 import tools.jackson.databind.JsonNode;
 
@@ -34,7 +35,7 @@ final class QmpCapabilities implements QmpCommand {
   public JsonNode execute(QmpArguments arguments, ControlTarget target) throws QmpException {
     List<String> wanted = arguments.strings("enable");
     if (!wanted.isEmpty()) {
-      throw QmpException.generic("Capability " + String.join(", ", wanted) + " not available");
+      throw QmpException.usage("Capability " + ShownNames.list(wanted) + " not available");
     }
     return Json.object();
   }

@@ -146,7 +146,7 @@ final class QmpCommands {
           .values()
           .forEach(
               command -> schema.command(command.name(), command.arguments(), command.returns()));
-      for (QmpEventType event : QmpEventType.ALL) {
+      for (QmpEventType event : QmpEventType.values()) {
         schema.event(event.name(), event.data());
       }
       return schema.finish();

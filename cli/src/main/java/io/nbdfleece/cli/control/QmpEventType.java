@@ -10,82 +10,58 @@ import io.nbdfleece.cli.control.schema.QmpType.Member;
 import java.util.List;
 
 /// The events that there are. Those that QEMU has too are named and made as there.
-record QmpEventType(String name, QmpType.Struct data) {
-
+enum QmpEventType {
   /// An export is gone. Comes before the answer of the command that took it away.
-  static final QmpEventType BLOCK_EXPORT_DELETED =
-      of("BLOCK_EXPORT_DELETED", Member.of("id", STRING));
+  BLOCK_EXPORT_DELETED(Member.of("id", STRING)),
 
   /// The server ends.
-  static final QmpEventType SHUTDOWN =
-      of(
-          "SHUTDOWN",
-          Member.of("guest", BOOLEAN),
-          Member.of(
-              "reason",
-              new QmpType.Enumeration("ShutdownCause", WireName.all(ShutdownCause.class))));
+  SHUTDOWN(
+      Member.of("guest", BOOLEAN),
+      Member.of(
+          "reason", new QmpType.Enumeration("ShutdownCause", WireName.all(ShutdownCause.class)))),
 
   /// `since`: the checkpoint or bitmap that it covers the changes of.
-  static final QmpEventType X_NBDFLEECE_SNAPSHOT_CREATED =
-      of(
-          "X_NBDFLEECE_SNAPSHOT_CREATED",
-          Member.of("name", STRING),
-          Member.of("created", STRING),
-          Member.of("disks", new QmpType.ArrayOf(STRING)),
-          Member.optional("checkpoint", STRING),
-          Member.optional("since", STRING));
+  X_NBDFLEECE_SNAPSHOT_CREATED(
+      Member.of("name", STRING),
+      Member.of("created", STRING),
+      Member.of("disks", new QmpType.ArrayOf(STRING)),
+      Member.optional("checkpoint", STRING),
+      Member.optional("since", STRING)),
 
   /// `success`: for a snapshot with a checkpoint, whether it stands; `reason`: why it ended when
   /// nobody asked for it.
-  static final QmpEventType X_NBDFLEECE_SNAPSHOT_ENDED =
-      of(
-          "X_NBDFLEECE_SNAPSHOT_ENDED",
-          Member.of("name", STRING),
-          Member.optional("success", BOOLEAN),
-          Member.optional("reason", STRING));
+  X_NBDFLEECE_SNAPSHOT_ENDED(
+      Member.of("name", STRING),
+      Member.optional("success", BOOLEAN),
+      Member.optional("reason", STRING)),
 
   /// One disk of a snapshot yields no data any more.
-  static final QmpEventType X_NBDFLEECE_SNAPSHOT_BROKEN =
-      of(
-          "X_NBDFLEECE_SNAPSHOT_BROKEN",
-          Member.of("name", STRING),
-          Member.of("disk", STRING),
-          Member.of("reason", STRING));
+  X_NBDFLEECE_SNAPSHOT_BROKEN(
+      Member.of("name", STRING), Member.of("disk", STRING), Member.of("reason", STRING)),
 
   /// Snapshots of the disk lack a range.
-  static final QmpEventType X_NBDFLEECE_CLUSTER_LOST =
-      of(
-          "X_NBDFLEECE_CLUSTER_LOST",
-          Member.of("disk", STRING),
-          Member.of("offset", SIZE),
-          Member.of("length", SIZE),
-          Member.of("reason", STRING));
+  X_NBDFLEECE_CLUSTER_LOST(
+      Member.of("disk", STRING),
+      Member.of("offset", SIZE),
+      Member.of("length", SIZE),
+      Member.of("reason", STRING)),
 
   /// A bitmap or checkpoint cannot be used any more: the next backup must be full.
-  static final QmpEventType X_NBDFLEECE_BITMAP_INCONSISTENT =
-      of(
-          "X_NBDFLEECE_BITMAP_INCONSISTENT",
-          Member.of("node", STRING),
-          Member.of("name", STRING),
-          Member.of("reason", STRING));
+  X_NBDFLEECE_BITMAP_INCONSISTENT(
+      Member.of("node", STRING), Member.of("name", STRING), Member.of("reason", STRING)),
 
   /// Bitmaps of the disk go on in memory, but will not outlive the process.
-  static final QmpEventType X_NBDFLEECE_STATE_LOST =
-      of("X_NBDFLEECE_STATE_LOST", Member.of("disk", STRING), Member.of("reason", STRING));
+  X_NBDFLEECE_STATE_LOST(Member.of("disk", STRING), Member.of("reason", STRING));
 
-  static final List<QmpEventType> ALL =
-      List.of(
-          BLOCK_EXPORT_DELETED,
-          SHUTDOWN,
-          X_NBDFLEECE_SNAPSHOT_CREATED,
-          X_NBDFLEECE_SNAPSHOT_ENDED,
-          X_NBDFLEECE_SNAPSHOT_BROKEN,
-          X_NBDFLEECE_CLUSTER_LOST,
-          X_NBDFLEECE_BITMAP_INCONSISTENT,
-          X_NBDFLEECE_STATE_LOST);
+  @SuppressWarnings("ImmutableEnumChecker") // A record of records.
+  private final QmpType.Struct data;
 
-  private static QmpEventType of(String name, Member... members) {
-    return new QmpEventType(name, new QmpType.Struct(name + "Data", List.of(members)));
+  QmpEventType(Member... members) {
+    this.data = new QmpType.Struct(name() + "Data", List.of(members));
+  }
+
+  QmpType.Struct data() {
+    return data;
   }
 
   /// Why the server ends, as QEMU says it.

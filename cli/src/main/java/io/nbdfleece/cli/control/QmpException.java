@@ -18,10 +18,6 @@ public final class QmpException extends IOException {
   private final ExitCode exitCode;
   private final @Nullable String hint;
 
-  QmpException(ErrorClass errorClass, String description) {
-    this(errorClass, description, ExitCode.FAILED);
-  }
-
   QmpException(ErrorClass errorClass, String description, ExitCode exitCode) {
     this(errorClass, description, exitCode, Optional.empty());
   }
@@ -45,7 +41,17 @@ public final class QmpException extends IOException {
 
   /// Of QEMU's class `GenericError`, which nearly all are.
   public static QmpException generic(String description) {
-    return new QmpException(ErrorClass.GENERIC_ERROR, description);
+    return generic(description, ExitCode.FAILED);
+  }
+
+  /// What the client sent is wrong, whatever the state of things.
+  public static QmpException usage(String description) {
+    return generic(description, ExitCode.USAGE);
+  }
+
+  /// No such command, or not now.
+  static QmpException noCommand(String description) {
+    return new QmpException(ErrorClass.COMMAND_NOT_FOUND, description, ExitCode.USAGE);
   }
 
   ErrorClass errorClass() {

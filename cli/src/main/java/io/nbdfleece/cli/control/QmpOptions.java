@@ -65,14 +65,14 @@ final class QmpOptions {
     }
     for (String name : object.propertyNames()) {
       if (!known.contains(name)) {
-        throw QmpException.generic("Parameter '" + prefix + name + "' is unexpected");
+        throw QmpException.usage("Parameter '" + prefix + name + "' is unexpected");
       }
     }
   }
 
   /// That the value is none of those allowed.
   QmpException notAccepted(String name) {
-    return QmpException.generic(
+    return QmpException.usage(
         "Parameter '"
             + prefix
             + name
@@ -90,11 +90,11 @@ final class QmpOptions {
   }
 
   private QmpException missing(String name) {
-    return QmpException.generic("Parameter '" + prefix + name + "' is missing");
+    return QmpException.usage("Parameter '" + prefix + name + "' is missing");
   }
 
   static QmpException wrongType(String path, String expected) {
-    return QmpException.generic("Invalid parameter type for '" + path + "', expected: " + expected);
+    return QmpException.usage("Invalid parameter type for '" + path + "', expected: " + expected);
   }
 
   JsonNode required(String name) throws QmpException {
@@ -137,7 +137,7 @@ final class QmpOptions {
       throw wrongType(prefix + name, "integer");
     }
     if (!value.canConvertToLong() || value.longValue() < 0 || value.longValue() > max) {
-      throw QmpException.generic(
+      throw QmpException.usage(
           "Parameter '" + prefix + name + "' expects an integer from 0 to " + max);
     }
     return value.longValue();

@@ -18,10 +18,10 @@ record QmpRequest(String command, ObjectNode arguments) {
     try {
       node = Json.parse(message);
     } catch (JacksonException e) {
-      throw QmpException.generic("JSON parse error, " + e.getOriginalMessage());
+      throw QmpException.usage("JSON parse error, " + e.getOriginalMessage());
     }
     if (!(node instanceof ObjectNode request)) {
-      throw QmpException.generic("QMP input must be a JSON object");
+      throw QmpException.usage("QMP input must be a JSON object");
     }
     return request;
   }
@@ -29,19 +29,19 @@ record QmpRequest(String command, ObjectNode arguments) {
   static QmpRequest of(ObjectNode request) throws QmpException {
     for (String member : request.propertyNames()) {
       if (!member.equals("execute") && !member.equals("arguments") && !member.equals("id")) {
-        throw QmpException.generic("QMP input member '" + member + "' is unexpected");
+        throw QmpException.usage("QMP input member '" + member + "' is unexpected");
       }
     }
     JsonNode name = request.get("execute");
     if (name == null) {
-      throw QmpException.generic("QMP input lacks member 'execute'");
+      throw QmpException.usage("QMP input lacks member 'execute'");
     }
     if (!name.isString()) {
-      throw QmpException.generic("QMP input member 'execute' must be a string");
+      throw QmpException.usage("QMP input member 'execute' must be a string");
     }
     JsonNode arguments = request.has("arguments") ? request.get("arguments") : Json.object();
     if (!(arguments instanceof ObjectNode object)) {
-      throw QmpException.generic("QMP input member 'arguments' must be an object");
+      throw QmpException.usage("QMP input member 'arguments' must be an object");
     }
     return new QmpRequest(name.stringValue(), object);
   }

@@ -87,7 +87,7 @@ final class QmpSession implements AutoCloseable {
           answer(message);
         }
       } catch (LimitPassed e) {
-        outbox.answer(error(QmpException.generic(Messages.of(e)), null));
+        outbox.answer(error(QmpException.usage(Messages.of(e)), null));
         return;
       }
       in.clear();
@@ -107,7 +107,8 @@ final class QmpSession implements AutoCloseable {
       if (!outbox.offer(event)) {
         LOG.log(
             Level.WARNING,
-            "control socket: a client was dropped: it does not read its events, {0} bytes wait",
+            "control socket: a client was dropped: it does not read; {0} bytes of answers and events"
+                + " are as many as may wait for it",
             limits.unreadBytesMax());
       }
     } catch (IOException e) {
@@ -154,13 +155,10 @@ final class QmpSession implements AutoCloseable {
   private JsonNode execute(QmpRequest request) throws QmpException {
     boolean negotiates = request.command().equals(QmpCapabilities.NAME);
     if (negotiates && negotiated) {
-      throw new QmpException(
-          QmpException.ErrorClass.COMMAND_NOT_FOUND,
-          "Capabilities negotiation is already complete, command ignored");
+      throw QmpException.noCommand("Capabilities negotiation is already complete, command ignored");
     }
     if (!negotiates && !negotiated) {
-      throw new QmpException(
-          QmpException.ErrorClass.COMMAND_NOT_FOUND,
+      throw QmpException.noCommand(
           "Expecting capabilities negotiation with '" + QmpCapabilities.NAME + "'");
     }
     QmpCommand command =
@@ -168,8 +166,7 @@ final class QmpSession implements AutoCloseable {
             .find(request.command())
             .orElseThrow(
                 () ->
-                    new QmpException(
-                        QmpException.ErrorClass.COMMAND_NOT_FOUND,
+                    QmpException.noCommand(
                         "The command " + request.command() + " has not been found"));
     JsonNode answer = execute(command, request.arguments());
     negotiated = true;

@@ -7,11 +7,13 @@ import io.nbdfleece.cli.base.Json;
 import io.nbdfleece.cli.control.schema.QmpType;
 import io.nbdfleece.cli.control.schema.QmpType.Member;
 import io.nbdfleece.fleecing.Disk;
+import io.nbdfleece.fleecing.NoSuchDiskException;
 import io.nbdfleece.fleecing.bitmap.BitmapInfo;
 import io.nbdfleece.fleecing.graph.BlockGraph.NodeInfo;
 import java.io.IOException;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.function.Function;
 import java.util.stream.Collectors;
 import tools.jackson.databind.JsonNode;
@@ -48,11 +50,21 @@ final class QueryNamedBlockNodes implements QmpCommand {
     for (NodeInfo node : target.nodes()) {
       Disk disk = disks.get(node.disk());
       if (disk != null) { // else it was removed just now
-        List<BitmapInfo> bitmaps =
-            node.nodeName().equals(node.disk()) ? target.bitmaps(node.disk()) : List.of();
-        list.add(BlockDeviceJson.of(node, disk.sizeBytes(), bitmaps));
+        list.add(BlockDeviceJson.of(node, disk.sizeBytes(), bitmaps(node, target)));
       }
     }
     return list;
+  }
+
+  /// Those of the node itself.
+  private static List<BitmapInfo> bitmaps(NodeInfo node, ControlTarget target) throws IOException {
+    if (!target.bitmapOwner(node.nodeName()).equals(Optional.of(node.nodeName()))) {
+      return List.of();
+    }
+    try {
+      return target.bitmaps(node.nodeName());
+    } catch (NoSuchDiskException e) {
+      return List.of(); // it was removed just now
+    }
   }
 }

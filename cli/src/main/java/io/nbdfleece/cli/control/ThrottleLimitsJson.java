@@ -39,7 +39,7 @@ final class ThrottleLimitsJson {
         throw QmpOptions.wrongType(options.path(prefix + name), "integer");
       }
       if (!prefix.isEmpty() && raw.get().longValue() < 0) {
-        throw QmpException.generic("Property values cannot be negative");
+        throw QmpException.usage("Property values cannot be negative");
       }
       values.put(name, raw.get().longValue());
     }

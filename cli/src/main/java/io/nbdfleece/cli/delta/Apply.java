@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.cli.delta;
 
-import io.nbdfleece.cli.base.ByteSize;
 import io.nbdfleece.cli.base.CommandFailure;
 import io.nbdfleece.cli.base.ExitCode;
+import io.nbdfleece.cli.base.Messages;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
@@ -11,93 +11,132 @@ import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
-import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.function.Consumer;
 import java.util.zip.CRC32C;
 
 /// Brings a raw image, or a block device, up to date with deltas. Everything is checked before the
 /// first byte is written. It may be interrupted at any time, and is then done again: what a delta
-/// says does not depend on what was there. Used by one thread.
+/// says does not depend on what was there. `FILE.point` tells which point in time a file shows, so
+/// that deltas which do not follow it are refused. Used by one thread.
 public final class Apply {
   private static final int BUFFER_BYTES = 1 << 20;
 
   private final List<Path> deltas;
   private final Path file;
+  private final Fit fit;
   private final ByteBuffer buffer = ByteBuffer.allocateDirect(BUFFER_BYTES);
 
   /// @param deltas at least one, the oldest first
   /// @param file the image as it was before the first of them
-  public Apply(List<Path> deltas, Path file) {
+  public Apply(List<Path> deltas, Path file, Fit fit) {
     this.deltas = List.copyOf(deltas);
     this.file = file;
+    this.fit = fit;
+  }
+
+  /// Whether what `FILE.point` says of the file matters.
+  public enum Fit {
+    CHECKED,
+    /// The user vouches that they go with the file.
+    ASSUMED
   }
 
   /// Applies all of them, and waits until the image is on stable storage.
-  public Summary run() throws IOException {
+  ///
+  /// @param warnings gets what could not be checked, before anything is written
+  public Summary run(Consumer<String> warnings) throws IOException {
     long startNanos = System.nanoTime();
     List<DeltaMap> maps = new ArrayList<>();
     for (Path delta : deltas) {
       maps.add(DeltaMap.read(DeltaMap.pathOf(delta)));
     }
-    checkChain(maps);
-    long dataBytes = 0;
-    long zeroBytes = 0;
+    DeltaChain chain = DeltaChain.of(deltas, maps.stream().map(DeltaMap::source).toList());
     try (RawImage image = RawImage.open(file, maps.getFirst().source().sizeBytes())) {
+      Path real = file.toRealPath();
+      Optional<ImagePoint> point = point(chain, real, image.isDevice(), warnings);
       for (int i = 0; i < deltas.size(); i++) {
         verify(deltas.get(i), maps.get(i));
       }
+      point = noteBegin(point, chain, real, warnings);
       for (int i = 0; i < deltas.size(); i++) {
         apply(deltas.get(i), maps.get(i), image);
-        dataBytes += maps.get(i).dataBytes();
-        zeroBytes += maps.get(i).zeroBytes();
       }
       image.sync();
-    }
-    return new Summary(deltas.size(), dataBytes, zeroBytes, System.nanoTime() - startNanos);
-  }
-
-  private void checkChain(List<DeltaMap> maps) throws CommandFailure {
-    for (int i = 1; i < maps.size(); i++) {
-      DeltaSource before = maps.get(i - 1).source();
-      DeltaSource now = maps.get(i).source();
-      boolean otherSize = before.sizeBytes() != now.sizeBytes();
-      if (otherSize || differ(before.disk(), now.disk())) {
-        throw new CommandFailure(
-            ExitCode.USAGE,
-            deltas.get(i)
-                + ": is of another disk than "
-                + deltas.get(i - 1)
-                + ", "
-                + described(now)
-                + " and "
-                + described(before)
-                + ": give the deltas of one disk");
-      }
-      Optional<Instant> earlier = before.frozen();
-      Optional<Instant> later = now.frozen();
-      if (earlier.isPresent() && later.isPresent() && !later.get().isAfter(earlier.get())) {
-        throw new CommandFailure(
-            ExitCode.USAGE,
-            deltas.get(i)
-                + ": shows "
-                + later.get()
-                + ", which is not after "
-                + deltas.get(i - 1)
-                + " ("
-                + earlier.get()
-                + "): give the oldest first");
+      if (point.isPresent()) {
+        point.get().past(chain.reached()).write(real);
       }
     }
+    return new Summary(
+        deltas.size(),
+        maps.stream().mapToLong(DeltaMap::dataBytes).sum(),
+        maps.stream().mapToLong(DeltaMap::zeroBytes).sum(),
+        System.nanoTime() - startNanos);
   }
 
-  private static boolean differ(Optional<String> one, Optional<String> other) {
-    return one.isPresent() && other.isPresent() && !one.equals(other);
+  /// What the image shows, after a look whether the deltas follow that; empty if nobody can tell.
+  private Optional<ImagePoint> point(
+      DeltaChain chain, Path real, boolean device, Consumer<String> warnings) throws IOException {
+    List<Path> silent = chain.silent();
+    if (!silent.isEmpty()) {
+      warnings.accept(
+          silent.getFirst()
+              + " does not tell where it begins (only those since a checkpoint of nbdfleece do):"
+              + " whether "
+              + file
+              + " has what came before is not checked");
+      return Optional.empty();
+    }
+    ImagePoint assumed = new ImagePoint(List.of(chain.from()), Optional.empty());
+    if (device) {
+      warnings.accept(file + " is a device: whether it shows " + chain.from() + " is not checked");
+      return Optional.empty();
+    }
+    if (fit == Fit.ASSUMED) {
+      return Optional.of(assumed);
+    }
+    Optional<ImagePoint> noted = ImagePoint.read(real);
+    if (noted.isPresent()) {
+      chain.checkFits(file, noted.get());
+      return noted;
+    }
+    warnings.accept(
+        "there is no "
+            + ImagePoint.pathOf(file)
+            + " (copy it with the full backup): whether "
+            + file
+            + " shows "
+            + chain.from()
+            + " is not checked");
+    return Optional.of(assumed);
   }
 
-  private static String described(DeltaSource source) {
-    return source.disk().orElse(source.export()) + " of " + ByteSize.format(source.sizeBytes());
+  /// Notes that the image is about to change, or that nobody can tell any more what it shows.
+  ///
+  /// @return empty when nothing was noted before, and cannot be now
+  private static Optional<ImagePoint> noteBegin(
+      Optional<ImagePoint> point, DeltaChain chain, Path real, Consumer<String> warnings)
+      throws IOException {
+    if (point.isEmpty()) {
+      ImagePoint.remove(real);
+      return point;
+    }
+    try {
+      point.get().towards(chain.reached()).write(real);
+      return point;
+    } catch (IOException e) {
+      if (Files.exists(ImagePoint.pathOf(real))) {
+        throw e;
+      }
+      warnings.accept(
+          ImagePoint.pathOf(real)
+              + ": cannot be written ("
+              + Messages.of(e)
+              + "): what is applied now is not known to later calls");
+      return Optional.empty();
+    }
   }
 
   private void verify(Path delta, DeltaMap map) throws IOException {

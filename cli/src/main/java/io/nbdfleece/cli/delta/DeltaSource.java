@@ -1,19 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.cli.delta;
 
-import java.time.DateTimeException;
 import java.time.Instant;
 import java.util.Optional;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
 
 /// Where the changes come from.
 ///
 /// @param sizeBytes of the disk
 /// @param bitmap NAME of the `qemu:dirty-bitmap:NAME` that told what has changed
 /// @param server host and port, or the path of the socket
-/// @param description what the server says of the export; that of a snapshot of ours names the disk
-///   and the instant that it shows
+/// @param description what the server says of the export
 /// @param pulled when the copy was complete
 public record DeltaSource(
     long sizeBytes,
@@ -22,23 +18,24 @@ public record DeltaSource(
     String export,
     String description,
     Instant pulled) {
-  private static final Pattern OURS =
-      Pattern.compile("snapshot \\S+ of disk (\\S+), frozen ([0-9T:.Z-]+)");
+
+  /// From one point in time to a later one.
+  record Span(DeltaPoint from, DeltaPoint to) {}
+
+  /// From which point of the disk to which one, if the server is one of ours and the changes are
+  /// those since a checkpoint.
+  Optional<Span> span() {
+    return SnapshotDescription.of(description)
+        .flatMap(ours -> ours.since().map(from -> new Span(from, ours.shows())));
+  }
 
   /// The disk's name, as a snapshot of ours tells it.
-  public Optional<String> disk() {
-    Matcher ours = OURS.matcher(description);
-    return ours.find() ? Optional.of(ours.group(1)) : Optional.empty();
+  Optional<String> disk() {
+    return SnapshotDescription.of(description).map(SnapshotDescription::disk);
   }
 
   /// The instant that it shows, as a snapshot of ours tells it.
-  public Optional<Instant> frozen() {
-    Matcher ours = OURS.matcher(description);
-    try {
-      return ours.find() ? Optional.of(Instant.parse(ours.group(2))) : Optional.empty();
-    } catch (DateTimeException e) {
-      // Somebody else's description that looks like ours: there is no instant to compare then.
-      return Optional.empty();
-    }
+  Optional<Instant> frozen() {
+    return SnapshotDescription.of(description).map(SnapshotDescription::frozen);
   }
 }

@@ -67,6 +67,11 @@ final class RawImage implements AutoCloseable {
     }
   }
 
+  /// Whether it is a block device.
+  boolean isDevice() {
+    return file.kind() == LinuxFile.Kind.BLOCK;
+  }
+
   /// Takes `data` from position to limit.
   void write(long offsetBytes, ByteBuffer data) throws IOException {
     while (data.hasRemaining()) {

@@ -5,6 +5,7 @@ import io.nbdfleece.cli.base.CommandFailure;
 import io.nbdfleece.cli.base.ExitCode;
 import io.nbdfleece.cli.map.ExtentWalk;
 import io.nbdfleece.cli.remote.RemoteServer;
+import io.nbdfleece.fleecing.bitmap.ShownNames;
 import io.nbdfleece.nbd.ExportInfo;
 import io.nbdfleece.nbd.NbdUri;
 import io.nbdfleece.nbd.client.ClientOptions;
@@ -76,7 +77,7 @@ record DirtyRanges(String bitmap, DoneRanges clean, ExportInfo info) {
           ExitCode.NOT_FOUND,
           uri
               + ": the export has no dirty bitmap"
-              + name.map(n -> " \"" + n + "\"").orElse("")
+              + name.map(n -> " \"" + ShownNames.of(n) + "\"").orElse("")
               + ": take the snapshot with --since CHECKPOINT, or pull all of it without --since");
     }
     if (bitmaps.size() > 1) {
@@ -84,8 +85,7 @@ record DirtyRanges(String bitmap, DoneRanges clean, ExportInfo info) {
           ExitCode.USAGE,
           uri
               + ": the export has several dirty bitmaps, "
-              + String.join(
-                  ", ", bitmaps.stream().map(b -> b.substring(CONTEXTS.length())).toList())
+              + ShownNames.list(bitmaps.stream().map(b -> b.substring(CONTEXTS.length())).toList())
               + ": name one with --since NAME");
     }
     return bitmaps.getFirst();

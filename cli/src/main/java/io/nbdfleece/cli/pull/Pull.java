@@ -4,6 +4,7 @@ package io.nbdfleece.cli.pull;
 import io.nbdfleece.cli.base.CommandFailure;
 import io.nbdfleece.cli.base.ExitCode;
 import io.nbdfleece.cli.base.Messages;
+import io.nbdfleece.cli.delta.FullImage;
 import io.nbdfleece.fleecing.Snapshot;
 import io.nbdfleece.nbd.NbdError;
 import io.nbdfleece.nbd.NbdException;
@@ -46,7 +47,7 @@ public final class Pull {
             new PullLoop(
                 connections, target, progress, label, startNanos, options.reconnectDelay());
         loop.run();
-        target.finish(options.sync());
+        finish(target, source);
         progress.finished(loop.state());
         return new PullSummary(
             label,
@@ -78,6 +79,16 @@ public final class Pull {
     }
     dirty.get().checkStill(uri, connections.info());
     return PullTargets.openDelta(options, source, dirty.get());
+  }
+
+  private void finish(PullTarget target, PullSource source) throws IOException {
+    Optional<FullImage> image =
+        target.image().map(file -> new FullImage(file, source.description()));
+    if (image.isPresent()) {
+      image.get().forget();
+    }
+    target.finish(options.sync());
+    image.ifPresent(FullImage::note);
   }
 
   private static IOException ended(PullTarget target, IOException error) {

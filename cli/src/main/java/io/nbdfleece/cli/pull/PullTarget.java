@@ -3,6 +3,8 @@ package io.nbdfleece.cli.pull;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.nio.file.Path;
+import java.util.Optional;
 
 /// Where a pull writes. Used by one thread, except [#discard].
 public interface PullTarget {
@@ -40,6 +42,11 @@ public interface PullTarget {
   /// then.
   default boolean isDelta() {
     return false;
+  }
+
+  /// The file that is a copy of all of the export once [#finish] has succeeded.
+  default Optional<Path> image() {
+    return Optional.empty();
   }
 
   /// For messages.

@@ -242,6 +242,11 @@ final class ResumableFileTarget implements PullTarget {
   }
 
   @Override
+  public Optional<Path> image() {
+    return part.image();
+  }
+
+  @Override
   public String name() {
     return part.name();
   }

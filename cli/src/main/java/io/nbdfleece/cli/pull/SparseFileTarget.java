@@ -17,6 +17,7 @@ import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.BasicFileAttributes;
 import java.util.Objects;
+import java.util.Optional;
 
 /// A new sparse file. It is written as `FILE.part` and gets its name at the end, so that a pull
 /// that failed never looks complete. The lock on it keeps a second pull to the same file out, and
@@ -188,6 +189,11 @@ final class SparseFileTarget implements PullTarget {
       System.getLogger("nbdfleece.pull")
           .log(System.Logger.Level.WARNING, "cannot remove {0}: {1}", part, e.getMessage());
     }
+  }
+
+  @Override
+  public Optional<Path> image() {
+    return Optional.of(file);
   }
 
   @Override

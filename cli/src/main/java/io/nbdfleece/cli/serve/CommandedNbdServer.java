@@ -5,6 +5,7 @@ import com.google.errorprone.annotations.concurrent.GuardedBy;
 import io.nbdfleece.cli.base.CommandFailure;
 import io.nbdfleece.cli.base.ExitCode;
 import io.nbdfleece.cli.control.ControlTarget;
+import io.nbdfleece.fleecing.nbd.NamedExport;
 import io.nbdfleece.fleecing.nbd.NamedExports;
 import io.nbdfleece.nbd.server.NbdServer;
 import io.nbdfleece.nbd.server.ServerConfig;
@@ -17,7 +18,9 @@ import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 import java.util.concurrent.locks.ReentrantLock;
+import java.util.stream.Collectors;
 
 /// The NBD server that `nbd-server-start` opens: one more address, at which only the exports are
 /// that were added by commands. Any thread; starting and stopping exclude each other.
@@ -32,6 +35,7 @@ final class CommandedNbdServer implements ControlTarget.NbdDoor, AutoCloseable {
 
   private final NamedExports exports;
   private final Terms terms;
+  private final Duration drain;
   private final ReentrantLock lock = new ReentrantLock();
 
   @GuardedBy("lock")
@@ -40,8 +44,14 @@ final class CommandedNbdServer implements ControlTarget.NbdDoor, AutoCloseable {
   private volatile boolean running;
 
   CommandedNbdServer(NamedExports exports, Terms terms) {
+    this(exports, terms, DRAIN);
+  }
+
+  /// @param drain how long its end waits for what is in flight
+  CommandedNbdServer(NamedExports exports, Terms terms, Duration drain) {
     this.exports = exports;
     this.terms = terms;
+    this.drain = drain;
   }
 
   /// What `serve` was given that holds here too.
@@ -77,16 +87,28 @@ final class CommandedNbdServer implements ControlTarget.NbdDoor, AutoCloseable {
         throw new CommandFailure(ExitCode.NOT_FOUND, "NBD server not running");
       }
       running = false;
-      server.get().close(DRAIN);
+      server.get().close(drain);
       server = Optional.empty();
-      // Their clients are gone; a request of theirs that hangs must not hang us.
-      exports.removeAll().orTimeout(DRAIN.toNanos(), TimeUnit.NANOSECONDS).join();
       LOG.log(Level.INFO, "NBD server stopped");
+      // Their clients are gone; a request of theirs that hangs must not hang us.
+      exports.removeAll().orTimeout(drain.toNanos(), TimeUnit.NANOSECONDS).join();
     } catch (CompletionException e) {
-      throw new IOException("an export cannot be deleted: " + e.getCause(), e);
+      throw hanging(e);
     } finally {
       lock.unlock();
     }
+  }
+
+  private IOException hanging(CompletionException because) {
+    if (!(because.getCause() instanceof TimeoutException)) {
+      return new IOException("an export cannot be deleted: " + because.getCause(), because);
+    }
+    String ids = exports.exports().stream().map(NamedExport::id).collect(Collectors.joining(", "));
+    return new CommandFailure(
+        ExitCode.BUSY,
+        "NBD server stopped, but requests of its clients are not finished yet: the exports they are"
+            + " at go when they are: "
+            + ids);
   }
 
   @Override
@@ -100,7 +122,7 @@ final class CommandedNbdServer implements ControlTarget.NbdDoor, AutoCloseable {
     lock.lock();
     try {
       running = false;
-      server.ifPresent(started -> started.close(DRAIN));
+      server.ifPresent(started -> started.close(drain));
       server = Optional.empty();
     } finally {
       lock.unlock();

@@ -11,7 +11,10 @@ import io.nbdfleece.fleecing.ReleaseOutcome;
 import io.nbdfleece.fleecing.SnapshotRequest;
 import io.nbdfleece.fleecing.SnapshotStatus;
 import io.nbdfleece.fleecing.TransactionAction;
+import io.nbdfleece.fleecing.bitmap.ShownNames;
 import io.nbdfleece.fleecing.graph.BlockGraph;
+import io.nbdfleece.fleecing.graph.ExportedNodes;
+import io.nbdfleece.fleecing.nbd.NamedExport;
 import io.nbdfleece.fleecing.nbd.NamedExports;
 import io.nbdfleece.nbd.NbdUri;
 import java.io.IOException;
@@ -20,7 +23,7 @@ import java.nio.file.Path;
 import java.time.Instant;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
-import java.util.stream.Collectors;
+import java.util.stream.Stream;
 
 /// Lets the control socket control the engine, and logs what it did.
 final class EngineTarget implements ControlTarget {
@@ -48,11 +51,23 @@ final class EngineTarget implements ControlTarget {
     this.snapshotDefaults = snapshotDefaults;
     this.quit = quit;
     this.commanded = commanded;
-    this.graph = new BlockGraph(engine, new GraphUpstreams(), this::isExported);
+    this.graph = new BlockGraph(engine, new GraphUpstreams(), new Exported());
   }
 
-  private boolean isExported(String node) {
-    return commanded.exports().exports().stream().anyMatch(export -> export.node().equals(node));
+  private final class Exported implements ExportedNodes {
+    @Override
+    public boolean isExported(String node) {
+      return exportsOf(node).findAny().isPresent();
+    }
+
+    @Override
+    public boolean isWritten(String node) {
+      return exportsOf(node).anyMatch(NamedExport::writable);
+    }
+
+    private Stream<NamedExport> exportsOf(String node) {
+      return commanded.exports().exports().stream().filter(export -> export.node().equals(node));
+    }
   }
 
   @Override
@@ -189,8 +204,6 @@ final class EngineTarget implements ControlTarget {
   }
 
   private static String diskNames(SnapshotStatus status) {
-    return status.disks().stream()
-        .map(SnapshotStatus.PerDisk::disk)
-        .collect(Collectors.joining(", "));
+    return ShownNames.list(status.disks().stream().map(SnapshotStatus.PerDisk::disk).toList());
   }
 }

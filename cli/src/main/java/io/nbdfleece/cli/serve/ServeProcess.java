@@ -12,6 +12,7 @@ import io.nbdfleece.fleecing.DiskConfig;
 import io.nbdfleece.fleecing.EngineConfig;
 import io.nbdfleece.fleecing.EventSubscription;
 import io.nbdfleece.fleecing.FleecingEngine;
+import io.nbdfleece.fleecing.bitmap.ShownNames;
 import io.nbdfleece.fleecing.nbd.EngineExports;
 import io.nbdfleece.nbd.server.NbdServer;
 import io.nbdfleece.nbd.server.ServerTls;
@@ -23,7 +24,6 @@ import java.time.Duration;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.atomic.AtomicInteger;
-import java.util.stream.Collectors;
 
 /// The life of one server: start everything or nothing, serve, end in order.
 ///
@@ -241,9 +241,7 @@ public final class ServeProcess {
 
   private String statusText() {
     return "serving "
-        + options.disks().stream()
-            .map(disk -> disk.config().name())
-            .collect(Collectors.joining(", "));
+        + ShownNames.list(options.disks().stream().map(disk -> disk.config().name()).toList());
   }
 
   private void checkDisks() throws CommandFailure {

@@ -3,6 +3,7 @@ package io.nbdfleece.cli.serve;
 
 import io.nbdfleece.cli.base.CommandFailure;
 import io.nbdfleece.cli.base.ExitCode;
+import io.nbdfleece.fleecing.bitmap.ShownNames;
 import io.nbdfleece.nbd.TlsCredentials;
 import io.nbdfleece.nbd.server.ServerTls;
 import java.nio.file.Files;
@@ -72,7 +73,7 @@ public record TlsRequest(
                 + ": no disk \""
                 + disk
                 + "\" is served: give one of "
-                + String.join(", ", new TreeSet<>(disks)));
+                + ShownNames.list(new TreeSet<>(disks)));
       }
       Set<String> names = allowed.computeIfAbsent(disk, _ -> new TreeSet<>());
       // The same name twice says no more than once.

@@ -16,7 +16,9 @@ final class DurationsTest {
     "1340000, 1.3 ms",
     "2400000000, 2.4 s",
     "200000000000, 3 min 20 s",
-    "7500000000000, 2 h 5 min"
+    "7500000000000, 2 h 5 min",
+    "600000000000, 10 min",
+    "7200000000000, 2 h"
   })
   void durationsAreShownInTheirUnit(long nanos, String text) {
     assertEquals(text, Durations.format(nanos));

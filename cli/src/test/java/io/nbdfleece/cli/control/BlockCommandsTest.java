@@ -3,7 +3,6 @@ package io.nbdfleece.cli.control;
 
 import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.nbdfleece.cli.base.Json;
@@ -95,6 +94,28 @@ final class BlockCommandsTest {
   }
 
   @Test
+  void aViewHasBitmapsOfItsOwn() throws Exception {
+    BitmapRef own = new BitmapRef("snap0", "own");
+    execute("block-dirty-bitmap-add", "{'node':'snap0','name':'own'}");
+    assertEquals(
+        List.of(new AddBitmap(own, OptionalInt.empty(), false, false)), target.transactions.take());
+    execute(
+        "block-dirty-bitmap-merge",
+        "{'node':'snap0','target':'own','bitmaps':['more',{'node':'vda','name':'b0'}]}");
+    assertEquals(
+        List.of(
+            new MergeBitmaps(
+                own, List.of(new BitmapRef("snap0", "more"), new BitmapRef("vda", "b0")))),
+        target.transactions.take());
+    execute(
+        "block-dirty-bitmap-merge",
+        "{'node':'vda','target':'b0','bitmaps':[{'node':'snap0','name':'own'}]}");
+    assertEquals(
+        List.of(new MergeBitmaps(new BitmapRef("vda", "b0"), List.of(own))),
+        target.transactions.take());
+  }
+
+  @Test
   void aTransactionKeepsTheOrderOfItsSteps() throws Exception {
     JsonNode answer =
         execute(
@@ -145,9 +166,6 @@ final class BlockCommandsTest {
             + "Node 'no' not found",
         "block-dirty-bitmap-merge|{'node':'vda','target':'b','bitmaps':['a',5]}|"
             + "Invalid parameter type for 'null', expected: BlockDirtyBitmapOrStr",
-        "block-dirty-bitmap-clear|{'node':'snap0','name':'b'}|"
-            + "Node 'snap0' shows snapshot nightly, which has no bitmaps of its own: name its disk,"
-            + " vda",
         "block-dirty-bitmap-add|{'node':'vda','name':'b','granularity':4294967296}|"
             + "Parameter 'granularity' expects uint32_t",
         "block-dirty-bitmap-add|{'node':'vda','name':'b','granularity':2147483648}|"
@@ -187,7 +205,7 @@ final class BlockCommandsTest {
     execute(
         "block-export-add",
         "{'type':'nbd','id':'e0','node-name':'snap0','name':'x','writable':true,"
-            + "'description':'d','bitmaps':['b0',{'node':'vda','name':'b1'}],"
+            + "'description':'d','bitmaps':['b0',{'node':'vda','name':'b1'},'own'],"
             + "'allocation-depth':true,'writethrough':false}");
     assertEquals(
         new NamedExport(
@@ -197,7 +215,10 @@ final class BlockCommandsTest {
             "x",
             true,
             Optional.of("d"),
-            List.of(new BitmapRef("vda", "b0"), new BitmapRef("vda", "b1")),
+            List.of(
+                new BitmapRef("vda", "b0"),
+                new BitmapRef("vda", "b1"),
+                new BitmapRef("snap0", "own")),
             true),
         target.added.get("e0"));
     assertEquals(
@@ -282,7 +303,7 @@ final class BlockCommandsTest {
     assertEquals(2, nodes.path(0).path("dirty-bitmaps").size());
     assertEquals("snapshot-access", nodes.path(1).path("drv").asString());
     assertTrue(nodes.path(1).path("ro").asBoolean());
-    assertFalse(nodes.path(1).has("dirty-bitmaps"));
+    assertEquals("own", nodes.path(1).path("dirty-bitmaps").path(0).path("name").asString());
   }
 
   @Test

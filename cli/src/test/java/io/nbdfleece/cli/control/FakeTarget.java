@@ -75,7 +75,15 @@ public final class FakeTarget implements ControlTarget {
   }
 
   @Override
-  public void beforeExport(String node) {}
+  public void export(String node, boolean writable, BlockGraph.Exporting adding)
+      throws IOException {
+    adding.add();
+  }
+
+  @Override
+  public Optional<String> bitmapOwner(String node) {
+    return find(node).map(_ -> node);
+  }
 
   @Override
   public boolean isShuttingDown(String id) {
@@ -125,6 +133,10 @@ public final class FakeTarget implements ControlTarget {
             new BitmapException(
                 BitmapException.Reason.INVALID, "Transaction aborted using Abort action"));
       }
+      if (action instanceof TransactionAction.ClearBitmap clear
+          && clear.bitmap().name().equals("inconsistent")) {
+        return CompletableFuture.failedFuture(BitmapException.inconsistent("inconsistent"));
+      }
       if (action instanceof TransactionAction.TakeSnapshot taken) {
         snapshot = Optional.of(snapshot(taken.request()).join());
       }
@@ -132,9 +144,12 @@ public final class FakeTarget implements ControlTarget {
     return CompletableFuture.completedFuture(new FleecingEngine.TransactionResult(snapshot, 1_000));
   }
 
-  /// One on each disk, and a broken one.
+  /// One on each disk, and a broken one; one of the view.
   @Override
-  public List<BitmapInfo> bitmaps(String disk) {
+  public List<BitmapInfo> bitmaps(String owner) {
+    if (owner.equals("snap0")) {
+      return List.of(new BitmapInfo("own", 65_536, 0, true, false, false, false, false));
+    }
     return List.of(
         new BitmapInfo("b0", 65_536, 131_072, true, false, false, false, false),
         new BitmapInfo("bad", 512, 0, false, false, true, true, false));

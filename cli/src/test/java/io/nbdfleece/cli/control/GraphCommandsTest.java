@@ -30,6 +30,7 @@ import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
 
@@ -131,13 +132,27 @@ final class GraphCommandsTest {
             + "|Invalid parameter type for 'read-only', expected: boolean",
         "{'driver':'null-co','node-name':'n','discard':'foo'}"
             + "|Parameter 'discard' does not accept value 'foo'",
-        "{'driver':'null-co','node-name':'n','detect-zeroes':'on'}"
-            + "|Parameter 'detect-zeroes' does not accept value 'on'",
+        "{'driver':'null-co','node-name':'n','detect-zeroes':'maybe'}"
+            + "|Parameter 'detect-zeroes' does not accept value 'maybe'",
+        "{'driver':'null-co','node-name':'n','detect-zeroes':'unmap'}"
+            + "|setting detect-zeroes to unmap is not allowed without setting discard operation to"
+            + " unmap",
+        "{'driver':'null-co','node-name':'n','detect-zeroes':'unmap','discard':'ignore'}"
+            + "|setting detect-zeroes to unmap is not allowed without setting discard operation to"
+            + " unmap",
+        "{'driver':'file','node-name':'n','filename':'x','aio':'native'}"
+            + "|aio=native was specified, but it requires cache.direct=on, which was not"
+            + " specified.",
+        "{'driver':'file','node-name':'n','filename':'x','aio':'native','cache':{'direct':false}}"
+            + "|aio=native was specified, but it requires cache.direct=on, which was not"
+            + " specified.",
+        "{'driver':'file','node-name':'n','filename':'x','aio':'fast'}"
+            + "|Parameter 'aio' does not accept value 'fast'",
+        "{'driver':'file','node-name':'n','filename':'x','locking':'off'}"
+            + "|Parameter 'locking' does not accept value 'off'",
+        "{'driver':'null-co','node-name':'n','aio':'threads'}|Parameter 'aio' is unexpected",
         "{'driver':'null-co','node-name':'n','cache':{'direct':false,'no-flush':'x'}}"
             + "|Invalid parameter type for 'cache.no-flush', expected: boolean",
-        "{'driver':'null-co','node-name':'n','cache':{'direct':true}}"
-            + "|Parameter 'cache.direct' does not accept value 'true': nodes go through the page"
-            + " cache; leave it out",
         "{'driver':'copy-before-write','node-name':'c','file':'vda'}"
             + "|Parameter 'target' is missing",
         "{'driver':'copy-before-write','node-name':'c','file':'vda','target':'vda',"
@@ -160,6 +175,31 @@ final class GraphCommandsTest {
     assertEquals(
         message, assertThrows(Exception.class, () -> run("blockdev-add", arguments)).getMessage());
     assertEquals(1, fixture.graph().nodes().size());
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "'aio':'threads'",
+        "'aio':'native','cache':{'direct':true,'no-flush':false}",
+        "'aio':'io_uring'",
+        "'cache':{'direct':true}",
+        "'cache':{'direct':false,'no-flush':true}",
+        "'discard':'ignore','detect-zeroes':'on'",
+        "'discard':'unmap','detect-zeroes':'unmap'",
+        "'detect-zeroes':'off'",
+        "'auto-read-only':true,'read-only':true",
+        "'locking':'on'",
+        "'locking':'auto'",
+      })
+  void whatLibvirtSaysOfFilesIsTakenAsAHint(String options) throws IOException {
+    image("a.img");
+    assertTrue(
+        run(
+                "blockdev-add",
+                "{'driver':'file','node-name':'n','filename':'DIR/a.img'," + options + "}")
+            .isEmpty());
+    assertTrue(run("blockdev-del", "{'node-name':'n'}").isEmpty());
   }
 
   @Test

@@ -19,6 +19,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -152,7 +153,7 @@ final class QmpEventsTest {
         target.events.engineEvent(event);
         JsonNode told = client.receive();
         QmpEventType type =
-            QmpEventType.ALL.stream()
+            Stream.of(QmpEventType.values())
                 .filter(one -> one.name().equals(told.path("event").asString()))
                 .findFirst()
                 .orElseThrow();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.cli.delta;
 
+import static io.nbdfleece.cli.delta.Apply.Fit.CHECKED;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
@@ -18,6 +19,7 @@ import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.Random;
 import java.util.zip.CRC32C;
@@ -35,6 +37,8 @@ final class ApplyTest {
   private final byte[] disk = new byte[SIZE_BYTES];
   private Path file = Path.of("");
 
+  private final List<String> warnings = new ArrayList<>();
+
   @TempDir Path directory = Path.of("");
 
   @BeforeEach
@@ -49,11 +53,11 @@ final class ApplyTest {
     for (int i = 1; i <= 5; i++) {
       deltas.add(delta("inc" + i, "vda", i));
     }
-    Apply.Summary summary = new Apply(deltas, file).run();
+    Apply.Summary summary = new Apply(deltas, file, CHECKED).run(warnings::add);
     assertArrayEquals(disk, Files.readAllBytes(file));
     assertEquals(5, summary.deltas());
     // Done again, as after an interruption, it makes no difference.
-    new Apply(deltas, file).run();
+    new Apply(deltas, file, CHECKED).run(warnings::add);
     assertArrayEquals(disk, Files.readAllBytes(file));
   }
 
@@ -109,15 +113,171 @@ final class ApplyTest {
     Path delta = delta("inc1", "vda", 1);
     assertRefused(ExitCode.NOT_FOUND, "none.map", directory.resolve("none"));
     Files.delete(file);
-    assertEquals(
-        ExitCode.NOT_FOUND,
-        assertThrows(CommandFailure.class, () -> new Apply(List.of(delta), file).run()).code());
+    assertEquals(ExitCode.NOT_FOUND, assertThrows(CommandFailure.class, () -> apply(delta)).code());
+  }
+
+  @Test
+  void deltasInSeparateCallsMustFollowEachOther() throws IOException {
+    Path inc1 = delta("inc1", "vda", 1);
+    Path inc2 = delta("inc2", "vda", 2);
+    Path inc3 = delta("inc3", "vda", 3);
+    noteFull(1);
+    assertRefused(ExitCode.USAGE, "full.img: shows checkpoint c1 of disk vda (2026-", inc2);
+    assertRefused(ExitCode.USAGE, "inc3.delta begins at checkpoint c3 of disk vda", inc3);
+    apply(inc1);
+    assertRefused(ExitCode.USAGE, "shows checkpoint c2 of disk vda", inc3);
+    apply(inc2);
+    assertRefused(ExitCode.USAGE, "ends before that, at checkpoint c2 of disk vda", inc1);
+    apply(inc3);
+    assertArrayEquals(disk, Files.readAllBytes(file));
+    assertEquals(List.of(), warnings);
+  }
+
+  @Test
+  void aGapWithinACallIsRefused() throws IOException {
+    Path inc1 = delta("inc1", "vda", 1);
+    Path inc2 = delta("inc2", "vda", 2);
+    Path inc3 = delta("inc3", "vda", 3);
+    assertRefused(ExitCode.USAGE, "give the deltas in between too", inc1, inc3);
+    apply(inc1, inc2, inc3);
+    assertArrayEquals(disk, Files.readAllBytes(file));
+  }
+
+  @Test
+  void aDeltaOfTheSameDiskOfAnotherServerIsRefused() throws IOException {
+    Path other = delta("other", "vda", 1, Instant.parse("2026-11-21T03:01:00.000000001Z"));
+    noteFull(1);
+    assertRefused(
+        ExitCode.USAGE, "begins at checkpoint c1 of disk vda (2026-11-21T03:01:00.000", other);
+  }
+
+  @Test
+  void deltasSinceTheFullBackupMayFollowEachOther() throws IOException {
+    noteFull(1);
+    apply(delta("diff1", "vda", 1, at(1), at(2)));
+    apply(delta("diff2", "vda", 2, at(1), at(3)));
+    assertRefused(ExitCode.USAGE, "ends before that", delta("late", "vda", 3, at(1), at(2)));
+    assertEquals(List.of(), warnings);
+  }
+
+  @Test
+  void theSameDeltasMayBeAppliedAgain() throws IOException {
+    Path inc1 = delta("inc1", "vda", 1);
+    Path inc2 = delta("inc2", "vda", 2);
+    noteFull(1);
+    apply(inc1, inc2);
+    apply(inc2);
+    apply(inc1, inc2);
+    assertArrayEquals(disk, Files.readAllBytes(file));
+  }
+
+  @Test
+  void whatWasBegunMustBeFinished() throws IOException {
+    Path inc1 = delta("inc1", "vda", 1);
+    Path inc2 = delta("inc2", "vda", 2);
+    noteFull(1);
+    Path real = file.toRealPath();
+    ImagePoint.read(real).orElseThrow().towards(List.of(point(2), point(3))).write(real);
+    assertRefused(ExitCode.USAGE, "apply those again that were interrupted", inc1);
+    apply(inc1, inc2);
+    assertArrayEquals(disk, Files.readAllBytes(file));
+    assertEquals(Optional.empty(), ImagePoint.read(real).orElseThrow().unfinished());
+  }
+
+  @Test
+  void doneAgainItCanBeInterruptedToo() throws IOException {
+    Path inc1 = delta("inc1", "vda", 1);
+    Path inc2 = delta("inc2", "vda", 2);
+    noteFull(1);
+    apply(inc1, inc2);
+    Path inc3 = delta("inc3", "vda", 3);
+    // Parts of the image are older than c3 then: inc3 alone would not bring them up to date.
+    Path real = file.toRealPath();
+    ImagePoint.read(real).orElseThrow().towards(List.of(point(2), point(3))).write(real);
+    assertRefused(ExitCode.USAGE, "apply those again that were interrupted", inc3);
+    apply(inc2);
+    apply(inc3);
+    assertArrayEquals(disk, Files.readAllBytes(file));
+  }
+
+  @Test
+  void aDeltaSinceBeforeTheFullBackupNeedsForce() throws IOException {
+    noteFull(2);
+    Path delta = delta("inc", "vda", 2, at(1), at(3));
+    assertRefused(ExitCode.USAGE, "whether that is the same disk", delta);
+    Apply.Summary _ = new Apply(List.of(delta), file, Apply.Fit.ASSUMED).run(warnings::add);
+    apply(delta("next", "vda", 3));
+    assertArrayEquals(disk, Files.readAllBytes(file));
+  }
+
+  @Test
+  void anImageOfWhichNothingIsNotedIsTakenWithAWarning() throws IOException {
+    Path inc1 = delta("inc1", "vda", 1);
+    Path inc2 = delta("inc2", "vda", 2);
+    apply(inc1);
+    assertEquals(1, warnings.size());
+    assertTrue(warnings.getFirst().contains("full.img.point"), warnings.getFirst());
+    assertRefused(ExitCode.USAGE, "begins at checkpoint c3", delta("inc3", "vda", 3));
+    apply(inc2);
+    assertEquals(1, warnings.size());
+  }
+
+  @Test
+  void forceAppliesWhatDoesNotFollow() throws IOException {
+    noteFull(1);
+    Path inc2 = delta("inc2", "vda", 2);
+    Apply.Summary _ = new Apply(List.of(inc2), file, Apply.Fit.ASSUMED).run(warnings::add);
+    assertTrue(ImagePoint.read(file.toRealPath()).orElseThrow().now().isSame(point(3)));
+    assertEquals(List.of(), warnings);
+  }
+
+  @Test
+  void afterADeltaThatTellsNothingNothingIsNoted() throws IOException {
+    noteFull(1);
+    apply(silentDelta());
+    assertEquals(1, warnings.size());
+    assertTrue(warnings.getFirst().contains("does not tell where it begins"), warnings.getFirst());
+    assertEquals(Optional.empty(), ImagePoint.read(file.toRealPath()));
+  }
+
+  @Test
+  void aDamagedPointFileIsRefused() throws IOException {
+    Path inc1 = delta("inc1", "vda", 1);
+    noteFull(1);
+    Path point = ImagePoint.pathOf(file);
+    for (String content :
+        List.of(
+            "",
+            "{}",
+            "[",
+            "{\"format\":\"nbdfleece-point\",\"version\":2}",
+            "{\"format\":\"nbdfleece-point\",\"version\":1,\"points\":[]}",
+            "{\"format\":\"nbdfleece-point\",\"version\":1,\"points\":[{}]}")) {
+      Files.writeString(point, content);
+      assertRefused(ExitCode.FAILED, "full.img.point: damaged, ", inc1);
+    }
+  }
+
+  private Apply.Summary apply(Path... given) throws IOException {
+    return new Apply(List.of(given), file, CHECKED).run(warnings::add);
+  }
+
+  /// Notes beside the image that it shows that checkpoint.
+  private void noteFull(int checkpoint) throws IOException {
+    new ImagePoint(List.of(point(checkpoint)), Optional.empty()).write(file.toRealPath());
+  }
+
+  private static DeltaPoint point(int checkpoint) {
+    return new DeltaPoint("vda", "checkpoint c" + checkpoint, at(checkpoint));
+  }
+
+  private static Instant at(int minute) {
+    return Instant.parse("2026-11-21T03:0" + minute + ":00Z");
   }
 
   private void assertRefused(ExitCode code, String text, Path... deltas) throws IOException {
     byte[] before = Files.readAllBytes(file);
-    CommandFailure failure =
-        assertThrows(CommandFailure.class, () -> new Apply(List.of(deltas), file).run());
+    CommandFailure failure = assertThrows(CommandFailure.class, () -> apply(deltas));
     assertEquals(code, failure.code(), Messages.of(failure));
     assertTrue(Messages.of(failure).contains(text), Messages.of(failure));
     assertArrayEquals(before, Files.readAllBytes(file));
@@ -125,6 +285,35 @@ final class ApplyTest {
 
   /// Changes the disk at random and writes down what has changed.
   private Path delta(String name, String diskName, int minute) throws IOException {
+    return delta(name, diskName, minute, at(minute));
+  }
+
+  private Path delta(String name, String diskName, int minute, Instant since) throws IOException {
+    return delta(name, diskName, minute, since, at(minute + 1));
+  }
+
+  private Path delta(String name, String diskName, int minute, Instant since, Instant starts)
+      throws IOException {
+    return delta(
+        name,
+        diskName,
+        minute,
+        ", since c"
+            + since.toString().charAt(15)
+            + " ("
+            + since
+            + "), starts c"
+            + (minute + 1)
+            + " ("
+            + starts
+            + ")");
+  }
+
+  private Path silentDelta() throws IOException {
+    return delta("silent", "vda", 1, "");
+  }
+
+  private Path delta(String name, String diskName, int minute, String span) throws IOException {
     byte[] sparse = new byte[SIZE_BYTES];
     List<DeltaExtent> extents = new ArrayList<>();
     for (int at = 0; at < SIZE_BYTES; at += GRANULE_BYTES) {
@@ -144,14 +333,14 @@ final class ApplyTest {
       }
     }
     Path delta = Files.write(directory.resolve(name + ".delta"), sparse);
-    String instant = "2026-11-21T03:0" + minute + ":00Z";
+    String instant = "2026-11-21T03:0" + (minute + 1) + ":00.1Z";
     new DeltaMap(
             new DeltaSource(
                 SIZE_BYTES,
                 "c" + minute,
                 "/s",
                 diskName + "@" + name,
-                "snapshot " + name + " of disk " + diskName + ", frozen " + instant,
+                "snapshot " + name + " of disk " + diskName + ", frozen " + instant + span,
                 Instant.parse(instant)),
             extents)
         .write(DeltaMap.pathOf(delta));

@@ -72,7 +72,9 @@ final class PullSinceTest {
     assertEquals(8 << 20, map.source().sizeBytes());
     assertTrue(map.extents().stream().anyMatch(DeltaExtent::isZero), map.toString());
     assertEquals(8 << 20, Files.size(delta));
-    new Apply(List.of(delta), restored).run();
+    List<String> warnings = new ArrayList<>();
+    Apply.Summary _ = new Apply(List.of(delta), restored, Apply.Fit.CHECKED).run(warnings::add);
+    assertTrue(warnings.getFirst().contains("does not tell where it begins"), warnings.toString());
     Path expected = directory.resolve("expected.img");
     run("qemu-img", "convert", "-O", "raw", image.toString(), expected.toString());
     assertArrayEquals(Files.readAllBytes(expected), Files.readAllBytes(restored));
@@ -110,7 +112,9 @@ final class PullSinceTest {
     }
     assertTrue(
         DeltaMap.read(DeltaMap.pathOf(delta)).extents().stream().anyMatch(DeltaExtent::isZero));
-    new Apply(List.of(delta), restored).run();
+    List<String> warnings = new ArrayList<>();
+    Apply.Summary _ = new Apply(List.of(delta), restored, Apply.Fit.CHECKED).run(warnings::add);
+    assertTrue(warnings.getFirst().contains("does not tell where it begins"), warnings.toString());
     Path expected = directory.resolve("expected.img");
     run("qemu-img", "convert", "-O", "raw", image.toString(), expected.toString());
     assertArrayEquals(Files.readAllBytes(expected), Files.readAllBytes(restored));

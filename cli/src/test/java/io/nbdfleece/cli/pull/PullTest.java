@@ -193,6 +193,32 @@ final class PullTest {
     assertEquals(ExitCode.UNREACHABLE, assertThrows(CommandFailure.class, pull::run).code());
   }
 
+  @Test
+  void aFullCopyThatStartsACheckpointNotesIt() throws IOException {
+    ImageExport export = new ImageExport(image(), List.of(ExportInfo.BASE_ALLOCATION));
+    String snapshot = "snapshot s of disk vda, frozen 2026-11-21T03:12:44.5Z";
+    String starts = ", starts c1 (2026-11-21T03:12:44.4Z)";
+    Path file = directory.resolve("out.img");
+    export.description = snapshot + starts;
+    pull(export, options(file, false, 1));
+    assertOnlyFiles("out.img", "out.img.point");
+    String noted = Files.readString(directory.resolve("out.img.point"));
+    assertTrue(noted.contains("\"checkpoint c1\",\"instant\":\"2026-11-21T03:12:44.4"), noted);
+    // What is no full copy, or starts no checkpoint, takes what was noted away.
+    for (String other : List.of(snapshot + starts + ", zero outside", snapshot, "other")) {
+      export.description = snapshot + starts;
+      pull(export, options(file, true, 1));
+      assertOnlyFiles("out.img", "out.img.point");
+      export.description = other;
+      pull(export, options(file, true, 1));
+      assertOnlyFiles("out.img");
+    }
+    Files.writeString(directory.resolve("out.img.point"), "mine");
+    export.description = snapshot + starts;
+    pull(export, options(file, true, 1));
+    assertEquals("mine", Files.readString(directory.resolve("out.img.point")));
+  }
+
   private PullSummary pull(ImageExport export, PullOptions options) throws IOException {
     try (Served served = new Served(export, directory)) {
       return new Pull(served.uri("vda@nightly"), options, Progress.none()).run();

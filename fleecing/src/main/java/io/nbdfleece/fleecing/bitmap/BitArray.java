@@ -3,12 +3,20 @@ package io.nbdfleece.fleecing.bitmap;
 
 /// The plain bits of a bitmap that records, one per granule. Many threads set bits at once, without
 /// a lock.
-public interface BitArray {
+public interface BitArray extends DirtyBits {
+  /// 512 KiB of bits.
+  int GRANULES_LOOKED_AT_MAX = 1 << 22;
 
   /// Size of the disk in bytes.
   long sizeBytes();
 
+  @Override
   int granularityBytes();
+
+  @Override
+  default long lookBytesMax() {
+    return (long) granularityBytes() * GRANULES_LOOKED_AT_MAX;
+  }
 
   /// Sets the bits of all granules that the range touches: one atomic operation per 64 of them,
   /// none where they are set already.

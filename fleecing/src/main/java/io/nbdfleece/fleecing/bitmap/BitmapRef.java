@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.fleecing.bitmap;
 
-/// A bitmap of a disk, by their names.
-public record BitmapRef(String disk, String name) {}
+/// A bitmap by name.
+///
+/// @param owner the name of a disk, or of a view that has bitmaps of its own
+public record BitmapRef(String owner, String name) {}

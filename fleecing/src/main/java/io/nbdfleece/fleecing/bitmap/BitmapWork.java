@@ -2,6 +2,7 @@
 package io.nbdfleece.fleecing.bitmap;
 
 import java.io.IOException;
+import java.time.Instant;
 import java.util.Optional;
 
 /// What the functions on a configuration need of the world around it.
@@ -23,6 +24,17 @@ public interface BitmapWork {
   /// Something that takes long.
   interface Reading {
     GranuleSet read() throws IOException;
+  }
+
+  /// When this happens: the same for all disks of a transaction.
+  default Instant now() {
+    return Instant.now();
+  }
+
+  /// What was written since the oldest freeze whose snapshot is there and leaves bitmaps free: a
+  /// bitmap that begins now must hold it too, because no snapshot has it.
+  default Optional<GranuleSet> sinceFreeze() {
+    return Optional.empty();
   }
 
   /// Whether somebody uses the bitmap, an export for example.

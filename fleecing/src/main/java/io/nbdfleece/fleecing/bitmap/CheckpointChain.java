@@ -5,7 +5,6 @@ import io.nbdfleece.fleecing.bitmap.BitmapContent.Lost;
 import io.nbdfleece.fleecing.bitmap.BitmapContent.Still;
 import io.nbdfleece.fleecing.bitmap.BitmapException.Reason;
 import java.io.IOException;
-import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -33,7 +32,7 @@ public final class CheckpointChain {
           "disk "
               + bitmaps.disk()
               + " has a checkpoint or bitmap called "
-              + name
+              + ShownNames.of(name)
               + " already: choose another name, or delete it");
     }
     DiskBitmaps.requireName(name);
@@ -53,10 +52,11 @@ public final class CheckpointChain {
             work.fresh(granularityBytes, persistent),
             persistent,
             Optional.of(new TrackedBitmap.Checkpoint(Optional.of(snapshot))),
-            Instant.now()));
+            work.now()));
   }
 
-  private static int granularityOf(long sizeBytes) {
+  /// The granularity of checkpoints of a disk of that size, in bytes.
+  public static int granularityOf(long sizeBytes) {
     int granularityBytes = DiskBitmaps.GRANULARITY_DEFAULT_BYTES;
     while (sizeBytes / granularityBytes >= 1L << 31) {
       granularityBytes <<= 1;
@@ -164,7 +164,7 @@ public final class CheckpointChain {
                     "disk "
                         + bitmaps.disk()
                         + " has no checkpoint or bitmap called "
-                        + name
+                        + ShownNames.of(name)
                         + " (it has: "
                         + names(bitmaps.all())
                         + "); take a full backup first"));
@@ -181,16 +181,14 @@ public final class CheckpointChain {
                     "disk "
                         + bitmaps.disk()
                         + " has no checkpoint called "
-                        + name
+                        + ShownNames.of(name)
                         + " (checkpoints: "
                         + names(bitmaps.checkpoints())
                         + ")"));
   }
 
   private static String names(List<TrackedBitmap> bitmaps) {
-    return bitmaps.isEmpty()
-        ? "none"
-        : String.join(", ", bitmaps.stream().map(TrackedBitmap::name).toList());
+    return ShownNames.list(bitmaps.stream().map(TrackedBitmap::name).toList());
   }
 
   private static BitmapException pending(TrackedBitmap checkpoint, String disk) {

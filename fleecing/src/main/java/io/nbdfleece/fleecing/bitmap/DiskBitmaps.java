@@ -9,7 +9,6 @@ import io.nbdfleece.fleecing.bitmap.BitmapContent.Still;
 import io.nbdfleece.fleecing.bitmap.BitmapException.Reason;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
-import java.time.Instant;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -120,7 +119,8 @@ public final class DiskBitmaps {
     return new DiskBitmaps(disk, sizeBytes, next);
   }
 
-  /// Adds an empty bitmap.
+  /// Adds a bitmap: empty, or, if it records, with what was written since a freeze that leaves
+  /// bitmaps free.
   public DiskBitmaps add(NewBitmap wanted, BitmapWork work) throws IOException {
     if (wanted.name().isEmpty()) {
       throw BitmapErrors.nameEmpty();
@@ -143,7 +143,7 @@ public final class DiskBitmaps {
     BitmapContent content =
         wanted.disabled()
             ? new Still(GranuleSet.empty(sizeBytes, granularityBytes))
-            : work.fresh(granularityBytes, wanted.persistent());
+            : beginning(granularityBytes, wanted.persistent(), work);
     return with(
         new TrackedBitmap(
             wanted.name(),
@@ -151,7 +151,18 @@ public final class DiskBitmaps {
             content,
             wanted.persistent(),
             Optional.empty(),
-            Instant.now()));
+            work.now()));
+  }
+
+  /// An array that begins to record.
+  private static Live beginning(int granularityBytes, boolean persistent, BitmapWork work)
+      throws IOException {
+    Live live = work.fresh(granularityBytes, persistent);
+    Optional<GranuleSet> since = work.sinceFreeze();
+    if (since.isPresent()) {
+      live.bits().markAll(since.get().withGranularity(granularityBytes));
+    }
+    return live;
   }
 
   /// A bitmap to add.
@@ -212,9 +223,15 @@ public final class DiskBitmaps {
     return without(name);
   }
 
+  /// Empties a bitmap. One that records keeps what was written since a freeze that leaves bitmaps
+  /// free: the backup that is made of that snapshot does not have it.
   public DiskBitmaps clear(String name, BitmapWork work) throws IOException {
     TrackedBitmap bitmap = requireUsable(name, work);
-    return with(bitmap.with(withContent(bitmap, empty(bitmap), work)));
+    return with(
+        bitmap.with(
+            bitmap.recording()
+                ? beginning(bitmap.granularityBytes(), bitmap.persistent(), work)
+                : new Still(empty(bitmap))));
   }
 
   public DiskBitmaps enable(String name, BitmapWork work) throws IOException {

@@ -14,7 +14,7 @@ import org.roaringbitmap.RoaringBitmap;
 /// A granule is a power of two of bytes, from 512; the last one of a disk may be short. There are
 /// at most 2^32 - 1 of them. What takes two sets wants both of one disk size, else it throws
 /// IllegalArgumentException; their granularities may differ.
-public final class GranuleSet {
+public final class GranuleSet implements DirtyBits {
   private final Granules geometry;
   private final RoaringBitmap granules;
 
@@ -64,6 +64,7 @@ public final class GranuleSet {
     return geometry.sizeBytes();
   }
 
+  @Override
   public int granularityBytes() {
     return geometry.granularityBytes();
   }
@@ -119,6 +120,22 @@ public final class GranuleSet {
     }
     long next = granules.nextValue((int) geometry.at(offsetBytes));
     return next < 0 ? sizeBytes() : Math.max(offsetBytes, geometry.startBytes(next));
+  }
+
+  @Override
+  public long nextDirty(long offsetBytes, long endBytes) {
+    return Math.min(endBytes, nextDirty(offsetBytes));
+  }
+
+  @Override
+  public long nextClean(long offsetBytes, long endBytes) {
+    return isDirty(offsetBytes) ? stretchEnd(offsetBytes, endBytes) : offsetBytes;
+  }
+
+  /// All of it: whole stretches are found at once.
+  @Override
+  public long lookBytesMax() {
+    return Long.MAX_VALUE;
   }
 
   /// Tells every dirty stretch, in ascending order, as long as possible, none beyond the disk.

@@ -156,6 +156,40 @@ public final class HeapBitArray implements BitArray {
   }
 
   @Override
+  public long nextDirty(long offsetBytes, long endBytes) {
+    return next(offsetBytes, endBytes, true);
+  }
+
+  @Override
+  public long nextClean(long offsetBytes, long endBytes) {
+    return next(offsetBytes, endBytes, false);
+  }
+
+  private long next(long offsetBytes, long endBytes, boolean dirty) {
+    long granule = offsetBytes >>> shift;
+    while (granule << shift < endBytes) {
+      int block = (int) (granule >>> Granules.BLOCK_SHIFT);
+      long[] chunk = chunks.get(block);
+      if (chunk.length == 0 || isFull(chunk)) {
+        if (chunk.length == 0 != dirty) {
+          return Math.max(offsetBytes, granule << shift);
+        }
+        granule = (block + 1L) << Granules.BLOCK_SHIFT;
+      } else {
+        int word = (int) granule & (Granules.BLOCK_GRANULES - 1);
+        long bits = (long) WORD.getVolatile(chunk, word >>> 6);
+        long found = (dirty ? bits : ~bits) & Granules.firstMask(granule);
+        if (found != 0) {
+          long at = (granule & -64L) + Long.numberOfTrailingZeros(found);
+          return Math.min(endBytes, Math.max(offsetBytes, at << shift));
+        }
+        granule = (granule | 63) + 1;
+      }
+    }
+    return endBytes;
+  }
+
+  @Override
   public GranuleSet toSet() {
     GranuleSet.Builder builder = GranuleSet.builder(sizeBytes(), granularityBytes());
     for (int block = 0; block < chunks.length(); block++) {

@@ -9,6 +9,7 @@ import io.nbdfleece.fleecing.SnapshotRequest.Outside;
 import io.nbdfleece.fleecing.TransactionAction;
 import io.nbdfleece.fleecing.bitmap.BitmapRef;
 import io.nbdfleece.fleecing.bitmap.CheckpointInfo;
+import io.nbdfleece.fleecing.bitmap.ShownNames;
 import io.nbdfleece.fleecing.graph.GraphEngine.GraphDisk;
 import io.nbdfleece.fleecing.graph.Node.Owner;
 import io.nbdfleece.fleecing.graph.NodeSpec.Child;
@@ -244,7 +245,7 @@ public final class BackupAccess {
           "cannot teardown backup access - got target "
               + target
               + " instead of "
-              + String.join(", ", accesses.keySet()));
+              + ShownNames.list(accesses.keySet()));
     }
     return access.plans().stream().map(Plan::nodeName).toList();
   }

@@ -8,16 +8,15 @@ import io.nbdfleece.fleecing.block.DelayTimer;
 import io.nbdfleece.fleecing.block.ThrottleLimits;
 import io.nbdfleece.fleecing.graph.GraphEngine.GraphDisk;
 import io.nbdfleece.fleecing.graph.Node.Owner;
-import io.nbdfleece.fleecing.graph.NodeSpec.Driver;
 import java.io.IOException;
 import java.util.ArrayList;
-import java.util.LinkedHashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.locks.ReentrantLock;
-import java.util.function.Predicate;
 
 /// The nodes known by name, as QMP's block commands see them: the disks themselves (node name =
 /// disk name), and what was added: backends, which are disks of the engine that are not listed, and
@@ -31,8 +30,10 @@ import java.util.function.Predicate;
 ///   qom-set vda drive=vda                   the snapshot ends
 /// ```
 ///
-/// Bitmaps belong to disks: the ones of a filter are those of its disk. A throttle limits a guest's
-/// disk once that stands on it, and a backend that was added as long as it is there.
+/// Bitmaps belong to disks, and the ones of a filter are those of its disk; only a
+/// `snapshot-access` node has bitmaps of its own, which record nothing, because it is never
+/// written. A throttle limits a guest's disk once that stands on it, and a backend that was added
+/// as long as it is there.
 ///
 /// **Threads.** Any thread. Looking up never waits. Changes are made one after the other, each as a
 /// whole or not at all; they wait for what they start (a file to be opened, a freeze) and hold up
@@ -40,7 +41,8 @@ import java.util.function.Predicate;
 public final class BlockGraph implements AutoCloseable {
   private final GraphEngine engine;
   private final NbdOpener opener;
-  private final Predicate<String> exported;
+  private final ExportedNodes exported;
+  private final Copiers copiers;
   private final DelayTimer timer;
   private final Runnable closeTimer;
 
@@ -63,25 +65,25 @@ public final class BlockGraph implements AutoCloseable {
         node -> false);
   }
 
-  /// @param exported whether there is an export of the node; such a node is in use
-  public BlockGraph(FleecingEngine engine, NbdOpener opener, Predicate<String> exported) {
+  public BlockGraph(FleecingEngine engine, NbdOpener opener, ExportedNodes exported) {
     this(new EngineDisks(engine), opener, exported, DelayTimer.threaded("nbdfleece-throttle"));
   }
 
   private BlockGraph(
-      GraphEngine engine, NbdOpener opener, Predicate<String> exported, DelayTimer.Threaded timer) {
+      GraphEngine engine, NbdOpener opener, ExportedNodes exported, DelayTimer.Threaded timer) {
     this(engine, opener, exported, timer, timer::close);
   }
 
   BlockGraph(
       GraphEngine engine,
       NbdOpener opener,
-      Predicate<String> exported,
+      ExportedNodes exported,
       DelayTimer timer,
       Runnable closeTimer) {
     this.engine = engine;
     this.opener = opener;
     this.exported = exported;
+    this.copiers = new Copiers(engine, exported);
     this.timer = timer;
     this.closeTimer = closeTimer;
     this.groups = new ThrottleGroups(timer);
@@ -99,7 +101,7 @@ public final class BlockGraph implements AutoCloseable {
   }
 
   private static Target target(NodeTable now, Node node) {
-    if (node.driver() instanceof Driver.SnapshotAccess) {
+    if (node.isView()) {
       Optional<String> view =
           node.owner() == Owner.ACCESS
               ? node.view()
@@ -111,13 +113,22 @@ public final class BlockGraph implements AutoCloseable {
     return new Target.LiveDisk(node.disk());
   }
 
+  /// Whose bitmaps those of a node or device are: a snapshot-access node has its own, others have
+  /// those of their disk.
+  public Optional<String> bitmapOwner(String nodeOrDevice) {
+    Optional<Node> node = table.node(nodeOrDevice);
+    return node.isPresent()
+        ? Optional.of(node.get().isView() ? nodeOrDevice : node.get().disk())
+        : engine.disk(nodeOrDevice).map(GraphDisk::name);
+  }
+
   /// Whether nothing can be written through that node. A snapshot-access node is never written, not
   /// even while it shows the live disk; what a writable export of a view may do beyond reading is
   /// to discard.
   public boolean isReadOnly(String nodeOrDevice) {
     NodeTable now = table;
     Optional<Node> node = now.node(nodeOrDevice);
-    if (node.isPresent() && node.get().driver() instanceof Driver.SnapshotAccess) {
+    if (node.isPresent() && node.get().isView()) {
       return target(now, node.get()) instanceof Target.LiveDisk;
     }
     String disk = node.map(Node::disk).orElse(nodeOrDevice);
@@ -172,7 +183,7 @@ public final class BlockGraph implements AutoCloseable {
       Optional<Node> found = table.node(name);
       if (found.isEmpty()) {
         if (engine.disk(name).isPresent()) {
-          boolean drives = exported.test(name) || table.root(name).equals(name);
+          boolean drives = exported.isExported(name) || table.root(name).equals(name);
           throw GraphException.busy((drives ? "Node " : "Block device ") + name + " is in use");
         }
         throw GraphException.failedToFind(name);
@@ -180,8 +191,10 @@ public final class BlockGraph implements AutoCloseable {
       List<Node> gone = table.owned(found.get());
       List<String> names = gone.stream().map(Node::name).toList();
       requireUnused(found.get(), names);
+      requireRemovable(gone);
       for (Node node : gone) {
-        end(node);
+        copiers.end(node);
+        table = table.with(node.withView(Optional.empty()));
       }
       for (Node node : gone) {
         if (node.isBackend()) {
@@ -196,7 +209,7 @@ public final class BlockGraph implements AutoCloseable {
 
   private void requireUnused(Node node, List<String> gone) throws GraphException {
     for (String name : gone) {
-      if (exported.test(name) || table.isRoot(name)) {
+      if (exported.isExported(name) || table.isRoot(name) || engine.isViewInUse(name)) {
         throw GraphException.busy("Node " + name + " is in use");
       }
     }
@@ -208,6 +221,17 @@ public final class BlockGraph implements AutoCloseable {
         if (!gone.contains(parent.name())) {
           throw GraphException.busy("Block device " + name + " is in use");
         }
+      }
+    }
+  }
+
+  /// So that nothing has ended when a backend cannot go.
+  private void requireRemovable(List<Node> gone) throws IOException {
+    Set<String> ending = new HashSet<>();
+    gone.forEach(node -> node.view().ifPresent(ending::add));
+    for (Node node : gone) {
+      if (node.isBackend()) {
+        engine.requireRemovable(node.disk(), ending);
       }
     }
   }
@@ -252,9 +276,7 @@ public final class BlockGraph implements AutoCloseable {
                     () ->
                         GraphException.invalid(
                             "Cannot find device='' nor node-name='" + node + "'"));
-        if (!root.disk().equals(device)
-            || table.chain(node).stream()
-                .anyMatch(n -> n.driver() instanceof Driver.SnapshotAccess)) {
+        if (!root.disk().equals(device) || table.chain(node).stream().anyMatch(Node::isView)) {
           throw GraphException.invalid(
               "Property 'nbdfleece-disk.drive' does not take node '"
                   + node
@@ -276,22 +298,31 @@ public final class BlockGraph implements AutoCloseable {
         .orElseThrow(() -> GraphException.noDevice(device));
   }
 
-  /// To be called before a node is exported for writing, and before a snapshot-access node is
-  /// exported at all: with its first user the copy-before-write nodes below begin to work, and
-  /// their snapshots are taken. They last until the nodes go.
-  public void beforeExport(String node) throws IOException {
+  /// Has `adding` export a node, as one change. With its first user who writes, or with a
+  /// snapshot-access node that is exported at all, the copy-before-write nodes below begin to work:
+  /// their snapshots are taken before. They last until the nodes go; when adding fails, they end.
+  public void export(String node, boolean writable, Exporting adding) throws IOException {
     changes.lock();
     try {
-      List<Node> waiting = new ArrayList<>();
-      for (Node below : table.chain(node).reversed()) {
-        if (below.isFilterOfWrites() && below.view().isEmpty()) {
-          waiting.add(below);
-        }
+      NodeTable before = table;
+      boolean begins = writable || before.node(node).filter(Node::isView).isPresent();
+      List<Node> taken = begins ? Copiers.waiting(before, node) : List.of();
+      install(copiers.take(before, taken));
+      try {
+        adding.add();
+      } catch (IOException | RuntimeException e) {
+        install(before);
+        copiers.undo(taken, e);
+        throw e;
       }
-      table = take(table, waiting);
     } finally {
       changes.unlock();
     }
+  }
+
+  /// Adds an export. It may look nodes up, and must not change them.
+  public interface Exporting {
+    void add() throws IOException;
   }
 
   /// From this table to that: snapshots that are new are taken, then all is as it says, then those
@@ -299,9 +330,10 @@ public final class BlockGraph implements AutoCloseable {
   @GuardedBy("changes")
   private void become(NodeTable next) throws IOException {
     NodeTable before = table;
-    Map<String, Node> old = copiers(before);
-    Map<String, Node> now = copiers(next);
-    NodeTable after = take(next, now.values().stream().filter(n -> n.view().isEmpty()).toList());
+    Map<String, Node> old = copiers.working(before);
+    Map<String, Node> now = copiers.working(next);
+    NodeTable after =
+        copiers.take(next, now.values().stream().filter(n -> n.view().isEmpty()).toList());
     List<Node> ending = new ArrayList<>();
     for (Node node : old.values()) {
       if (!now.containsKey(node.name()) && after.node(node.name()).isPresent()) {
@@ -309,70 +341,28 @@ public final class BlockGraph implements AutoCloseable {
         after = after.with(after.node(node.name()).get().withView(Optional.empty()));
       }
     }
-    table = after;
+    install(after);
     rethrottle(before, after);
     for (Node node : ending) {
-      end(node);
+      copiers.end(node);
     }
   }
 
-  /// The copy-before-write nodes that somebody stands on who writes, the lowest first.
-  private Map<String, Node> copiers(NodeTable of) {
-    List<String> tops = new ArrayList<>(of.roots().values());
-    of.nodes().values().stream()
-        .filter(node -> !(node.driver() instanceof Driver.SnapshotAccess))
-        .map(Node::name)
-        .filter(exported)
-        .forEach(tops::add);
-    Map<String, Node> copiers = new LinkedHashMap<>();
-    for (String top : tops) {
-      of.chain(top).reversed().stream()
-          .filter(Node::isFilterOfWrites)
-          .forEach(node -> copiers.put(node.name(), node));
-    }
-    return copiers;
-  }
-
-  private NodeTable take(NodeTable from, List<Node> copiers) throws IOException {
-    for (Node copier : copiers) {
-      for (Node view : from.parents(copier.name())) {
-        if (view.driver() instanceof Driver.SnapshotAccess && exported.test(view.name())) {
-          throw GraphException.busy(
-              "Node '"
-                  + view.name()
-                  + "' is busy: an export shows the live disk through it: delete the export, and"
-                  + " add it again after '"
-                  + copier.name()
-                  + "' was inserted");
-        }
+  /// Makes this the table. A view has bitmaps from when it is there until it goes.
+  @GuardedBy("changes")
+  private void install(NodeTable next) {
+    NodeTable before = table;
+    for (Node node : next.nodes().values()) {
+      if (node.isView() && before.node(node.name()).isEmpty()) {
+        long sizeBytes = engine.disk(node.disk()).map(GraphDisk::sizeBytes).orElseThrow();
+        engine.addView(node.name(), sizeBytes);
       }
     }
-    NodeTable after = from;
-    List<Node> taken = new ArrayList<>();
-    for (Node copier : copiers) {
-      try {
-        engine.snapshot(CopierSnapshot.request(copier));
-      } catch (IOException | RuntimeException e) {
-        for (Node undone : taken) {
-          try {
-            engine.release(undone.name(), Optional.empty());
-          } catch (IOException releasing) {
-            e.addSuppressed(releasing);
-          }
-        }
-        throw e;
+    table = next;
+    for (Node node : before.nodes().values()) {
+      if (node.isView() && next.node(node.name()).isEmpty()) {
+        engine.removeView(node.name());
       }
-      Node inserted = copier.withView(Optional.of(copier.name()));
-      taken.add(inserted);
-      after = after.with(inserted);
-    }
-    return after;
-  }
-
-  private void end(Node node) throws IOException {
-    // Somebody may have released it under its own name.
-    if (node.isFilterOfWrites() && node.view().filter(engine::hasSnapshot).isPresent()) {
-      engine.release(node.view().get(), Optional.empty());
     }
   }
 
@@ -428,7 +418,7 @@ public final class BlockGraph implements AutoCloseable {
     changes.lock();
     try {
       BackupAccess.Opened opened = accesses.open(target, devices, table);
-      table = table.with(opened.nodes());
+      install(table.with(opened.nodes()));
       return opened.infos();
     } finally {
       changes.unlock();
@@ -440,7 +430,7 @@ public final class BlockGraph implements AutoCloseable {
   public void tearDownAccess(String target, ReleaseOutcome outcome) throws IOException {
     changes.lock();
     try {
-      table = table.without(accesses.nodesOf(target));
+      install(table.without(accesses.nodesOf(target)));
       accesses.close(target, outcome);
     } finally {
       changes.unlock();

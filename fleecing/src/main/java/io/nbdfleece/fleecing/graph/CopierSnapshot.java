@@ -2,6 +2,7 @@
 package io.nbdfleece.fleecing.graph;
 
 import io.nbdfleece.fleecing.SnapshotRequest;
+import io.nbdfleece.fleecing.SnapshotRequest.Bitmaps;
 import io.nbdfleece.fleecing.SnapshotRequest.Increment;
 import io.nbdfleece.fleecing.SnapshotRequest.Outside;
 import io.nbdfleece.fleecing.graph.NodeSpec.Driver.CopyBeforeWrite;
@@ -14,23 +15,21 @@ final class CopierSnapshot {
   private CopierSnapshot() {}
 
   /* Clients may discard: an export of it that is not writable offers no TRIM anyhow, and one that
-   * is writable has no other use. QEMU refuses reads outside of the bitmap, so this does. */
+   * is writable has no other use. QEMU refuses reads outside of the bitmap, so this does; and it
+   * leaves the bitmap free: tools clear it once the snapshot is there. */
   static SnapshotRequest request(Node copier) {
     if (!(copier.driver() instanceof CopyBeforeWrite options)) {
       throw new IllegalArgumentException(copier + " (expected: copy-before-write)");
     }
+    Optional<String> since = options.bitmap().map(NodeSpec.Bitmap::name);
     Increment increment =
-        options
-            .bitmap()
-            .map(
-                bitmap ->
-                    new Increment(
-                        Optional.empty(),
-                        Optional.of(bitmap.name()),
-                        Map.of(),
-                        Optional.empty(),
-                        Outside.ERROR))
-            .orElse(Increment.NONE);
+        new Increment(
+            Optional.empty(),
+            since,
+            Map.of(),
+            Optional.empty(),
+            since.isPresent() ? Outside.ERROR : Outside.DATA,
+            Bitmaps.FREE);
     return new SnapshotRequest(
         List.of(copier.disk()),
         Optional.of(copier.name()),

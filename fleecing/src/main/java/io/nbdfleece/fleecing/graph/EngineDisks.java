@@ -17,6 +17,7 @@ import io.nbdfleece.fleecing.block.ThrottleNode;
 import java.io.IOException;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 
@@ -50,6 +51,26 @@ final class EngineDisks implements GraphEngine {
   @Override
   public void add(DiskConfig config, BlockNode node) throws IOException {
     var _ = engine.addDisk(config, node);
+  }
+
+  @Override
+  public void requireRemovable(String disk, Set<String> ending) throws IOException {
+    engine.requireRemovable(disk, ending);
+  }
+
+  @Override
+  public void addView(String name, long sizeBytes) {
+    engine.views().add(name, sizeBytes);
+  }
+
+  @Override
+  public void removeView(String name) {
+    engine.views().remove(name);
+  }
+
+  @Override
+  public boolean isViewInUse(String name) {
+    return engine.views().isInUse(name);
   }
 
   @Override

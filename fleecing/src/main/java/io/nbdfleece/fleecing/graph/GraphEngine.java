@@ -12,6 +12,7 @@ import io.nbdfleece.fleecing.block.ThrottleGroup;
 import java.io.IOException;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 
 /// What the graph needs of the engine. Any thread; methods wait for what they start.
 interface GraphEngine {
@@ -42,7 +43,18 @@ interface GraphEngine {
   /// @param node closed when this fails
   void add(DiskConfig config, BlockNode node) throws IOException;
 
+  /// Fails as [#remove] would, were these snapshots not there.
+  void requireRemovable(String disk, Set<String> ending) throws IOException;
+
   void remove(String disk) throws IOException;
+
+  /// Has bitmaps of a view from now on.
+  void addView(String name, long sizeBytes);
+
+  void removeView(String name);
+
+  /// Whether somebody has a bitmap of that view in use.
+  boolean isViewInUse(String name);
 
   List<BitmapInfo> bitmaps(String disk) throws IOException;
 

@@ -40,6 +40,10 @@ record Node(
     return file.isEmpty() && owner != Owner.ACCESS;
   }
 
+  boolean isView() {
+    return driver instanceof Driver.SnapshotAccess;
+  }
+
   boolean isFilterOfWrites() {
     return driver instanceof Driver.CopyBeforeWrite;
   }

@@ -338,7 +338,8 @@ final class NodeBuilder {
       throw new GraphException(
           GraphException.Reason.NOT_FOUND, "Node '" + bitmap.node() + "' not found");
     }
-    if (!named(bitmap.node()).disk().equals(disk)) {
+    Node owner = named(bitmap.node());
+    if (owner.isView() || !owner.disk().equals(disk)) {
       throw GraphException.invalid(
           "Bitmap '"
               + bitmap.name()

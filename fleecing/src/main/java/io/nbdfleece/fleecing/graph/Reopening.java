@@ -7,16 +7,15 @@ import io.nbdfleece.fleecing.graph.NodeSpec.Driver;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
-import java.util.function.Predicate;
 
 /// What `blockdev-reopen` makes of a node. Only computes: nothing is done yet.
 final class Reopening {
   private final GraphEngine engine;
   private final NodeTable table;
   private final Set<String> groups;
-  private final Predicate<String> exported;
+  private final ExportedNodes exported;
 
-  Reopening(GraphEngine engine, NodeTable table, Set<String> groups, Predicate<String> exported) {
+  Reopening(GraphEngine engine, NodeTable table, Set<String> groups, ExportedNodes exported) {
     this.engine = engine;
     this.table = table;
     this.groups = groups;
@@ -80,7 +79,7 @@ final class Reopening {
       return node;
     }
     if (wanted) {
-      if (exported.test(node.name())) {
+      if (exported.isExported(node.name())) {
         throw GraphException.busy(
             "Read-only block node '" + node.name() + "' cannot support read-write users");
       }

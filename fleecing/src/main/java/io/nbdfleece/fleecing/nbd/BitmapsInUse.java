@@ -39,12 +39,16 @@ final class BitmapsInUse {
   /// Takes all those that the export is to show into use. When it fails, what has been taken is
   /// still to be given back.
   ///
-  /// @param frozen comes with the snapshot and needs no taking
+  /// @param frozen comes with the snapshot and needs no taking; a bitmap of the exported view that
+  ///   is called like it is shown instead
   void take(NamedExport export, ServedDisk disk, Optional<Dirty> frozen) throws IOException {
     Set<String> names = new HashSet<>();
-    frozen.ifPresent(dirty -> names.add(dirty.exportedAs()));
+    frozen
+        .map(Dirty::exportedAs)
+        .filter(name -> !export.bitmaps().contains(new BitmapRef(export.node(), name)))
+        .ifPresent(names::add);
     for (BitmapRef ref : export.bitmaps()) {
-      boolean ofDisk = ref.disk().equals(disk.config().name());
+      boolean ofDisk = ref.owner().equals(disk.config().name());
       if (ofDisk && frozen.filter(dirty -> dirty.exportedAs().equals(ref.name())).isPresent()) {
         continue;
       }
@@ -58,7 +62,9 @@ final class BitmapsInUse {
   }
 
   private void take(BitmapRef ref, NamedExport export, ServedDisk disk) throws IOException {
-    boolean ofDisk = ref.disk().equals(disk.config().name());
+    boolean ofView = bitmaps.viewBytes(ref.owner()).isPresent();
+    boolean ofExported =
+        ref.owner().equals(disk.config().name()) || ref.owner().equals(export.node());
     BitmapInfo info =
         bitmaps
             .find(ref)
@@ -66,19 +72,19 @@ final class BitmapsInUse {
                 () ->
                     new BitmapException(
                         Reason.NOT_FOUND,
-                        ofDisk
+                        ofExported
                             ? "Bitmap '" + ref.name() + "' is not found"
                             : "Dirty bitmap '" + ref.name() + "' not found"));
-    if (!ofDisk && sizeOf(ref) != disk.sizeBytes()) {
+    if (!ofExported && sizeOf(ref) != disk.sizeBytes()) {
       throw new BitmapException(
           Reason.INVALID,
-          "Bitmap '" + ref.name() + "' is of disk " + ref.disk() + ", which has another size");
+          "Bitmap '" + ref.name() + "' is of " + ref.owner() + ", which has another size");
     }
     BitmapUse use = bitmaps.use(ref); // first: busy and inconsistent are said before enabled
     given.add(use::close);
     if (info.recording()
         && !export.writable()
-        && disk.config().access() == DiskConfig.Access.READ_WRITE) {
+        && (ofView || disk.config().access() == DiskConfig.Access.READ_WRITE)) {
       throw new BitmapException(
           Reason.INVALID, "Enabled bitmap '" + ref.name() + "' incompatible with readonly export");
     }
@@ -86,7 +92,10 @@ final class BitmapsInUse {
   }
 
   private long sizeOf(BitmapRef ref) {
-    return engine.disk(ref.disk()).map(ServedDisk::sizeBytes).orElse(-1L);
+    return engine
+        .disk(ref.owner())
+        .map(ServedDisk::sizeBytes)
+        .orElse(bitmaps.viewBytes(ref.owner()).orElse(-1));
   }
 
   /// To be called once, when the export is gone.

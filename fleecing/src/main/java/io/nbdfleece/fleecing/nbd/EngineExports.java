@@ -5,6 +5,7 @@ import io.nbdfleece.fleecing.DiskConfig;
 import io.nbdfleece.fleecing.FleecingEngine;
 import io.nbdfleece.fleecing.ServedDisk;
 import io.nbdfleece.fleecing.Snapshot;
+import io.nbdfleece.fleecing.bitmap.ShownNames;
 import io.nbdfleece.nbd.ClientIdentity;
 import io.nbdfleece.nbd.Export;
 import io.nbdfleece.nbd.ExportCatalog;
@@ -46,7 +47,7 @@ public final class EngineExports implements ExportCatalog {
                 "allowed clients of disk "
                     + disk
                     + ": there is no such disk (disks: "
-                    + String.join(", ", diskNames(engine.servedDisks()))
+                    + ShownNames.list(diskNames(engine.servedDisks()))
                     + ")");
           }
           copy.put(disk, Set.copyOf(names));

@@ -10,8 +10,7 @@ import java.util.Optional;
 /// @param id unique among the exports
 /// @param node what was asked for, as it is shown: the name of a disk or node
 /// @param name what NBD clients open
-/// @param bitmaps shown as `qemu:dirty-bitmap:NAME`; of the disk, or, for a snapshot, of the disk
-///   it was taken of
+/// @param bitmaps shown as `qemu:dirty-bitmap:NAME`; of the node, if that is a view, or of a disk
 /// @param allocationDepth whether `qemu:allocation-depth` is shown
 public record NamedExport(
     String id,

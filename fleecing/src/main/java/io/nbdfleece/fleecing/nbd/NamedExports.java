@@ -4,6 +4,7 @@ package io.nbdfleece.fleecing.nbd;
 import static java.nio.charset.StandardCharsets.UTF_8;
 
 import com.google.errorprone.annotations.concurrent.GuardedBy;
+import io.nbdfleece.fleecing.DiskBusyException;
 import io.nbdfleece.fleecing.DiskConfig;
 import io.nbdfleece.fleecing.FleecingEngine;
 import io.nbdfleece.fleecing.NameTakenException;
@@ -232,7 +233,8 @@ public final class NamedExports implements ExportCatalog {
   private CompletableFuture<Void> removed(AddedExport found, boolean evenWithClients) {
     String id = found.description().id();
     return switch (close(found, evenWithClients)) {
-      case HAS_CLIENTS -> refused("export '" + id + "' still in use");
+      case HAS_CLIENTS ->
+          CompletableFuture.failedFuture(new DiskBusyException("export '" + id + "' still in use"));
       case WAS_CLOSING -> refused("Export '" + id + "' is already shutting down");
       case BEGUN -> found.gone();
     };

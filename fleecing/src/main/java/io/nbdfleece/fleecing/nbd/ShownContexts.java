@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.fleecing.nbd;
 
-import io.nbdfleece.fleecing.bitmap.GranuleSet;
+import io.nbdfleece.fleecing.bitmap.DirtyBits;
 import io.nbdfleece.nbd.Extent;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.function.Supplier;
-import org.roaringbitmap.RoaringBitmap;
 
 /// Metadata contexts that an export shows beyond `base:allocation` and what the disk itself knows.
 ///
@@ -53,7 +52,7 @@ record ShownContexts(List<Bitmap> bitmaps, boolean allocationDepth) {
   ///
   /// @param content what is dirty now
   /// @param changes whether finding that out takes a while
-  record Bitmap(String name, Supplier<GranuleSet> content, boolean changes) {}
+  record Bitmap(String name, Supplier<? extends DirtyBits> content, boolean changes) {}
 
   /// Puts what is asked of the bitmaps into `answers` and then goes on: inside the call, or later
   /// on another thread when it takes a while. A bitmap that cannot be looked at fails all of it.
@@ -83,20 +82,22 @@ record ShownContexts(List<Bitmap> bitmaps, boolean allocationDepth) {
     }
   }
 
-  /// What is dirty in a range that is not empty, to the granule.
-  static List<Extent> dirty(GranuleSet set, long offsetBytes, long lengthBytes, int extentsMax) {
-    RoaringBitmap granules = set.granules();
-    int granularityBytes = set.granularityBytes();
+  /// What is dirty in a range that is not empty, to the granule: as much of it as one should look
+  /// at in one go. Bits that are set meanwhile may show or not.
+  static List<Extent> dirty(DirtyBits bits, long offsetBytes, long lengthBytes, int extentsMax) {
     List<Extent> extents = new ArrayList<>();
-    long endBytes = offsetBytes + lengthBytes;
+    long endBytes = offsetBytes + Math.min(lengthBytes, bits.lookBytesMax());
     long position = offsetBytes;
     while (position < endBytes && extents.size() < extentsMax) {
-      int granule = (int) (position / granularityBytes);
-      boolean dirty = granules.contains(granule);
-      long next = dirty ? granules.nextAbsentValue(granule) : granules.nextValue(granule);
-      long end = next < 0 ? endBytes : Math.min(endBytes, next * granularityBytes);
-      extents.add(new Extent(end - position, dirty ? DIRTY : 0));
-      position = end;
+      long dirty = bits.nextDirty(position, endBytes);
+      if (dirty > position) {
+        extents.add(new Extent(dirty - position, 0));
+        position = dirty;
+      } else {
+        long clean = bits.nextClean(position, endBytes);
+        extents.add(new Extent(clean - position, DIRTY));
+        position = clean;
+      }
     }
     return extents;
   }

@@ -3,6 +3,8 @@ package io.nbdfleece.fleecing.nbd;
 
 import io.nbdfleece.fleecing.Snapshot;
 import io.nbdfleece.fleecing.SnapshotRequest.Access;
+import io.nbdfleece.fleecing.SnapshotRequest.Outside;
+import io.nbdfleece.fleecing.bitmap.ShownNames;
 import io.nbdfleece.fleecing.hook.FrozenExtent;
 import io.nbdfleece.fleecing.hook.SnapshotView;
 import io.nbdfleece.nbd.Completion;
@@ -18,6 +20,7 @@ import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.EnumSet;
 import java.util.List;
+import java.util.Locale;
 import java.util.Set;
 import java.util.function.ToIntFunction;
 
@@ -37,18 +40,29 @@ final class SnapshotExport implements Export {
   /// As clients of the snapshot find it under its own name.
   static SnapshotExport of(Snapshot of, Snapshot.Part part, int preferredBlockBytes) {
     return new SnapshotExport(
-        of.name(),
-        part,
-        preferredBlockBytes,
-        // Unlike any other snapshot's, so that a client can tell whether it is still the same.
-        "snapshot "
-            + of.name()
-            + " of disk "
-            + part.disk().config().name()
-            + ", frozen "
-            + of.created(),
-        true,
-        frozen(part, List.of()));
+        of.name(), part, preferredBlockBytes, description(of, part), true, frozen(part, List.of()));
+  }
+
+  /// Unlike any other snapshot's, so that a client can tell whether it is still the same, and where
+  /// in a chain of backups it stands: `snapshot S of disk D, frozen T[, since C (T)][, starts C
+  /// (T)][, zero outside]`.
+  private static String description(Snapshot of, Snapshot.Part part) {
+    Outside outside = of.request().increment().outside();
+    return "snapshot "
+        + of.name()
+        + " of disk "
+        + part.disk().config().name()
+        + ", frozen "
+        + of.created()
+        + part.since().map(point -> ", since " + shown(point)).orElse("")
+        + part.starts().map(point -> ", starts " + shown(point)).orElse("")
+        + (part.dirty().isEmpty() || outside == Outside.DATA
+            ? ""
+            : ", " + outside.name().toLowerCase(Locale.ROOT) + " outside");
+  }
+
+  private static String shown(Snapshot.Part.Point point) {
+    return ShownNames.of(point.checkpoint()) + " (" + point.created() + ")";
   }
 
   /// @param trimmable whether a snapshot that allows it may be trimmed
@@ -81,10 +95,12 @@ final class SnapshotExport implements Export {
             contexts);
   }
 
-  /// The bitmap that came with the snapshot, others, and the allocation depth.
+  /// The bitmap that came with the snapshot, unless another one has its name, others, and the
+  /// allocation depth.
   static ShownContexts frozen(Snapshot.Part part, List<ShownContexts.Bitmap> others) {
     List<ShownContexts.Bitmap> bitmaps = new ArrayList<>();
     part.dirty()
+        .filter(dirty -> others.stream().noneMatch(o -> o.name().equals(dirty.exportedAs())))
         .ifPresent(
             dirty ->
                 bitmaps.add(new ShownContexts.Bitmap(dirty.exportedAs(), dirty::granules, false)));

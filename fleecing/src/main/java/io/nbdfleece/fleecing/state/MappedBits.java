@@ -154,6 +154,36 @@ final class MappedBits implements BitArray {
   }
 
   @Override
+  public long nextDirty(long offsetBytes, long endBytes) {
+    return next(offsetBytes, endBytes, true);
+  }
+
+  @Override
+  public long nextClean(long offsetBytes, long endBytes) {
+    return next(offsetBytes, endBytes, false);
+  }
+
+  private long next(long offsetBytes, long endBytes, boolean dirty) {
+    long granule = offsetBytes >>> shift;
+    while (granule << shift < endBytes) {
+      if (isUsed(granule / PAGE_GRANULES)) {
+        long bits = (long) WORD.getVolatile(memory, bitsOffset + (granule >>> 6) * Long.BYTES);
+        long found = (dirty ? bits : ~bits) & -1L << granule;
+        if (found != 0) {
+          long at = (granule & -64L) + Long.numberOfTrailingZeros(found);
+          return Math.min(endBytes, Math.max(offsetBytes, at << shift));
+        }
+        granule = (granule | 63) + 1;
+      } else if (dirty) {
+        granule = (granule / PAGE_GRANULES + 1) * PAGE_GRANULES;
+      } else {
+        return Math.max(offsetBytes, granule << shift);
+      }
+    }
+    return endBytes;
+  }
+
+  @Override
   public GranuleSet toSet() {
     RoaringBitmap all = new RoaringBitmap();
     long[] words = new long[WINDOW_PAGES << PAGE_WORDS_SHIFT];

@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.nbdfleece.fleecing.DiskConfig;
 import io.nbdfleece.fleecing.EngineConfig;
 import io.nbdfleece.fleecing.FleecingEngine;
+import io.nbdfleece.fleecing.NoSuchDiskException;
 import io.nbdfleece.fleecing.ReleaseOutcome;
 import io.nbdfleece.fleecing.SnapshotRequest.OnCbwError;
 import io.nbdfleece.fleecing.TransactionAction;
@@ -147,6 +148,22 @@ final class BlockGraphOnEngineTest {
         Optional.of("b0"),
         engine.fleecing().snapshots().getFirst().disks().getFirst().exportedBitmap());
     assertThrows(GraphException.class, () -> engine.graph().delete("cbw"));
+    // What tools do next: the view's bitmap takes what the disk's has, which begins anew.
+    engine.graph().add(new NodeSpec("sa", new Driver.SnapshotAccess(new Child.Reference("cbw"))));
+    BitmapRef own = new BitmapRef("sa", "b0");
+    BitmapRef disks = new BitmapRef("vda", "b0");
+    var _ =
+        engine
+            .fleecing()
+            .transact(
+                List.of(
+                    new TransactionAction.AddBitmap(own, OptionalInt.empty(), false, false),
+                    new TransactionAction.MergeBitmaps(own, List.of(disks)),
+                    new TransactionAction.ClearBitmap(disks)))
+            .get();
+    assertEquals(1, engine.fleecing().bitmaps("sa").size());
+    engine.graph().delete("sa");
+    assertThrows(NoSuchDiskException.class, () -> engine.fleecing().bitmaps("sa"));
     engine.graph().setDrive("vda", "vda");
     engine.graph().delete("cbw");
     engine.graph().delete("n");

@@ -397,7 +397,7 @@ final class BlockGraphTest {
     graph.add(zeroes("data", FakeEngine.DISK_BYTES));
     addCopier("cbw", "data");
     graph.add(view("sa", "cbw"));
-    graph.beforeExport("cbw");
+    graph.export("cbw", true, () -> {});
     exported.add("cbw");
     assertEquals(Optional.of(new Target.FrozenDisk("cbw", "data")), graph.find("sa"));
     graph.add(zeroes("unrelated", 5));

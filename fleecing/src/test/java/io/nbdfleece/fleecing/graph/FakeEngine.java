@@ -14,10 +14,12 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Instant;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 
 /// Disks, bitmaps and chains of checkpoints without any content; writes down what it is told.
 final class FakeEngine implements GraphEngine {
@@ -29,6 +31,7 @@ final class FakeEngine implements GraphEngine {
   final Map<String, List<ThrottleGroup>> throttles = new LinkedHashMap<>();
   private final Map<String, List<CheckpointInfo>> checkpoints = new LinkedHashMap<>();
   private final Map<String, GraphDisk> disks = new LinkedHashMap<>();
+  final Set<String> usedViews = new HashSet<>();
   String failingSnapshot = "";
 
   /// Whose success is refused, as a broken one's is.
@@ -120,10 +123,32 @@ final class FakeEngine implements GraphEngine {
   }
 
   @Override
-  public void remove(String disk) throws IOException {
-    if (snapshots.values().stream().anyMatch(request -> request.disks().contains(disk))) {
-      throw new IOException("disk " + disk + " has snapshots");
+  public void requireRemovable(String disk, Set<String> ending) throws IOException {
+    for (Map.Entry<String, SnapshotRequest> taken : snapshots.entrySet()) {
+      if (taken.getValue().disks().contains(disk) && !ending.contains(taken.getKey())) {
+        throw new IOException("disk " + disk + " has snapshots");
+      }
     }
+  }
+
+  @Override
+  public void addView(String name, long sizeBytes) {
+    bitmaps.put(name, new ArrayList<>());
+  }
+
+  @Override
+  public void removeView(String name) {
+    bitmaps.remove(name);
+  }
+
+  @Override
+  public boolean isViewInUse(String name) {
+    return usedViews.contains(name);
+  }
+
+  @Override
+  public void remove(String disk) throws IOException {
+    requireRemovable(disk, Set.of());
     log.add("remove " + disk);
     disks.remove(disk);
   }
@@ -143,12 +168,12 @@ final class FakeEngine implements GraphEngine {
     for (TransactionAction action : actions) {
       switch (action) {
         case TransactionAction.AddBitmap add ->
-            addBitmap(add.bitmap().disk(), add.bitmap().name(), false);
+            addBitmap(add.bitmap().owner(), add.bitmap().name(), false);
         case TransactionAction.RemoveBitmap remove ->
-            list(bitmaps, remove.bitmap().disk())
+            list(bitmaps, remove.bitmap().owner())
                 .removeIf(known -> known.name().equals(remove.bitmap().name()));
         case TransactionAction.MarkDirty mark ->
-            log.add("mark " + mark.bitmap().disk() + " " + mark.bitmap().name());
+            log.add("mark " + mark.bitmap().owner() + " " + mark.bitmap().name());
         case TransactionAction.DeleteCheckpoint(String disk, String name) ->
             list(checkpoints, disk).removeIf(known -> known.name().equals(name));
         case TransactionAction.TakeSnapshot(SnapshotRequest request) -> take(request);

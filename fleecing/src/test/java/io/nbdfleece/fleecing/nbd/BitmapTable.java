@@ -9,6 +9,7 @@ import io.nbdfleece.fleecing.bitmap.BitmapRef;
 import io.nbdfleece.fleecing.bitmap.GranuleSet;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalLong;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 
@@ -23,6 +24,10 @@ final class BitmapTable implements ExportedBitmaps {
 
   private final Map<BitmapRef, State> states = new ConcurrentHashMap<>();
   private final Map<BitmapRef, GranuleSet> contents = new ConcurrentHashMap<>();
+
+  /// Sizes of views that have bitmaps.
+  final Map<String, Long> views = new ConcurrentHashMap<>();
+
   final Set<BitmapRef> inUse = ConcurrentHashMap.newKeySet();
 
   BitmapRef put(String disk, String name, State state, GranuleSet content) {
@@ -30,6 +35,12 @@ final class BitmapTable implements ExportedBitmaps {
     states.put(ref, state);
     contents.put(ref, content);
     return ref;
+  }
+
+  @Override
+  public OptionalLong viewBytes(String name) {
+    Long sizeBytes = views.get(name);
+    return sizeBytes == null ? OptionalLong.empty() : OptionalLong.of(sizeBytes);
   }
 
   @Override

@@ -149,6 +149,29 @@ final class NamedExportsTest {
   }
 
   @Test
+  void bitmapsOfAViewAreThoseOfSomethingThatMayBeWritten() throws IOException {
+    bitmaps.views.put("view", (long) SIZE);
+    bitmaps.views.put("small", 4096L);
+    BitmapRef enabled = bitmaps.put("view", "b2", State.ENABLED, ServedDisks.granules(SIZE));
+    BitmapRef idle = bitmaps.put("view", "b5", State.DISABLED, ServedDisks.granules(SIZE));
+    BitmapRef small = bitmaps.put("small", "b6", State.DISABLED, ServedDisks.granules(SIZE));
+    String incompatible = "Enabled bitmap 'b2' incompatible with readonly export";
+    refused(incompatible, ofView(VDA_S, enabled));
+    refused(incompatible, named("e1", new Source.LiveDisk("ro"), "n1", false, enabled));
+    refused(
+        "Bitmap 'b6' is of small, which has another size", named("e1", VDA, "n1", false, small));
+    refused("Bitmap 'b9' is not found", ofView(VDA_S, new BitmapRef("view", "b9")));
+    exports.add(ofView(VDA_S, idle));
+    assertTrue(info(exports, "n1").metaContexts().contains("qemu:dirty-bitmap:b5"));
+    assertEquals(Set.of(idle), bitmaps.inUse);
+  }
+
+  private static NamedExport ofView(Source source, BitmapRef bitmap) {
+    return new NamedExport(
+        "e1", "view", source, "n1", false, Optional.of("text"), List.of(bitmap), true);
+  }
+
+  @Test
   void exportOfADiskShowsWhatWasAskedFor() throws IOException {
     BitmapRef b = bitmaps.put("vda", "b", State.ENABLED, ServedDisks.granules(SIZE, 2));
     add("e0", VDA, "n0", false);
@@ -298,6 +321,17 @@ final class NamedExportsTest {
     assertEquals(1, sentAway[0]);
     late.disconnected();
     assertEquals(List.of("e1"), List.copyOf(deleted));
+  }
+
+  @Test
+  void safeRemovalWaitsForAClientThatIsJustLeaving() throws Exception {
+    Path socket = disks.serve(exports);
+    for (int i = 0; i < 50; i++) {
+      add("e" + i, VDA, "n" + i, false);
+      ServedDisks.connect(socket, "n" + i).close();
+      var _ = exports.remove("e" + i, Removal.SAFE).get(20, TimeUnit.SECONDS);
+    }
+    assertEquals(50, deleted.size());
   }
 
   @Test

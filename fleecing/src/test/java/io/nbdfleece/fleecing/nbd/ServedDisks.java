@@ -88,7 +88,9 @@ final class ServedDisks implements AutoCloseable {
                   new SnapshotTerms("s", access, OnCbwError.BREAK_SNAPSHOT, 0),
                   new SnapshotScope(Optional.of(dirty), outside)),
           new AtomicInteger(),
-          Optional.of(new Snapshot.Part.Dirty("c1", dirty)));
+          Optional.of(new Snapshot.Part.Dirty("c1", dirty)),
+          Optional.empty(),
+          Optional.empty());
     } finally {
       disk.hook().openGate();
     }

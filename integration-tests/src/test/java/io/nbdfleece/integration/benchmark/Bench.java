@@ -78,7 +78,7 @@ final class Bench {
       }
     }
     for (QemuFleecing.Format format : QemuFleecing.Format.values()) {
-      if (wanted(QemuDaemon.PROGRAM, "qsd fleecing " + format.title())) {
+      if (wanted(QemuDaemon.PROGRAM, QemuFleecing.NAME + " " + format.title())) {
         subjects.add(new QemuFleecing(programs, place, image("qsd"), format, place.directory()));
       }
     }
@@ -148,7 +148,10 @@ final class Bench {
       for (int i = 0; i < subjects.size(); i++) {
         Subject subject = subjects.get(Math.floorMod(i + round, subjects.size()));
         if (able.contains(subject)) {
-          report.progress(one.title() + ", round " + (round + 1) + ", " + subject.name());
+          report.progress(
+              one.title()
+                  + (round < 0 ? ", warm-up, " : ", round " + (round + 1) + ", ")
+                  + subject.name());
           turn(one, able, subject, measurement, round >= 0);
         }
       }
@@ -166,6 +169,9 @@ final class Bench {
         one.note(subject.name(), measured);
       }
     } catch (IOException e) {
+      if (place.isEnding()) {
+        throw new InterruptedException(e.getMessage());
+      }
       // One that cannot do this does not keep the others from being measured.
       able.remove(subject);
       one.fail(subject.name(), "" + e.getMessage());

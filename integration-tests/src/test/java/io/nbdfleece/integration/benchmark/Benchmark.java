@@ -21,23 +21,34 @@ public final class Benchmark {
           new P2SnapshotPull(),
           new P3GuestWrites(),
           new P4PreservingWrites(),
+          new P5WritesDuringPull(),
           new P6RandomReads(),
-          new P8SparseDisk());
+          new P7SlowScratch(),
+          new P8SparseDisk(),
+          new P9StartUp(),
+          new P10Footprint());
 
   /// Those that run only when they are asked for.
-  private static final List<Workload> EXTRAS = List.of(new BitmapCosts());
+  private static final List<Workload> EXTRAS = List.of(new Scaling(), new BitmapCosts());
 
   private Benchmark() {}
 
-  /// Exit code 0, or 1 with a message.
-  public static void main(String[] arguments) throws InterruptedException {
+  /// Exit code 0, or 1 with a message: also when a part of it failed.
+  public static void main(String[] arguments) {
     List<String> given = List.of(arguments);
     if (given.contains("--help") || given.contains("-h")) {
       System.out.print(help());
       return;
     }
     try {
-      run(Options.parse(given));
+      int failureCount = run(Options.parse(given), given);
+      if (failureCount > 0) {
+        System.err.println("bench: failed: " + failureCount + ", see above");
+        System.exit(1);
+      }
+    } catch (InterruptedException e) {
+      // The hooks of the JVM are at work already.
+      System.err.println("\nbench: interrupted");
     } catch (IOException | IllegalArgumentException e) {
       System.err.println("bench: " + e.getMessage());
       System.exit(1);
@@ -56,44 +67,75 @@ public final class Benchmark {
     return Stream.concat(WORKLOADS.stream(), EXTRAS.stream());
   }
 
-  private static void run(Options options) throws IOException, InterruptedException {
+  private static int run(Options options, List<String> given)
+      throws IOException, InterruptedException {
     Set<String> unknown = new LinkedHashSet<>(options.workloads());
     all().forEach(one -> unknown.remove(one.id()));
     if (!unknown.isEmpty()) {
       throw new IllegalArgumentException(unknown + ": no such workload, see --help");
     }
+    List<Workload> chosen =
+        options.workloads().isEmpty()
+            ? WORKLOADS
+            : all().filter(one -> options.workloads().contains(one.id())).toList();
     PeerPrograms programs = peers(options);
     for (String needed : List.of("fio", "nbdcopy")) {
       String _ = programs.path(needed);
     }
-    Report report = new Report(System.out);
+    Report report = new Report(System.out, isTerminal());
+    report.fact(
+        "command",
+        "nbdfleece bench "
+            + given.stream().map(Benchmark::quoted).collect(Collectors.joining(" ")));
     facts(options, programs, report);
     Workplace place = Workplace.create(options.directory());
     Bench bench = new Bench(options, place, programs, report);
+    boolean isComplete = false;
     try {
-      List<Workload> chosen =
-          options.workloads().isEmpty()
-              ? WORKLOADS
-              : all().filter(one -> options.workloads().contains(one.id())).toList();
       for (Workload workload : chosen) {
-        report.heading(workload);
-        try {
-          workload.run(bench);
-        } catch (IOException e) {
-          report.note("not measured to the end: " + e.getMessage());
-        }
+        run(workload, bench);
       }
+      isComplete = true;
     } finally {
-      bench.stop();
       if (options.json().isPresent()) {
-        report.write(options.json().get());
+        report.write(options.json().get(), isComplete);
       }
+      bench.stop();
     }
+    return report.failureCount();
+  }
+
+  // As a shell takes it.
+  private static String quoted(String argument) {
+    return argument.matches("[\\w./,=:+-]+")
+        ? argument
+        : "'" + argument.replace("'", "'\\''") + "'";
+  }
+
+  private static void run(Workload workload, Bench bench) throws InterruptedException {
+    bench.report().heading(workload);
+    long startNanos = System.nanoTime();
+    try {
+      workload.run(bench);
+    } catch (IOException e) {
+      if (bench.place().isEnding()) {
+        throw new InterruptedException(e.getMessage());
+      }
+      bench.report().broken(workload, "" + e.getMessage());
+    }
+    bench.report().took(workload, (System.nanoTime() - startNanos) / 1e9);
+  }
+
+  // Null aware checkers take System.console() for nullable, others say that it never is.
+  @SuppressWarnings("SystemConsoleNull")
+  private static boolean isTerminal() {
+    return System.console() != null && System.console().isTerminal();
   }
 
   static PeerPrograms peers(Options options) {
+    String path = System.getenv().getOrDefault("PATH", "");
     if (options.installedPeers()) {
-      return new PeerPrograms(Optional.empty());
+      return new PeerPrograms(Optional.empty(), path);
     }
     if (options.peersRoot().isPresent()) {
       Path root = options.peersRoot().get();
@@ -103,13 +145,14 @@ public final class Benchmark {
                 + ": no peers there: put them there with integration-tests/debian13-peers "
                 + root);
       }
-      return new PeerPrograms(options.peersRoot());
+      return new PeerPrograms(options.peersRoot(), path);
     }
     String home = System.getProperty("user.home");
     String named = System.getenv().getOrDefault("NBDFLEECE_DEBIAN13", "/opt/debian13");
     return new PeerPrograms(
         PeerPrograms.find(
-            Path.of(named), Path.of(home, ".cache/nbdfleece/debian13"), Path.of("/opt/debian13")));
+            Path.of(named), Path.of(home, ".cache/nbdfleece/debian13"), Path.of("/opt/debian13")),
+        path);
   }
 
   private static void facts(Options options, PeerPrograms programs, Report report)

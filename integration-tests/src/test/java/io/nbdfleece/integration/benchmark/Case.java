@@ -60,8 +60,18 @@ final class Case {
     return figures.getOrDefault(subject, Map.of()).getOrDefault(metric, new Figures(List.of()));
   }
 
+  /// The median of one that did all its turns; not a number for others.
+  double median(String subject, Metric metric) {
+    return failures.containsKey(subject) ? Double.NaN : of(subject, metric).median();
+  }
+
   static boolean isPeer(String subject) {
     return !subject.startsWith(Nbdfleece.NAME);
+  }
+
+  /// Whether the goals concern it.
+  static boolean isMeasured(String subject) {
+    return !isPeer(subject) && !subject.endsWith(Nbdfleece.WITHOUT);
   }
 
   /// Whether it does the same job: one that keeps all in memory is a yardstick only.
@@ -74,14 +84,14 @@ final class Case {
     return figures.keySet().stream()
         .filter(Case::competes)
         .filter(concerned)
-        .filter(subject -> !Double.isNaN(of(subject, metric).median()))
-        .max(Comparator.comparingDouble(name -> metric.ratio(of(name, metric).median(), 1)));
+        .filter(subject -> !Double.isNaN(median(subject, metric)))
+        .max(Comparator.comparingDouble(name -> metric.ratio(median(name, metric), 1)));
   }
 
   /// How often better the subject is than the best peer; not a number without peers.
   double ratio(String subject, Metric metric, Predicate<String> concerned) {
     return best(metric, concerned)
-        .map(peer -> metric.ratio(of(subject, metric).median(), of(peer, metric).median()))
+        .map(peer -> metric.ratio(median(subject, metric), median(peer, metric)))
         .orElse(Double.NaN);
   }
 }

@@ -21,6 +21,7 @@ record Daemon(Process process, Address address, double readyMillis) {
   static Daemon start(
       List<String> command,
       Map<String, String> environment,
+      Workplace place,
       Address address,
       List<Path> sockets,
       Path log)
@@ -30,21 +31,22 @@ record Daemon(Process process, Address address, double readyMillis) {
         new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(log.toFile());
     builder.environment().putAll(environment);
     long startNanos = System.nanoTime();
-    Process process = builder.start();
+    Process process = place.start(builder);
     long deadlineNanos = startNanos + TimeUnit.SECONDS.toNanos(START_SECONDS_MAX);
     while (!(address.answers() && sockets.stream().allMatch(Files::exists))) {
       if (process.waitFor(POLL_MILLIS, TimeUnit.MILLISECONDS)
           || System.nanoTime() > deadlineNanos) {
         Tool.stop(process);
-        throw new IOException(String.join(" ", command) + ": " + Files.readString(log));
+        throw new IOException(
+            Tool.failure(command, "did not take connections", Files.readString(log)));
       }
     }
     return new Daemon(process, address, (System.nanoTime() - startNanos) / 1e6);
   }
 
-  static Daemon start(List<String> command, Address address, Path log)
+  static Daemon start(List<String> command, Workplace place, Address address, Path log)
       throws IOException, InterruptedException {
-    return start(command, Map.of(), address, List.of(), log);
+    return start(command, Map.of(), place, address, List.of(), log);
   }
 
   void stop() throws IOException, InterruptedException {

@@ -75,9 +75,13 @@ record Fio(String pattern, int blockBytes, int alignBytes, int depth, int client
     // fio prints notes before the document.
     int start = out.indexOf('{');
     if (start < 0) {
-      throw new IOException("fio: " + out);
+      throw new IOException("fio: printed no figures\n" + out);
     }
     JsonNode job = JsonMapper.shared().readTree(out.substring(start)).path("jobs").get(0);
+    int error = job.path("error").asInt();
+    if (error != 0) {
+      throw new IOException("fio: error " + error + "\n" + out);
+    }
     JsonNode side = job.path(pattern.contains("read") ? "read" : "write");
     return Map.of(
         Metric.IOPS,

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.integration.benchmark;
 
+import java.util.Locale;
+
 /// What a figure counts.
 enum Metric {
   MIB_PER_SECOND("MiB/s", Better.MORE),
@@ -32,6 +34,15 @@ enum Metric {
     return switch (better) {
       case MORE -> figure / other;
       case LESS -> other / figure;
+    };
+  }
+
+  /// What a figure may be at the worst, in words, to be `factor` times better than another one: `≥
+  /// 2.0` or `≤ 0.5` times that.
+  String bound(double factor) {
+    return switch (better) {
+      case MORE -> String.format(Locale.ROOT, "≥ %.1f", factor);
+      case LESS -> String.format(Locale.ROOT, "≤ %.1f", 1 / factor);
     };
   }
 

@@ -17,6 +17,9 @@ import tools.jackson.databind.JsonNode;
 final class Nbdfleece {
   static final String NAME = "nbdfleece";
 
+  /// How the names end of what stands beside as a yardstick.
+  static final String WITHOUT = ", no snapshot";
+
   private final String title;
   private final Path image;
   private final Daemon daemon;
@@ -61,6 +64,7 @@ final class Nbdfleece {
         Daemon.start(
             command,
             Map.of("NBDFLEECE_JAVA_OPTS", java.strip()),
+            place,
             unix,
             List.of(control),
             place.resolve(id + ".log"));
@@ -86,9 +90,9 @@ final class Nbdfleece {
     return new View(title, Transport.UNIX, Optional.of("bench" + snapshots));
   }
 
-  /// The same under another name, to stand beside one with a snapshot.
-  Subject disk(String remark) {
-    return new View(title + ", " + remark, Transport.UNIX, Optional.empty());
+  /// The same, to stand beside one with a snapshot.
+  Subject withoutSnapshot() {
+    return new View(title + WITHOUT, Transport.UNIX, Optional.empty());
   }
 
   void execute(String command, String name) throws IOException {
@@ -169,8 +173,8 @@ final class Nbdfleece {
     }
 
     @Override
-    public long pid() {
-      return daemon.process().pid();
+    public Daemon daemon() {
+      return daemon;
     }
   }
 }

@@ -55,6 +55,6 @@ final class Nbdkit {
     command.addAll(List.of(programs.nbdkitPlugin(plugin), argument));
     String name = PROGRAM + " " + plugin + " " + programs.version(PROGRAM);
     Path log = place.resolve("nbdkit-" + plugin + ".log");
-    return new PlainPeer(name, command, address, log, image, fill);
+    return new PlainPeer(name, command, place, address, log, image, fill);
   }
 }

@@ -34,10 +34,10 @@ record Options(
       """
       usage: nbdfleece bench [WORKLOAD…] [OPTION…]
       Measures nbdfleece beside the NBD servers that are installed. BENCHMARKING.md tells how to
-      read it. Without a WORKLOAD: p1 to p10, about a quarter of an hour.
+      read it. Without a WORKLOAD: p1 to p10, about three quarters of an hour.
 
       %s
-        --quick          fewer and shorter rounds on a smaller disk: about three minutes, rough
+        --quick          fewer and shorter rounds on a smaller disk: about ten minutes, rough
         --rounds N       rounds to take the median of (default 5)
         --warm-up N      rounds before them, not counted (default 1)
         --size MIB       size of the disk (default 1024); about eight times that must fit in RAM

@@ -9,7 +9,7 @@ import java.util.Map;
 /// by cluster, at random.
 final class P2SnapshotPull implements Workload {
   private static final List<Goal> GOALS =
-      List.of(new Goal(Metric.MIB_PER_SECOND, "qsd fleecing", 2));
+      List.of(new Goal(Metric.MIB_PER_SECOND, QemuFleecing.NAME, 2));
 
   @Override
   public String id() {

@@ -17,8 +17,7 @@ final class P6RandomReads implements Workload {
 
   @Override
   public String title() {
-    return "random reads of a snapshot, a quarter of it overwritten, by 8 clients; peers without"
-        + " snapshots read the disk";
+    return "random reads of a snapshot by 8 clients; of peers without snapshots, of the disk";
   }
 
   @Override

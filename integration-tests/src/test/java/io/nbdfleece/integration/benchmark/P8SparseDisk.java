@@ -41,7 +41,7 @@ final class P8SparseDisk implements Workload {
         Path own = image(place, id + ".img");
         Nbdfleece server = Nbdfleece.start(build, place, build.title(), id, own, List.of());
         servers.add(server);
-        subjects.add(server.disk("plain"));
+        subjects.add(server.withoutSnapshot());
         subjects.add(server.snapshot());
       }
       if (bench.wanted(QemuNbd.PROGRAM, QemuNbd.PROGRAM)) {
@@ -52,7 +52,7 @@ final class P8SparseDisk implements Workload {
         subjects.add(
             Nbdkit.file(programs, place, image(place, "sparse-nbdkit.img"), Transport.UNIX));
       }
-      if (bench.wanted(QemuDaemon.PROGRAM, "qsd fleecing")) {
+      if (bench.wanted(QemuDaemon.PROGRAM, QemuFleecing.NAME)) {
         subjects.add(
             new QemuFleecing(
                 programs,

@@ -24,15 +24,19 @@ final class PeerPrograms {
           "qemu-nbd", "qemu-utils",
           "qemu-img", "qemu-utils",
           "qemu-storage-daemon", "qemu-system-common",
-          "nbdkit", "nbdkit");
+          "nbdkit", "nbdkit",
+          "nbdfuse", "nbdfuse");
   private static final Pattern VERSION = Pattern.compile("\\d+(\\.\\d+)+");
 
   private final Optional<Path> root;
+  private final List<Path> directories;
   private final Map<String, String> versions = new TreeMap<>();
 
   /// @param root a directory that `integration-tests/debian13-peers` has filled
-  PeerPrograms(Optional<Path> root) {
+  /// @param path as in the environment
+  PeerPrograms(Optional<Path> root, String path) {
     this.root = root;
+    directories = Arrays.stream(path.split(":", -1)).map(Path::of).toList();
   }
 
   /// The first of these that has been filled.
@@ -60,6 +64,14 @@ final class PeerPrograms {
   /// What `nbdkit` wants for a plugin: newer programs do not find their own by name.
   String nbdkitPlugin(String name) {
     return root.map(dir -> dir.resolve("nbdkit/plugins/nbdkit-" + name + "-plugin.so"))
+        .filter(Files::exists)
+        .map(Path::toString)
+        .orElse(name);
+  }
+
+  /// The same for a filter.
+  String nbdkitFilter(String name) {
+    return root.map(dir -> dir.resolve("nbdkit/filters/nbdkit-" + name + "-filter.so"))
         .filter(Files::exists)
         .map(Path::toString)
         .orElse(name);
@@ -97,8 +109,8 @@ final class PeerPrograms {
         root.map(dir -> dir.resolve("bin").resolve(program)).filter(Files::isExecutable);
     return newer.or(
         () ->
-            Arrays.stream(System.getenv().getOrDefault("PATH", "").split(":"))
-                .map(directory -> Path.of(directory, program))
+            directories.stream()
+                .map(directory -> directory.resolve(program))
                 .filter(Files::isExecutable)
                 .findFirst());
   }

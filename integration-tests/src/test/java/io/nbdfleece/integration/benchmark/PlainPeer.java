@@ -11,6 +11,7 @@ import java.util.Optional;
 final class PlainPeer implements Subject {
   private final String name;
   private final List<String> command;
+  private final Workplace place;
   private final Address address;
   private final Path log;
   private final Optional<Path> image;
@@ -22,12 +23,14 @@ final class PlainPeer implements Subject {
   PlainPeer(
       String name,
       List<String> command,
+      Workplace place,
       Address address,
       Path log,
       Optional<Path> image,
       List<String> fill) {
     this.name = name;
     this.command = List.copyOf(command);
+    this.place = place;
     this.address = address;
     this.log = log;
     this.image = image;
@@ -42,7 +45,7 @@ final class PlainPeer implements Subject {
   @Override
   public void begin() throws IOException, InterruptedException {
     if (daemon.isEmpty()) {
-      daemon = Optional.of(Daemon.start(command, address, log));
+      daemon = Optional.of(Daemon.start(command, place, address, log));
       if (!fill.isEmpty()) {
         String _ = Tool.run(fill);
       }
@@ -76,12 +79,7 @@ final class PlainPeer implements Subject {
   }
 
   @Override
-  public long pid() {
-    return daemon.orElseThrow().process().pid();
-  }
-
-  /// Once begun.
-  Daemon daemon() {
+  public Daemon daemon() {
     return daemon.orElseThrow();
   }
 }

@@ -5,62 +5,67 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 
 /// What a process takes of the machine, as the kernel counts it.
 final class ProcessMemory {
-  private static final long TICKS_PER_SECOND = 100;
+  // The kernel's unit in /proc, on every architecture that Java runs on.
+  private static final double TICKS_PER_SECOND = 100;
+  // `garbage-first heap total …, used 3000K [0x…, 0x…)`, one line a generation for other
+  // collectors.
+  private static final Pattern HEAP =
+      Pattern.compile("used (\\d+)K \\[0x(\\p{XDigit}+), 0x.*?(\\p{XDigit}+)\\)");
+  private static final Pattern MAPPING = Pattern.compile("(\\p{XDigit}+)-\\p{XDigit}+ .*");
 
   private ProcessMemory() {}
 
-  /// KiB that end with the process: of its heap and stacks, and of files that only it has mapped
-  /// for itself. A JVM collects its garbage before.
+  /// KiB that the process has for itself, anonymous pages: without what it has mapped of files,
+  /// which is page cache. Of a JVM's heap what lives in it after a collection.
   static double used(Subject subject) throws IOException, InterruptedException {
-    if (!subject.isPeer()) {
-      collect(subject.pid());
-      return heapUsed(subject.pid()) + field(subject.pid(), "status", "RssFile");
+    long pid = subject.pid();
+    if (subject.isPeer()) {
+      return anonymousOutside(pid, 0, 0);
     }
-    return field(subject.pid(), "status", "VmRSS");
+    String _ = Tool.run(List.of(jcmd(), Long.toString(pid), "GC.run"));
+    Matcher heap = HEAP.matcher(Tool.run(List.of(jcmd(), Long.toString(pid), "GC.heap_info")));
+    long usedKib = 0;
+    long start = Long.MAX_VALUE;
+    long end = 0;
+    while (heap.find()) {
+      usedKib += Long.parseLong(heap.group(1));
+      start = Math.min(start, Long.parseLong(heap.group(2), 16));
+      end = Math.max(end, Long.parseLong(heap.group(3), 16));
+    }
+    if (end == 0) {
+      throw new IOException("jcmd GC.heap_info tells no heap");
+    }
+    return usedKib + anonymousOutside(pid, start, end);
   }
 
-  /// KiB, shared pages in proportion; without what is mapped of files, which is page cache.
-  static double anonymous(long pid) throws IOException {
-    return field(pid, "smaps_rollup", "Pss_Anon") + field(pid, "smaps_rollup", "Pss_Shmem");
-  }
-
-  /// KiB, shared pages in proportion.
-  static double proportional(long pid) throws IOException {
-    return field(pid, "smaps_rollup", "Pss");
+  private static double anonymousOutside(long pid, long start, long end) throws IOException {
+    double kib = 0;
+    boolean counts = false;
+    for (String line : Files.readAllLines(Path.of("/proc", "" + pid, "smaps"))) {
+      Matcher mapping = MAPPING.matcher(line);
+      if (mapping.matches()) {
+        long address = Long.parseUnsignedLong(mapping.group(1), 16);
+        counts = address < start || address >= end;
+      } else if (counts && line.startsWith("Anonymous:")) {
+        kib += Long.parseLong(line.replaceAll("\\D", ""));
+      }
+    }
+    return kib;
   }
 
   /// Seconds of processor time so far, user and system.
   static double cpuSeconds(long pid) throws IOException {
     String stat = Files.readString(Path.of("/proc", "" + pid, "stat"));
     String[] fields = stat.substring(stat.lastIndexOf(')') + 2).split(" ", -1);
-    return (Long.parseLong(fields[11]) + Long.parseLong(fields[12])) / (double) TICKS_PER_SECOND;
-  }
-
-  static void collect(long pid) throws IOException, InterruptedException {
-    String _ = Tool.run(List.of(jcmd(), Long.toString(pid), "GC.run"));
-  }
-
-  static double heapUsed(long pid) throws IOException, InterruptedException {
-    String heap = Tool.run(List.of(jcmd(), Long.toString(pid), "GC.heap_info"));
-    return heap.lines()
-        .filter(line -> line.matches(".*heap.* used \\d+K.*"))
-        .mapToLong(line -> Long.parseLong(line.replaceAll(".*?heap.*? used (\\d+)K.*", "$1")))
-        .sum();
+    return (Long.parseLong(fields[11]) + Long.parseLong(fields[12])) / TICKS_PER_SECOND;
   }
 
   private static String jcmd() {
     return Path.of(System.getProperty("java.home"), "bin", "jcmd").toString();
-  }
-
-  private static double field(long pid, String file, String name) throws IOException {
-    for (String line : Files.readAllLines(Path.of("/proc", "" + pid, file))) {
-      if (line.startsWith(name + ":")) {
-        return Long.parseLong(line.replaceAll("\\D", ""));
-      }
-    }
-    throw new IOException("/proc/" + pid + "/" + file + ": no " + name);
   }
 }

@@ -31,6 +31,7 @@ final class QemuDaemon {
     return new PlainPeer(
         PROGRAM + " " + programs.version(PROGRAM),
         command,
+        place,
         address,
         place.resolve("qsd.log"),
         Optional.of(image),

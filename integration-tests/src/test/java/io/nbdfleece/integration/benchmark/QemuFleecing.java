@@ -12,6 +12,9 @@ import java.util.Optional;
 /// QEMU's backup interfaces are meant to be used. Started for each turn, which is the simple way to
 /// a fresh snapshot.
 final class QemuFleecing implements Subject {
+  /// How its names begin.
+  static final String NAME = "qsd fleecing";
+
   /// What the fleecing image is.
   enum Format {
     RAW,
@@ -43,7 +46,7 @@ final class QemuFleecing implements Subject {
     this.format = format;
     target = scratch.resolve("fleecing." + format.title());
     address = Address.unix(place.resolve("qsd-" + format.title() + ".sock"));
-    name = "qsd fleecing " + format.title() + " " + programs.version(QemuDaemon.PROGRAM);
+    name = NAME + " " + format.title() + " " + programs.version(QemuDaemon.PROGRAM);
   }
 
   @Override
@@ -86,7 +89,7 @@ final class QemuFleecing implements Subject {
     command.addAll(QemuDaemon.server(address));
     command.addAll(QemuDaemon.export("vda", "cbw", "on"));
     command.addAll(QemuDaemon.export("snapshot", "snapshot", "off"));
-    daemon = Optional.of(Daemon.start(command, address, place.resolve("qsd-fleecing.log")));
+    daemon = Optional.of(Daemon.start(command, place, address, place.resolve("qsd-fleecing.log")));
   }
 
   @Override
@@ -119,7 +122,7 @@ final class QemuFleecing implements Subject {
   }
 
   @Override
-  public long pid() {
-    return daemon.orElseThrow().process().pid();
+  public Daemon daemon() {
+    return daemon.orElseThrow();
   }
 }

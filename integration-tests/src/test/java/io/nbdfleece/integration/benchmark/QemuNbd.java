@@ -26,6 +26,12 @@ final class QemuNbd {
     }
     command.add(image.toString());
     return new PlainPeer(
-        name, command, address, place.resolve(PROGRAM + ".log"), Optional.of(image), List.of());
+        name,
+        command,
+        place,
+        address,
+        place.resolve(PROGRAM + ".log"),
+        Optional.of(image),
+        List.of());
   }
 }

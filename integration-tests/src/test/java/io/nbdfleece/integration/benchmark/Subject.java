@@ -30,7 +30,11 @@ interface Subject {
   Optional<Path> image();
 
   /// The server, once begun.
-  long pid();
+  Daemon daemon();
+
+  default long pid() {
+    return daemon().process().pid();
+  }
 
   default boolean isPeer() {
     return !name().startsWith(Nbdfleece.NAME);

@@ -19,7 +19,11 @@ record WithBitmaps(Subject disk, Path control, String node, int count, boolean p
 
   @Override
   public String name() {
-    return disk.name() + ", " + count + " bitmaps" + (persistent ? ", kept" : "");
+    return disk.name().replace(QemuDaemon.PROGRAM, "qsd")
+        + ", "
+        + count
+        + " bitmaps"
+        + (persistent ? ", kept" : "");
   }
 
   @Override
@@ -69,7 +73,7 @@ record WithBitmaps(Subject disk, Path control, String node, int count, boolean p
   }
 
   @Override
-  public long pid() {
-    return disk.pid();
+  public Daemon daemon() {
+    return disk.daemon();
   }
 }

@@ -4,26 +4,100 @@ package io.nbdfleece.integration.benchmark;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.io.RandomAccessFile;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayDeque;
 import java.util.Comparator;
+import java.util.Deque;
 import java.util.List;
 import java.util.Random;
 import java.util.stream.Stream;
 
-/// The directory of one run, which is removed when the program ends.
-record Workplace(Path directory) {
+/// The directory of one run, and the processes and mounts that belong to it. All of it is taken
+/// away when the program ends, however it ends: the last first, the directory at last.
+final class Workplace {
   private static final int PATTERN_MIB = 16;
+  private static final int REMOVE_TRIES = 5;
+
+  /// Takes something away again. Idempotent.
+  interface Undo {
+    void run() throws IOException, InterruptedException;
+  }
+
+  private final Path directory;
+  // Guarded by this.
+  private final Deque<Undo> undos = new ArrayDeque<>();
+  private boolean ending;
+
+  private Workplace(Path directory) {
+    this.directory = directory;
+  }
 
   /// A new directory below the one that the user chose.
   static Workplace create(Path parent) throws IOException {
+    if (!Files.isDirectory(parent)) {
+      throw new IOException(parent + ": no such directory: name another one with --directory");
+    }
     Workplace place = new Workplace(Files.createTempDirectory(parent, "nbdfleece-benchmark"));
-    Runtime.getRuntime().addShutdownHook(new Thread(place::remove));
+    Runtime.getRuntime().addShutdownHook(new Thread(place::end));
     return place;
+  }
+
+  Path directory() {
+    return directory;
   }
 
   Path resolve(String name) {
     return directory.resolve(name);
+  }
+
+  /// Starts a process that does not outlive the program. Fails when the program is ending.
+  synchronized Process start(ProcessBuilder builder) throws IOException {
+    if (ending) {
+      throw new IOException("interrupted");
+    }
+    Process process = builder.start();
+    undos.push(() -> kill(process));
+    return process;
+  }
+
+  /// What is to be done at the end, before all that was there already is taken away. Fails when the
+  /// program is ending.
+  synchronized void atEnd(Undo undo) throws IOException {
+    if (ending) {
+      throw new IOException("interrupted");
+    }
+    undos.push(undo);
+  }
+
+  /// Whether the user has interrupted it, so that what fails now fails because of that.
+  synchronized boolean isEnding() {
+    return ending;
+  }
+
+  private synchronized Deque<Undo> takeUndos() {
+    ending = true;
+    Deque<Undo> all = new ArrayDeque<>(undos);
+    undos.clear();
+    return all;
+  }
+
+  private void end() {
+    for (Undo undo : takeUndos()) {
+      try {
+        undo.run();
+      } catch (IOException e) {
+        System.err.println("bench: " + e.getMessage());
+      } catch (InterruptedException e) {
+        Thread.currentThread().interrupt();
+      }
+    }
+    remove();
+  }
+
+  private static void kill(Process process) throws InterruptedException {
+    int _ = process.destroyForcibly().waitFor();
   }
 
   /// An image full of random data, written back and in the page cache; the one that is there
@@ -71,12 +145,21 @@ record Workplace(Path directory) {
   }
 
   private void remove() {
-    try (Stream<Path> files = Files.walk(directory)) {
-      for (Path file : files.sorted(Comparator.reverseOrder()).toList()) {
-        Files.delete(file);
+    IOException failure = new IOException("never tried");
+    for (int i = 0; i < REMOVE_TRIES && Files.exists(directory); i++) {
+      try (Stream<Path> files = Files.walk(directory)) {
+        for (Path file : files.sorted(Comparator.reverseOrder()).toList()) {
+          Files.deleteIfExists(file);
+        }
+      } catch (IOException e) {
+        // When it is interrupted, the main thread may still be making a file.
+        failure = e;
+      } catch (UncheckedIOException e) {
+        failure = e.getCause();
       }
-    } catch (IOException e) {
-      System.err.println("bench: " + directory + " not removed: " + e);
+    }
+    if (Files.exists(directory)) {
+      System.err.println("bench: " + directory + " not removed: " + failure);
     }
   }
 }

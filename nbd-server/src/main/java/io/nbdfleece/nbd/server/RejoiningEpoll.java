@@ -10,6 +10,7 @@ import io.netty.channel.IoRegistration;
 import io.netty.channel.epoll.EpollIoHandler;
 import io.netty.channel.epoll.EpollIoOps;
 import io.netty.util.concurrent.ThreadAwareExecutor;
+import java.util.concurrent.Semaphore;
 
 /// Netty's epoll, for channels that wait for nothing now and then. Used on one event loop.
 ///
@@ -19,17 +20,21 @@ import io.netty.util.concurrent.ThreadAwareExecutor;
 /// is shut down, and all replies that wait are lost. Here such a channel joins anew.
 final class RejoiningEpoll implements IoHandler {
   private final IoHandler epoll;
+  private final BriefSpin spin;
 
-  private RejoiningEpoll(IoHandler epoll) {
+  private RejoiningEpoll(IoHandler epoll, Semaphore spinners) {
     this.epoll = epoll;
+    this.spin = new BriefSpin(epoll, spinners, System::nanoTime);
   }
 
   static IoHandlerFactory factory() {
     IoHandlerFactory factory = EpollIoHandler.newFactory();
+    // Clients need processors, too.
+    Semaphore spinners = new Semaphore(Runtime.getRuntime().availableProcessors() / 2);
     return new IoHandlerFactory() {
       @Override
       public IoHandler newHandler(ThreadAwareExecutor executor) {
-        return new RejoiningEpoll(factory.newHandler(executor));
+        return new RejoiningEpoll(factory.newHandler(executor), spinners);
       }
 
       @Override
@@ -46,7 +51,7 @@ final class RejoiningEpoll implements IoHandler {
 
   @Override
   public int run(IoHandlerContext context) {
-    return epoll.run(context);
+    return spin.run(context);
   }
 
   @Override
