@@ -4,6 +4,7 @@ package io.nbdfleece.cache.posix;
 import static io.nbdfleece.cache.posix.LinuxConstants.MSG_DONTWAIT;
 import static io.nbdfleece.cache.posix.LinuxConstants.MSG_MORE;
 import static io.nbdfleece.cache.posix.LinuxConstants.MSG_NOSIGNAL;
+import static io.nbdfleece.cache.posix.LinuxConstants.RWF_NOWAIT;
 
 import java.io.EOFException;
 import java.io.IOException;
@@ -17,7 +18,7 @@ import java.nio.ByteBuffer;
 /// Any thread.
 public final class FileSender {
   private static final int PAGE_BYTES = 4096;
-  private static final int ZEROES_STEP_BYTES = 64 << 10;
+  private static final int LOOK_EVERY_BYTES = 64 << 10;
 
   private final LinuxFile file;
 
@@ -29,10 +30,10 @@ public final class FileSender {
   }
 
   /// Whether a range is worth sending so: all of it is in the page cache, so that no device is
-  /// waited for, and it has no long zeroes, which need not be sent at all. Does not wait. Looks for
-  /// zeroes at some places only. False where the system does not tell what is in the page cache.
+  /// waited for, and it has no long zeroes, which need not be sent at all. Does not wait. False
+  /// where the system does not tell what is in the page cache.
   ///
-  /// @param lengthBytes at least 1
+  /// @param lengthBytes at least 8
   public boolean isReady(long offsetBytes, long lengthBytes) throws IOException {
     if (cachedUnknown) {
       return false;
@@ -46,19 +47,22 @@ public final class FileSender {
         cachedUnknown = true;
         return false;
       }
-      return pages == last - first + 1 && !isZeroSomewhere(fd, offsetBytes, lengthBytes);
+      return pages == last - first + 1 && looksLikeData(fd, offsetBytes, lengthBytes);
     } finally {
       file.leave();
     }
   }
 
-  private static boolean isZeroSomewhere(int fd, long offsetBytes, long lengthBytes) {
-    for (long at = 0; at < lengthBytes; at += ZEROES_STEP_BYTES) {
-      if (LinuxCalls.isZeroAt(fd, offsetBytes + at)) {
-        return true;
+  /// Looks here and there. Finds long zeroes, and pages that are in the page cache but still being
+  /// read: a device reads ahead much more than lies between two looks.
+  private boolean looksLikeData(int fd, long offsetBytes, long lengthBytes) {
+    int flags = file.neverWaits() ? 0 : RWF_NOWAIT;
+    for (long at = 0; at < lengthBytes - Long.BYTES; at += LOOK_EVERY_BYTES) {
+      if (!LinuxCalls.isDataAt(fd, offsetBytes + at, flags)) {
+        return false;
       }
     }
-    return false;
+    return LinuxCalls.isDataAt(fd, offsetBytes + lengthBytes - Long.BYTES, flags);
   }
 
   /// Puts `head` and the bytes of the range behind it into a socket that does not block, as far as
@@ -75,7 +79,7 @@ public final class FileSender {
     long count;
     int fd = file.enter();
     try {
-      count = LinuxCalls.sendfile(socket, fd, offsetBytes, lengthBytes);
+      count = SocketCalls.sendfile(socket, fd, offsetBytes, lengthBytes);
     } finally {
       file.leave();
     }
@@ -89,7 +93,7 @@ public final class FileSender {
   private boolean sendHead(int socket, ByteBuffer head) throws IOException {
     // MSG_MORE: in one packet with what follows.
     long count =
-        LinuxCalls.send(
+        SocketCalls.send(
             socket, MemorySegment.ofBuffer(head), MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE);
     if (count != -Errno.EAGAIN) {
       head.position(head.position() + (int) checked(count));

@@ -61,7 +61,7 @@ final class LinuxCalls {
     CallArea _ = CallArea.ofThread();
   }
 
-  private static MethodHandle bind(String name, int firstVariadic, FunctionDescriptor type) {
+  static MethodHandle bind(String name, int firstVariadic, FunctionDescriptor type) {
     MemorySegment function = LINKER.defaultLookup().findOrThrow(name);
     return firstVariadic == 0
         ? LINKER.downcallHandle(function, type, CAPTURE_ERRNO)
@@ -140,10 +140,12 @@ final class LinuxCalls {
     return preadv2(fd, CallArea.ofThread().probe.asSlice(0, 1), offset, flags);
   }
 
-  /// Whether there are 8 bytes of zeroes there. What cannot be read is none.
-  static boolean isZeroAt(int fd, long offset) {
+  /// Whether 8 bytes could be read there that are not all zero.
+  ///
+  /// @param flags RWF_ constants
+  static boolean isDataAt(int fd, long offset, int flags) {
     MemorySegment probe = CallArea.ofThread().probe;
-    return pread(fd, probe, offset) == probe.byteSize() && probe.get(JAVA_LONG, 0) == 0;
+    return preadv2(fd, probe, offset, flags) == probe.byteSize() && probe.get(JAVA_LONG, 0) != 0;
   }
 
   /// @param flags RWF_ constants
@@ -300,65 +302,6 @@ final class LinuxCalls {
     return outcome(area, result);
   }
 
-  static int socket(int family, int type) {
-    CallArea area = CallArea.ofThread();
-    int result;
-    try {
-      result = (int) SocketCalls.SOCKET.invokeExact(area.state, family, type, 0);
-    } catch (Throwable t) {
-      throw unexpected(t);
-    }
-    return outcome(area, result);
-  }
-
-  /// @param flags MSG_ constants
-  static long sendto(int fd, MemorySegment bytes, int flags, MemorySegment address) {
-    CallArea area = CallArea.ofThread();
-    int addressBytes = Math.toIntExact(address.byteSize());
-    long result;
-    try {
-      do {
-        result =
-            (long)
-                SocketCalls.SENDTO.invokeExact(
-                    area.state, fd, bytes, bytes.byteSize(), flags, address, addressBytes);
-      } while (interrupted(area, result));
-    } catch (Throwable t) {
-      throw unexpected(t);
-    }
-    return outcome(area, result);
-  }
-
-  /// Puts bytes of a file into a socket, by reference where that can be done.
-  static long sendfile(int socket, int fd, long offset, long count) {
-    CallArea area = CallArea.ofThread();
-    area.offset.set(JAVA_LONG, 0, offset);
-    long result;
-    try {
-      do {
-        result = (long) SendCalls.SENDFILE.invokeExact(area.state, socket, fd, area.offset, count);
-      } while (interrupted(area, result));
-    } catch (Throwable t) {
-      throw unexpected(t);
-    }
-    return outcome(area, result);
-  }
-
-  /// @param flags MSG_ constants
-  static long send(int socket, MemorySegment bytes, int flags) {
-    CallArea area = CallArea.ofThread();
-    long result;
-    try {
-      do {
-        result =
-            (long) SendCalls.SEND.invokeExact(area.state, socket, bytes, bytes.byteSize(), flags);
-      } while (interrupted(area, result));
-    } catch (Throwable t) {
-      throw unexpected(t);
-    }
-    return outcome(area, result);
-  }
-
   /// How many pages of the range are in the page cache: cachestat(2), of Linux 6.5.
   static long cachedPages(int fd, long offset, long length) {
     CallArea area = CallArea.ofThread();
@@ -369,7 +312,7 @@ final class LinuxCalls {
       do {
         result =
             (long)
-                SendCalls.CACHESTAT.invokeExact(
+                PageCacheCalls.CACHESTAT.invokeExact(
                     area.state, CACHESTAT_NUMBER, fd, area.vector, area.cacheStat, 0);
       } while (interrupted(area, result));
     } catch (Throwable t) {
@@ -378,31 +321,19 @@ final class LinuxCalls {
     return result == -1 ? -area.errno() : area.cacheStat.get(JAVA_LONG, 0);
   }
 
-  /// @param length an int: in, the room at `address`; out, what the address takes
-  static int getsockname(int fd, MemorySegment address, MemorySegment length) {
-    CallArea area = CallArea.ofThread();
-    int result;
-    try {
-      result = (int) SocketCalls.GETSOCKNAME.invokeExact(area.state, fd, address, length);
-    } catch (Throwable t) {
-      throw unexpected(t);
-    }
-    return outcome(area, result);
-  }
-
-  private static boolean interrupted(CallArea area, long result) {
+  static boolean interrupted(CallArea area, long result) {
     return result == -1 && area.errno() == Errno.EINTR;
   }
 
-  private static int outcome(CallArea area, int result) {
+  static int outcome(CallArea area, int result) {
     return result == -1 ? -area.errno() : result;
   }
 
-  private static long outcome(CallArea area, long result) {
+  static long outcome(CallArea area, long result) {
     return result == -1 ? -area.errno() : result;
   }
 
-  private static AssertionError unexpected(Throwable cause) {
+  static AssertionError unexpected(Throwable cause) {
     if (cause instanceof Error error) {
       throw error;
     }
@@ -435,15 +366,8 @@ final class LinuxCalls {
         bind("ioctl", 2, FunctionDescriptor.of(JAVA_INT, JAVA_INT, JAVA_LONG, ADDRESS));
   }
 
-  /// What puts files into sockets.
-  private static final class SendCalls {
-    static final MethodHandle SENDFILE =
-        bind(
-            "sendfile",
-            0,
-            FunctionDescriptor.of(JAVA_LONG, JAVA_INT, JAVA_INT, ADDRESS, JAVA_LONG));
-    static final MethodHandle SEND =
-        bind("send", 0, FunctionDescriptor.of(JAVA_LONG, JAVA_INT, ADDRESS, JAVA_LONG, JAVA_INT));
+  /// What tells of the page cache.
+  private static final class PageCacheCalls {
     // Through syscall(2): the C library has no function for it.
     static final MethodHandle CACHESTAT =
         bind(
@@ -452,22 +376,8 @@ final class LinuxCalls {
             FunctionDescriptor.of(JAVA_LONG, JAVA_LONG, JAVA_INT, ADDRESS, ADDRESS, JAVA_INT));
   }
 
-  /// What service managers need.
-  private static final class SocketCalls {
-    static final MethodHandle SOCKET =
-        bind("socket", 0, FunctionDescriptor.of(JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT));
-    static final MethodHandle SENDTO =
-        bind(
-            "sendto",
-            0,
-            FunctionDescriptor.of(
-                JAVA_LONG, JAVA_INT, ADDRESS, JAVA_LONG, JAVA_INT, ADDRESS, JAVA_INT));
-    static final MethodHandle GETSOCKNAME =
-        bind("getsockname", 0, FunctionDescriptor.of(JAVA_INT, JAVA_INT, ADDRESS, ADDRESS));
-  }
-
   /// What a call of one thread needs beside its arguments.
-  private static final class CallArea {
+  static final class CallArea {
     private static final ThreadLocal<CallArea> OF_THREAD = ThreadLocal.withInitial(CallArea::new);
 
     /// Where the linker puts errno.

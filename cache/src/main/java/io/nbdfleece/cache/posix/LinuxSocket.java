@@ -28,7 +28,7 @@ public final class LinuxSocket {
       throw new IOException(
           "socket address: '" + address + "' (expected: 2 to " + (SUN_PATH_BYTES - 1) + " bytes)");
     }
-    int fd = checked("socket", LinuxCalls.socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC));
+    int fd = checked("socket", SocketCalls.socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC));
     try (Arena arena = Arena.ofConfined()) {
       // An abstract name begins with a zero byte and ends where the address does.
       int pathBytes = isAbstract ? name.length : name.length + 1;
@@ -39,7 +39,7 @@ public final class LinuxSocket {
         target.set(ValueLayout.JAVA_BYTE, SUN_PATH_OFFSET, (byte) 0);
       }
       MemorySegment bytes = arena.allocateFrom(ValueLayout.JAVA_BYTE, datagram);
-      long sent = LinuxCalls.sendto(fd, bytes, MSG_NOSIGNAL, target);
+      long sent = SocketCalls.sendto(fd, bytes, MSG_NOSIGNAL, target);
       if (sent < 0) {
         throw new PosixException("send to " + address, (int) -sent);
       }
@@ -57,7 +57,7 @@ public final class LinuxSocket {
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment address = arena.allocate(SOCKADDR_BYTES, Long.BYTES);
       MemorySegment length = arena.allocateFrom(ValueLayout.JAVA_INT, SOCKADDR_BYTES);
-      int result = LinuxCalls.getsockname(descriptor, address, length);
+      int result = SocketCalls.getsockname(descriptor, address, length);
       int _ = checked("descriptor " + descriptor, result);
       int family = address.get(ValueLayout.JAVA_SHORT, 0);
       return switch (family) {

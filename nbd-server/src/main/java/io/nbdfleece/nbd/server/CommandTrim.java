@@ -11,7 +11,7 @@ final class CommandTrim extends Request {
 
   CommandTrim(Transmission transmission, RequestHeader header) {
     super(transmission, header, 0);
-    durability = Transmission.durability(header);
+    durability = header.durability();
   }
 
   @Override

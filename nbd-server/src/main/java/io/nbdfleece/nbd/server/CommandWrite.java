@@ -16,7 +16,7 @@ final class CommandWrite extends Request {
 
   CommandWrite(Transmission transmission, RequestHeader header) {
     super(transmission, header, header.costBytes());
-    durability = Transmission.durability(header);
+    durability = header.durability();
   }
 
   /// The payload lies at the reader index of `buffer`; keeps the buffer until the completion.

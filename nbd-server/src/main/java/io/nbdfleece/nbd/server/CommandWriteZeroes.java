@@ -19,7 +19,7 @@ final class CommandWriteZeroes extends Request {
         header.has(Nbd.CMD_FLAG_FAST_ZERO)
             ? noHole ? Zeroing.FAST_ONLY_NO_HOLE : Zeroing.FAST_ONLY
             : noHole ? Zeroing.NO_HOLE : Zeroing.MAY_PUNCH;
-    durability = Transmission.durability(header);
+    durability = header.durability();
   }
 
   @Override

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.nbd.server;
 
+import io.nbdfleece.nbd.Export.Durability;
 import io.nbdfleece.nbd.wire.HeaderStyle;
 import io.nbdfleece.nbd.wire.Nbd;
 import io.netty.buffer.ByteBuf;
@@ -73,6 +74,11 @@ final class RequestHeader {
 
   int flags() {
     return flags;
+  }
+
+  /// Whether the client wants what it changes on stable storage before the reply.
+  Durability durability() {
+    return has(Nbd.CMD_FLAG_FUA) ? Durability.DURABLE : Durability.CACHED;
   }
 
   boolean has(int flag) {

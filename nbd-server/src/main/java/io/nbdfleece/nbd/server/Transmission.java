@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.nbd.server;
 
-import io.nbdfleece.nbd.Export.Durability;
 import io.nbdfleece.nbd.NbdError;
 import io.nbdfleece.nbd.wire.HeaderStyle;
 import io.nbdfleece.nbd.wire.Nbd;
@@ -107,10 +106,6 @@ final class Transmission implements Phase {
 
   int extentsMax() {
     return connection.server().limits().extentsMax();
-  }
-
-  static Durability durability(RequestHeader header) {
-    return header.has(Nbd.CMD_FLAG_FUA) ? Durability.DURABLE : Durability.CACHED;
   }
 
   @Override
