@@ -30,6 +30,9 @@ final class BitmapBench implements BitmapWork {
   private int taken;
   private boolean readLive;
 
+  private boolean sinceFreezeIsRead;
+  private Optional<GranuleSet> sinceFreeze = Optional.empty();
+
   BitmapBench(DiskTracking disk) {
     this.disk = disk;
   }
@@ -41,6 +44,7 @@ final class BitmapBench implements BitmapWork {
     performing = true;
     now = at;
     taken = 0;
+    sinceFreezeIsRead = false; // there is more now
   }
 
   /// Whether the outcome is exact only with the disk drained.
@@ -100,9 +104,15 @@ final class BitmapBench implements BitmapWork {
     return now;
   }
 
+  /// Read once for all that asks, for it takes long on a large disk, and nothing changes while the
+  /// disk is drained.
   @Override
   public Optional<GranuleSet> sinceFreeze() {
-    return disk.sinceFreeze();
+    if (!sinceFreezeIsRead) {
+      sinceFreeze = disk.sinceFreeze();
+      sinceFreezeIsRead = true;
+    }
+    return sinceFreeze;
   }
 
   @Override

@@ -16,12 +16,14 @@ import java.util.concurrent.ConcurrentHashMap;
 public final class BitmapViews {
   private static final String VOLATILE_BECAUSE = "the bitmaps of a view go with it";
 
-  private final Map<String, BitmapView> byName = new ConcurrentHashMap<>();
+  private final Map<String, BitmapOwner> byName = new ConcurrentHashMap<>();
 
   BitmapViews() {}
 
+  /// Whose bitmaps they are: a view's, or a disk's.
+  ///
   /// @param users who has a bitmap of it in use
-  record BitmapView(DiskTracking tracking, DiskUsers users) {}
+  record BitmapOwner(DiskTracking tracking, DiskUsers users) {}
 
   /// Adds a view without bitmaps, instead of whichever had that name. The name must be no disk's.
   public void add(String name, long sizeBytes) {
@@ -32,13 +34,13 @@ public final class BitmapViews {
             Optional.empty(),
             VOLATILE_BECAUSE,
             false);
-    byName.put(name, new BitmapView(tracking, new DiskUsers()));
+    byName.put(name, new BitmapOwner(tracking, new DiskUsers()));
   }
 
   /// Takes it away, if it is there. A transaction about it whose turn has not come fails; who has a
   /// bitmap of it in use keeps that.
   public void remove(String name) {
-    BitmapView view = byName.remove(name);
+    BitmapOwner view = byName.remove(name);
     if (view != null) {
       view.tracking().markRemoved();
     }
@@ -46,7 +48,7 @@ public final class BitmapViews {
 
   /// Its size, if there is one of that name.
   public OptionalLong sizeBytes(String name) {
-    BitmapView view = byName.get(name);
+    BitmapOwner view = byName.get(name);
     return view == null
         ? OptionalLong.empty()
         : OptionalLong.of(view.tracking().current().sizeBytes());
@@ -54,11 +56,11 @@ public final class BitmapViews {
 
   /// Whether somebody has a bitmap of it in use.
   public boolean isInUse(String name) {
-    BitmapView view = byName.get(name);
+    BitmapOwner view = byName.get(name);
     return view != null && view.tracking().isUsed();
   }
 
-  Optional<BitmapView> find(String name) {
+  Optional<BitmapOwner> find(String name) {
     return Optional.ofNullable(byName.get(name));
   }
 }

@@ -5,7 +5,7 @@ import io.nbdfleece.cache.StoreConfig;
 import io.nbdfleece.cache.StoreStatistics;
 import io.nbdfleece.cache.TieredStore;
 import io.nbdfleece.cache.posix.IoWorkers;
-import io.nbdfleece.fleecing.BitmapViews.BitmapView;
+import io.nbdfleece.fleecing.BitmapViews.BitmapOwner;
 import io.nbdfleece.fleecing.bitmap.BitmapException;
 import io.nbdfleece.fleecing.bitmap.BitmapInfo;
 import io.nbdfleece.fleecing.bitmap.BitmapRef;
@@ -355,9 +355,17 @@ public final class FleecingEngine implements AutoCloseable {
     return views;
   }
 
+  private BitmapOwner owner(String diskOrView) throws NoSuchDiskException {
+    Optional<BitmapOwner> view = views.find(diskOrView);
+    if (view.isPresent()) {
+      return view.get();
+    }
+    ServedDisk disk = disks.require(diskOrView);
+    return new BitmapOwner(disk.tracking(), disk.users());
+  }
+
   private DiskTracking tracking(String diskOrView) throws NoSuchDiskException {
-    Optional<BitmapView> view = views.find(diskOrView);
-    return view.isPresent() ? view.get().tracking() : disks.require(diskOrView).tracking();
+    return owner(diskOrView).tracking();
   }
 
   /// The bitmaps of a disk, checkpoints' stretches included, or of a view, in the order they were
@@ -383,13 +391,12 @@ public final class FleecingEngine implements AutoCloseable {
   /// Takes a bitmap into use: it is busy until that is closed. Fails when it is busy, inconsistent
   /// or not there.
   public BitmapUse useBitmap(BitmapRef bitmap) throws IOException {
-    Optional<BitmapView> view = views.find(bitmap.owner());
-    DiskUsers users = view.isPresent() ? view.get().users() : disks.require(bitmap.owner()).users();
-    users.held();
+    BitmapOwner owner = owner(bitmap.owner());
+    owner.users().held();
     try {
-      return tracking(bitmap.owner()).takeIntoUse(bitmap.name(), users);
+      return owner.tracking().takeIntoUse(bitmap.name(), owner.users());
     } catch (BitmapException | RuntimeException e) {
-      users.released();
+      owner.users().released();
       throw e;
     }
   }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.fleecing;
 
-import io.nbdfleece.fleecing.BitmapViews.BitmapView;
+import io.nbdfleece.fleecing.BitmapViews.BitmapOwner;
 import io.nbdfleece.fleecing.TransactionPlan.PlannedSnapshot;
 import io.nbdfleece.fleecing.TransactionPlan.Step;
 import io.nbdfleece.fleecing.bitmap.BitmapException;
@@ -114,7 +114,7 @@ final class TransactionPlanner {
 
   private DiskTracking concern(BitmapRef bitmap) throws NoSuchDiskException {
     names.add(bitmap);
-    Optional<DiskTracking> view = views.find(bitmap.owner()).map(BitmapView::tracking);
+    Optional<DiskTracking> view = views.find(bitmap.owner()).map(BitmapOwner::tracking);
     if (view.isPresent()) {
       concernedViews.add(view.get());
       return view.get();

@@ -13,6 +13,8 @@ import io.nbdfleece.fleecing.SnapshotRequest.Lifetime;
 import io.nbdfleece.fleecing.SnapshotRequest.OnCbwError;
 import io.nbdfleece.fleecing.SnapshotRequest.Outside;
 import io.nbdfleece.fleecing.TransactionAction.ClearBitmap;
+import io.nbdfleece.fleecing.TransactionAction.DisableBitmap;
+import io.nbdfleece.fleecing.TransactionAction.EnableBitmap;
 import io.nbdfleece.fleecing.TransactionAction.MergeBitmaps;
 import io.nbdfleece.fleecing.TransactionAction.RemoveBitmap;
 import io.nbdfleece.fleecing.TransactionAction.TakeSnapshot;
@@ -83,6 +85,25 @@ final class FreeBitmapsTest {
     assertEquals(List.of(2, 3), rig.dirty("vda", "b0"));
     assertEquals(List.of(1), exported("s"));
     var _ = rig.transact(new ClearBitmap(B0));
+    assertEquals(List.of(2, 3), rig.dirty("vda", "b0"));
+  }
+
+  @Test
+  void aBitmapThatIsEnabledKeepsWhatWasWrittenSinceTheFreeze() throws IOException {
+    var _ = rig.transact(new DisableBitmap(B0));
+    var _ = rig.transact(take("s", Bitmaps.FREE));
+    rig.touch("vda", 2);
+    var _ = rig.transact(new EnableBitmap(B0));
+    rig.touch("vda", 3);
+    assertEquals(List.of(1, 2, 3), rig.dirty("vda", "b0"));
+  }
+
+  @Test
+  void disablingClearingAndEnablingIsLikeClearing() throws IOException {
+    var _ = rig.transact(take("s", Bitmaps.FREE));
+    rig.touch("vda", 2);
+    var _ = rig.transact(new DisableBitmap(B0), new ClearBitmap(B0), new EnableBitmap(B0));
+    rig.touch("vda", 3);
     assertEquals(List.of(2, 3), rig.dirty("vda", "b0"));
   }
 

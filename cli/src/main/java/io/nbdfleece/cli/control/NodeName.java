@@ -60,17 +60,20 @@ final class NodeName {
       throws IOException {
     List<BitmapRef> shown = new ArrayList<>();
     for (BitmapRef bitmap : bitmaps(elements, owner(node, target), target)) {
-      boolean isThere =
-          target.bitmaps(bitmap.owner()).stream()
-              .anyMatch(known -> known.name().equals(bitmap.name()));
       String disk =
           switch (sourceOf(bitmap.owner(), target)) {
             case Source.LiveDisk live -> live.disk();
             case Source.FrozenDisk frozen -> frozen.disk();
           };
-      shown.add(isThere ? bitmap : new BitmapRef(disk, bitmap.name()));
+      boolean isViews = !disk.equals(bitmap.owner()) && hasBitmap(bitmap, target);
+      shown.add(isViews ? bitmap : new BitmapRef(disk, bitmap.name()));
     }
     return shown;
+  }
+
+  private static boolean hasBitmap(BitmapRef bitmap, ControlTarget target) throws IOException {
+    return target.bitmaps(bitmap.owner()).stream()
+        .anyMatch(known -> known.name().equals(bitmap.name()));
   }
 
   private static QmpException notFound(String message) {

@@ -234,9 +234,14 @@ public final class DiskBitmaps {
                 : new Still(empty(bitmap))));
   }
 
+  /// Has a bitmap record. It holds what was written since a freeze that leaves bitmaps free, too.
   public DiskBitmaps enable(String name, BitmapWork work) throws IOException {
     TrackedBitmap bitmap = requireUsable(name, work);
-    return bitmap.recording() ? this : with(record(bitmap, work.read(bitmap), work));
+    if (bitmap.recording()) {
+      return this;
+    }
+    GranuleSet held = work.read(bitmap);
+    return with(record(bitmap, work.sinceFreeze().map(held::union).orElse(held), work));
   }
 
   public DiskBitmaps disable(String name, BitmapWork work) throws IOException {

@@ -330,8 +330,9 @@ public final class BlockGraph implements AutoCloseable {
   @GuardedBy("changes")
   private void become(NodeTable next) throws IOException {
     NodeTable before = table;
-    Map<String, Node> old = copiers.working(before);
-    Map<String, Node> now = copiers.working(next);
+    Set<String> written = copiers.written(before, next);
+    Map<String, Node> old = Copiers.working(before, written);
+    Map<String, Node> now = Copiers.working(next, written);
     NodeTable after =
         copiers.take(next, now.values().stream().filter(n -> n.view().isEmpty()).toList());
     List<Node> ending = new ArrayList<>();

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.fleecing.graph;
 
-import io.nbdfleece.fleecing.graph.NodeSpec.Driver;
 import java.io.IOException;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
+import java.util.stream.Collectors;
 
 /// The copy-before-write nodes, and the snapshots that they stand for. One thread at a time.
 final class Copiers {
@@ -19,14 +21,23 @@ final class Copiers {
     this.exported = exported;
   }
 
-  /// Those that somebody stands on who writes, the lowest first.
-  Map<String, Node> working(NodeTable table) {
-    List<String> tops = new ArrayList<>(table.roots().values());
-    table.nodes().values().stream()
-        .filter(node -> !(node.driver() instanceof Driver.SnapshotAccess))
+  /// The nodes that exports write to at this moment. Exports may go at any time: whoever compares
+  /// two tables asks once.
+  Set<String> written(NodeTable... tables) {
+    return Arrays.stream(tables)
+        .flatMap(table -> table.nodes().values().stream())
+        .filter(node -> !node.isView())
         .map(Node::name)
         .filter(exported::isWritten)
-        .forEach(tops::add);
+        .collect(Collectors.toSet());
+  }
+
+  /// Those that somebody stands on who writes, the lowest first.
+  ///
+  /// @param written by exports
+  static Map<String, Node> working(NodeTable table, Set<String> written) {
+    List<String> tops = new ArrayList<>(table.roots().values());
+    table.nodes().keySet().stream().filter(written::contains).forEach(tops::add);
     Map<String, Node> working = new LinkedHashMap<>();
     for (String top : tops) {
       table.chain(top).reversed().stream()
@@ -67,7 +78,7 @@ final class Copiers {
 
   private void requireNoLiveView(NodeTable table, Node copier) throws GraphException {
     for (Node view : table.parents(copier.name())) {
-      if (view.driver() instanceof Driver.SnapshotAccess && exported.isExported(view.name())) {
+      if (view.isView() && exported.isExported(view.name())) {
         throw GraphException.busy(
             "Node '"
                 + view.name()
@@ -84,7 +95,7 @@ final class Copiers {
     for (Node copier : taken) {
       try {
         engine.release(copier.name(), Optional.empty());
-      } catch (IOException releasing) {
+      } catch (IOException | RuntimeException releasing) {
         because.addSuppressed(releasing);
       }
     }

@@ -98,7 +98,7 @@ final class NodeBuilder {
           case Driver.Raw raw -> filter(name, raw, raw.file(), disk, owner, readOnly);
           case Driver.Throttle throttle -> throttle(name, throttle, disk, owner, readOnly);
           case Driver.CopyBeforeWrite cbw -> copyBeforeWrite(name, cbw, disk, owner, readOnly);
-          case Driver.SnapshotAccess access -> snapshotAccess(name, access, disk, owner);
+          case Driver.SnapshotAccess access -> snapshotAccess(name, access, owner);
         };
     if (made.putIfAbsent(name, node) != null) {
       throw duplicate(name); // its own child has taken it
@@ -294,7 +294,7 @@ final class NodeBuilder {
           "Cannot create block-copy-state: min-cluster-size needs to be a power of 2");
     }
     Node below = filter(name, cbw, cbw.file(), disk, owner, readOnly);
-    Node target = child(cbw.target(), targetDisk(cbw.target()), false);
+    Node target = child(cbw.target(), ownDisk(cbw.target()), false);
     if (target.readOnly()) {
       throw GraphException.invalid("Block node is read-only");
     }
@@ -318,8 +318,10 @@ final class NodeBuilder {
         Optional.empty());
   }
 
-  private String targetDisk(Child target) {
-    return target instanceof Child.Inline(NodeSpec spec) && spec.nodeName().isPresent()
+  /// What the backend of a child is called that is made with it and is no part of its parent's
+  /// disk.
+  private String ownDisk(Child child) {
+    return child instanceof Child.Inline(NodeSpec spec) && spec.nodeName().isPresent()
         ? spec.nodeName().get()
         : generatedName();
   }
@@ -366,9 +368,10 @@ final class NodeBuilder {
     }
   }
 
-  private Node snapshotAccess(String name, Driver.SnapshotAccess access, String disk, Owner owner)
+  private Node snapshotAccess(String name, Driver.SnapshotAccess access, Owner owner)
       throws IOException {
-    Node below = child(access.file(), disk, false);
+    // A view has bitmaps of its own: so a disk below that is made with it needs another name.
+    Node below = child(access.file(), ownDisk(access.file()), false);
     if (!(below.driver() instanceof Driver.CopyBeforeWrite)) {
       throw GraphException.invalid(
           "Node '"

@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.nbdfleece.cache.Completion;
 import io.nbdfleece.fleecing.DiskConfig;
 import io.nbdfleece.fleecing.EngineConfig;
 import io.nbdfleece.fleecing.FleecingEngine;
@@ -15,17 +16,20 @@ import io.nbdfleece.fleecing.TransactionAction;
 import io.nbdfleece.fleecing.bitmap.BitmapInfo;
 import io.nbdfleece.fleecing.bitmap.BitmapRef;
 import io.nbdfleece.fleecing.bitmap.CheckpointInfo;
+import io.nbdfleece.fleecing.block.Mutation;
 import io.nbdfleece.fleecing.graph.BackupAccess.BitmapAction;
 import io.nbdfleece.fleecing.graph.BackupAccess.BitmapMode;
 import io.nbdfleece.fleecing.graph.BackupAccess.Device;
 import io.nbdfleece.fleecing.graph.NodeSpec.Child;
 import io.nbdfleece.fleecing.graph.NodeSpec.Driver;
+import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
 import java.util.OptionalInt;
+import java.util.concurrent.CompletableFuture;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -167,5 +171,55 @@ final class BlockGraphOnEngineTest {
     engine.graph().setDrive("vda", "vda");
     engine.graph().delete("cbw");
     engine.graph().delete("n");
+  }
+
+  /// The names of what is made in one go must not mix up whose bitmaps are meant.
+  @Test
+  void aViewAndTheDiskThatIsMadeWithItHaveBitmapsOfTheirOwn() throws Exception {
+    NodeSpec base = new NodeSpec("base", new Driver.NullBackend(DISK_BYTES, true, 0));
+    NodeSpec target = new NodeSpec("target", new Driver.NullBackend(DISK_BYTES, true, 0));
+    NodeSpec copier =
+        new NodeSpec(
+            "cbw",
+            new Driver.CopyBeforeWrite(
+                new Child.Inline(base),
+                new Child.Inline(target),
+                Optional.empty(),
+                OnCbwError.BREAK_SNAPSHOT,
+                Duration.ofSeconds(45),
+                0));
+    engine.graph().add(new NodeSpec("sa", new Driver.SnapshotAccess(new Child.Inline(copier))));
+    assertEquals(Optional.of("sa"), engine.graph().bitmapOwner("sa"));
+    String disk = engine.graph().bitmapOwner("base").orElseThrow();
+    var _ =
+        engine
+            .fleecing()
+            .transact(
+                List.of(
+                    new TransactionAction.AddBitmap(
+                        new BitmapRef(disk, "b0"), OptionalInt.empty(), false, false)))
+            .get();
+    CompletableFuture<Boolean> written = new CompletableFuture<>();
+    engine
+        .fleecing()
+        .disk(disk)
+        .orElseThrow()
+        .top()
+        .apply(
+            new Mutation.Discard(0, 1, Mutation.Durability.CACHED),
+            new Completion() {
+              @Override
+              public void succeeded() {
+                written.complete(true);
+              }
+
+              @Override
+              public void failed(IOException error) {
+                written.completeExceptionally(error);
+              }
+            });
+    assertTrue(written.get());
+    assertEquals(65536, engine.fleecing().bitmaps(disk).getFirst().dirtyBytes());
+    assertEquals(List.of(), engine.fleecing().bitmaps("sa"));
   }
 }
