@@ -127,12 +127,12 @@ final class TidyTest {
   }
 
   private boolean samePackage(Source other, Source source, Path sibling) {
-    // A test lives in the package of what it tests, which is explained beside that.
+    // A test or benchmark lives in the package of what it is about, which is explained beside that.
     return other.path().equals(sibling)
         || other
             .path()
             .toString()
-            .equals(sibling.toString().replace("/src/test/java/", "/src/main/java/"))
+            .equals(sibling.toString().replaceFirst("/src/(test|jmh)/java/", "/src/main/java/"))
         || (other.path().equals(source.path()) && source.name().equals("package-info"));
   }
 

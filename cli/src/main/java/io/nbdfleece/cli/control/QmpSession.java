@@ -107,8 +107,8 @@ final class QmpSession implements AutoCloseable {
       if (!outbox.offer(event)) {
         LOG.log(
             Level.WARNING,
-            "control socket: a client was dropped: it does not read; {0} bytes of answers and events"
-                + " are as many as may wait for it",
+            "control socket: a client was dropped: it does not read; {0} bytes of answers and"
+                + " events are as many as may wait for it",
             limits.unreadBytesMax());
       }
     } catch (IOException e) {

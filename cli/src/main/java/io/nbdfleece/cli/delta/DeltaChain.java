@@ -14,10 +14,10 @@ import java.util.Optional;
 /// with an image.
 ///
 /// ```
-///   an image has shown     c1 ── c2                 applying a delta from a point that the image has
-///   a delta may be              c2 ── c3            shown to one later than what it shows makes it
-///   or                     c1 ─────────── c3        show that one: what it does not name has not
-///   not                              c3 ── c4       changed from its start to its end, and so
+///   an image has shown     c1 ── c2                 applying a delta from a point that the image
+///   a delta may be              c2 ── c3            has shown to one later than what it shows
+///   or                     c1 ─────────── c3        makes it show that one: what it does not name
+///   not                              c3 ── c4       has not changed from its start to its end, so
 ///   nor                    c1 ── c2                 neither from what the image shows to its end
 /// ```
 ///
