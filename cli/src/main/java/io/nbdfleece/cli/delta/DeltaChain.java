@@ -174,7 +174,8 @@ final class DeltaChain {
               + " begins at "
               + from
               + (earlier
-                  ? ", of which it does not know whether that is the same disk: if it is, all is well"
+                  ? ", of which it does not know whether that is the same disk: if it is, all is"
+                      + " well"
                   : ": apply the deltas in between first, or name the image that they go with"));
     }
     throw misfit(
