@@ -149,7 +149,8 @@ final class DeltaChain {
     DeltaPoint latest = image.unfinished().orElse(image.now());
     // Next after what it shows, whatever the clock did meanwhile.
     boolean next = image.unfinished().isEmpty() && from.isSame(image.now());
-    boolean reaches = next || to.isSame(latest) || to.isAfter(latest);
+    // By the clock; if that was set back, what it has shown already may seem later than latest.
+    boolean reaches = next || to.isSame(latest) || (to.isAfter(latest) && !image.hasShown(to));
     if (image.hasShown(from) && reaches) {
       return;
     }

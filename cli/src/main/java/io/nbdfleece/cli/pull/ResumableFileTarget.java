@@ -9,6 +9,7 @@ import java.io.IOException;
 import java.lang.System.Logger;
 import java.lang.System.Logger.Level;
 import java.nio.ByteBuffer;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
@@ -180,10 +181,10 @@ final class ResumableFileTarget implements PullTarget {
   }
 
   @Override
-  public boolean keep() {
+  public Left keep() {
     synchronized (this) {
       if (settled) {
-        return false;
+        return left();
       }
       settled = true;
     }
@@ -196,7 +197,15 @@ final class ResumableFileTarget implements PullTarget {
       checkpoint();
     }
     close();
-    return true;
+    return Left.RESUMABLE;
+  }
+
+  /// Somebody else has settled it, or is about to.
+  private Left left() {
+    if (part.isFinished()) {
+      return Left.ALL;
+    }
+    return Files.exists(journal.path()) ? Left.RESUMABLE : Left.NOTHING;
   }
 
   @Override

@@ -25,15 +25,15 @@ final class ShellWordTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"a b", "$(touch x)", "`id`", "it's", "\"", "a\\b", "*", "~", "a;b", "ü", ""})
+  @ValueSource(
+      strings = {"a b", "$(touch x)", "`id`", "it's", "\"", "a\\b", "*", "~", "a;b", "ü", ""})
   void aShellMakesTheSameWordOfIt(String text) throws IOException, InterruptedException {
     Process shell =
         new ProcessBuilder("sh", "-c", "printf %s " + ShellWord.of(text))
             .redirectErrorStream(true)
             .start();
     shell.getOutputStream().close();
-    assertEquals(
-        text, new String(shell.getInputStream().readAllBytes(), StandardCharsets.UTF_8));
+    assertEquals(text, new String(shell.getInputStream().readAllBytes(), StandardCharsets.UTF_8));
     assertEquals(0, shell.waitFor());
   }
 }
