@@ -40,6 +40,7 @@ final class ResumableFileTarget implements PullTarget {
   private boolean checkpointing;
   private long checkpointNanos = System.nanoTime();
   private @Nullable IOException failure;
+  private boolean finishing;
   private boolean settled;
 
   private ResumableFileTarget(SparseFileTarget part, PullJournal journal, DoneRanges before) {
@@ -173,6 +174,7 @@ final class ResumableFileTarget implements PullTarget {
       if (settled) {
         throw new IOException("interrupted");
       }
+      finishing = true;
       settled = true;
     }
     part.finish(sync);
@@ -200,10 +202,10 @@ final class ResumableFileTarget implements PullTarget {
     return Left.RESUMABLE;
   }
 
-  /// Somebody else has settled it, or is about to.
+  /// After somebody else has settled it, or while. Holding the lock.
   private Left left() {
-    if (part.isFinished()) {
-      return Left.ALL;
+    if (finishing) {
+      return part.giveUp() ? Left.RESUMABLE : Left.ALL;
     }
     return Files.exists(journal.path()) ? Left.RESUMABLE : Left.NOTHING;
   }

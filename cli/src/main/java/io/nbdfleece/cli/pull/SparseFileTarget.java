@@ -204,6 +204,14 @@ final class SparseFileTarget implements PullTarget {
     return settled;
   }
 
+  /// Gives up but leaves `FILE.part` there, unless [#finish] has succeeded.
+  ///
+  /// @return whether it was given up
+  synchronized boolean giveUp() {
+    settled = true;
+    return !finished;
+  }
+
   /// Whether it has its name.
   synchronized boolean isFinished() {
     return finished;

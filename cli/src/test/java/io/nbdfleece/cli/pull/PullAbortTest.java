@@ -143,6 +143,30 @@ final class PullAbortTest {
   }
 
   @Test
+  void whatIsKeptDoesNotGetItsName() throws IOException {
+    Path file = directory.resolve("out");
+    PullSource source = new PullSource("/s", "vda", SIZE_BYTES, "");
+    ResumableFileTarget target = ResumableFileTarget.open(file, source);
+    assertEquals(PullTarget.Left.RESUMABLE, target.keep());
+    assertThrows(IOException.class, () -> target.finish(PullTarget.Sync.FSYNC));
+    assertEquals(PullTarget.Left.RESUMABLE, target.keep());
+    assertEquals(List.of("out.part", "out.part.map"), names());
+    ResumableFileTarget complete = ResumableFileTarget.open(file, source);
+    complete.finish(PullTarget.Sync.FSYNC);
+    assertEquals(PullTarget.Left.ALL, complete.keep());
+    assertEquals(List.of("out"), names());
+  }
+
+  @Test
+  void givenUpItKeepsThePartOnly() throws IOException {
+    SparseFileTarget target = SparseFileTarget.create(directory.resolve("out"), SIZE_BYTES);
+    assertTrue(target.giveUp());
+    assertThrows(IOException.class, () -> target.finish(PullTarget.Sync.NONE));
+    target.close();
+    assertEquals(List.of("out.part"), names());
+  }
+
+  @Test
   void whatIsCompleteStays() throws IOException {
     SparseFileTarget target = SparseFileTarget.create(directory.resolve("out"), SIZE_BYTES);
     target.finish(PullTarget.Sync.NONE);
