@@ -14,12 +14,16 @@ import java.util.Optional;
 /// with an image.
 ///
 /// ```
-///   an image has shown     c1 ── c2                 applying a delta from a point that the image has
-///   a delta may be              c2 ── c3            shown to one later than what it shows makes it
-///   or                     c1 ─────────── c3        show that one: what it does not name has not
-///   not                              c3 ── c4       changed from its start to its end, and so
-///   nor                    c1 ── c2                 neither from what the image shows to its end
+///   an image has shown     c1 ── c2
+///   a delta may be              c2 ── c3
+///   or                     c1 ─────────── c3
+///   not                              c3 ── c4
+///   nor                    c1 ── c2
 /// ```
+///
+/// Applying a delta from a point that the image has shown to one later than what it shows makes it
+/// show that one: what the delta does not name has not changed from its start to its end, and so
+/// neither from what the image shows to its end.
 ///
 /// An image that shows where the deltas lead is what they make of it, and so is one in which they
 /// were begun: they can be applied again.
@@ -175,7 +179,8 @@ final class DeltaChain {
               + " begins at "
               + from
               + (earlier
-                  ? ", of which it does not know whether that is the same disk: if it is, all is well"
+                  ? ", of which it does not know whether that is the same disk: if it is,"
+                      + " all is well"
                   : ": apply the deltas in between first, or name the image that they go with"));
     }
     throw misfit(
