@@ -17,7 +17,8 @@ final class HeadStart {
       case SERVE, DEMO, WARM_UP -> start("head-start", HeadStart::ofServer);
       case SNAPSHOT, RELEASE, LIST, STATUS, BITMAP, CHECKPOINT, EVENTS, QMP ->
           start("head-start", HeadStart::ofJson);
-      case INFO, MAP, PULL, APPLY, VERSION, HELP -> {}
+      case PULL, APPLY -> start("head-start", LinuxFile::bindCalls);
+      case INFO, MAP, VERSION, HELP -> {}
     }
   }
 

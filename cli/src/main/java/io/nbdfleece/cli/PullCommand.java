@@ -136,7 +136,8 @@ final class PullCommand implements Callable<Integer> {
             since.map(name -> new PullOptions.Since(name.bitmap())));
     Pull pull = new Pull(from, options, progress());
     AtomicBoolean running = new AtomicBoolean(true);
-    Thread cleanUp = Thread.ofPlatform().name("pull-abort").unstarted(() -> abort(pull, running));
+    Thread cleanUp =
+        Thread.ofPlatform().name("pull-abort").unstarted(() -> abort(pull, file, running));
     Runtime.getRuntime().addShutdownHook(cleanUp);
     try {
       report(pull.run());
@@ -162,12 +163,9 @@ final class PullCommand implements Callable<Integer> {
 
   // Runs at every exit of the process, and matters when a signal caused it: the JVM then ends with
   // 128 + the signal, 130 for Ctrl-C.
-  private static void abort(Pull pull, AtomicBoolean running) {
+  private static void abort(Pull pull, String file, AtomicBoolean running) {
     if (running.compareAndSet(true, false)) {
-      boolean kept = pull.abort();
-      System.err.println(
-          "\nnbdfleece: interrupted: "
-              + (kept ? "what has come is kept: " + Pull.GO_ON : "nothing was kept"));
+      System.err.println("\nnbdfleece: interrupted: " + pull.abort().text(file));
     }
   }
 

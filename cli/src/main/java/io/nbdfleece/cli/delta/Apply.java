@@ -49,6 +49,7 @@ public final class Apply {
   /// @param warnings gets what could not be checked, before anything is written
   public Summary run(Consumer<String> warnings) throws IOException {
     long startNanos = System.nanoTime();
+    checkNoDelta();
     List<DeltaMap> maps = new ArrayList<>();
     for (Path delta : deltas) {
       maps.add(DeltaMap.read(DeltaMap.pathOf(delta)));
@@ -66,7 +67,7 @@ public final class Apply {
       }
       image.sync();
       if (point.isPresent()) {
-        point.get().past(chain.reached()).write(real);
+        point.get().past(chain.from(), chain.reached()).write(real);
       }
     }
     return new Summary(
@@ -74,6 +75,20 @@ public final class Apply {
         maps.stream().mapToLong(DeltaMap::dataBytes).sum(),
         maps.stream().mapToLong(DeltaMap::zeroBytes).sum(),
         System.nanoTime() - startNanos);
+  }
+
+  /// Who forgets FILE names a delta last.
+  private void checkNoDelta() throws IOException {
+    Path map = DeltaMap.pathOf(Files.exists(file) ? file.toRealPath() : file);
+    if (Files.exists(map)) {
+      throw new CommandFailure(
+          ExitCode.USAGE,
+          file
+              + ": is a delta ("
+              + map
+              + " is there): name the copy of the full backup last; move that map away if it is"
+              + " none");
+    }
   }
 
   /// What the image shows, after a look whether the deltas follow that; empty if nobody can tell.
@@ -104,7 +119,7 @@ public final class Apply {
     }
     warnings.accept(
         "there is no "
-            + ImagePoint.pathOf(file)
+            + ImagePoint.pathOf(real)
             + " (copy it with the full backup): whether "
             + file
             + " shows "
@@ -124,7 +139,7 @@ public final class Apply {
       return point;
     }
     try {
-      point.get().towards(chain.reached()).write(real);
+      point.get().towards(chain.from(), chain.reached()).write(real);
       return point;
     } catch (IOException e) {
       if (Files.exists(ImagePoint.pathOf(real))) {

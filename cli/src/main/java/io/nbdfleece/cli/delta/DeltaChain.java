@@ -14,12 +14,16 @@ import java.util.Optional;
 /// with an image.
 ///
 /// ```
-///   an image has shown     c1 ── c2                 applying a delta from a point that the image
-///   a delta may be              c2 ── c3            has shown to one later than what it shows
-///   or                     c1 ─────────── c3        makes it show that one: what it does not name
-///   not                              c3 ── c4       has not changed from its start to its end, so
-///   nor                    c1 ── c2                 neither from what the image shows to its end
+///   an image has shown     c1 ── c2
+///   a delta may be              c2 ── c3
+///   or                     c1 ─────────── c3
+///   not                              c3 ── c4
+///   nor                    c1 ── c2
 /// ```
+///
+/// Applying a delta from a point that the image has shown to one later than what it shows makes it
+/// show that one: what the delta does not name has not changed from its start to its end, and so
+/// neither from what the image shows to its end.
 ///
 /// An image that shows where the deltas lead is what they make of it, and so is one in which they
 /// were begun: they can be applied again.
@@ -149,7 +153,8 @@ final class DeltaChain {
     DeltaPoint latest = image.unfinished().orElse(image.now());
     // Next after what it shows, whatever the clock did meanwhile.
     boolean next = image.unfinished().isEmpty() && from.isSame(image.now());
-    boolean reaches = next || to.isSame(latest) || to.isAfter(latest);
+    // By the clock; if that was set back, what it has shown already may seem later than latest.
+    boolean reaches = next || to.isSame(latest) || (to.isAfter(latest) && !image.hasShown(to));
     if (image.hasShown(from) && reaches) {
       return;
     }
@@ -174,8 +179,8 @@ final class DeltaChain {
               + " begins at "
               + from
               + (earlier
-                  ? ", of which it does not know whether that is the same disk: if it is, all is"
-                      + " well"
+                  ? ", of which it does not know whether that is the same disk: if it is,"
+                      + " all is well"
                   : ": apply the deltas in between first, or name the image that they go with"));
     }
     throw misfit(

@@ -49,8 +49,10 @@ public record DeltaMap(DeltaSource source, List<DeltaExtent> extents) {
   private static final String FORMAT = "nbdfleece-delta";
   private static final int VERSION = 1;
   private static final int LINE_BYTES_MAX = 128 << 10;
-  // At most 400 MB of heap; at 64 KiB each 1 TiB of scattered changes.
-  private static final int EXTENTS_MAX = 1 << 24;
+
+  /// Most extents of a map: at most 400 MB of heap; at 64 KiB each 1 TiB of scattered changes.
+  public static final int EXTENTS_MAX = 1 << 24;
+
   private static final int BUFFER_BYTES = 256 << 10;
 
   public DeltaMap {

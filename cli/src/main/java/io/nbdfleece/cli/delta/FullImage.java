@@ -26,6 +26,11 @@ public final class FullImage {
             .map(ours -> new ImagePoint(List.of(ours.shows()), Optional.empty()));
   }
 
+  /// Fails when what is noted of an older file of that name cannot be removed.
+  public static void check(Path file) throws IOException {
+    ImagePoint.checkRemovable(file);
+  }
+
   /// To be called before the copy gets its name: what was noted of an older file of that name does
   /// not hold for it.
   public void forget() throws IOException {

@@ -13,12 +13,14 @@ import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
+import java.nio.file.LinkOption;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 import java.util.Optional;
 import tools.jackson.core.JacksonException;
 import tools.jackson.databind.JsonNode;
@@ -44,6 +46,8 @@ record ImagePoint(List<DeltaPoint> points, Optional<DeltaPoint> unfinished) {
   private static final int VERSION = 1;
   private static final int BYTES_MAX = 1 << 20;
   private static final int POINTS_MAX = 500;
+  // Of a directory, inode(7): only the owner of a file may remove it.
+  private static final int STICKY = 01000;
 
   ImagePoint {
     if (points.isEmpty()) {
@@ -61,21 +65,50 @@ record ImagePoint(List<DeltaPoint> points, Optional<DeltaPoint> unfinished) {
     return points.stream().anyMatch(point::isSame);
   }
 
-  /// The same while deltas are applied that lead to each of these, the last one included. Those
-  /// that it has been brought up to already take it back to the first of them for a while.
-  ImagePoint towards(List<DeltaPoint> reached) {
-    int back = 0;
-    while (back < points.size() - 1 && !points.get(back).isSame(reached.getFirst())) {
-      back++;
-    }
-    return new ImagePoint(points.subList(0, back + 1), Optional.of(reached.getLast()));
+  /// The same while deltas are applied. Unless they begin at what it shows, they take it back to
+  /// where the first of them leads for a while: the points after that do not hold meanwhile.
+  ///
+  /// @param from where the first one begins, which it has shown
+  /// @param reached where each of them leads
+  ImagePoint towards(DeltaPoint from, List<DeltaPoint> reached) {
+    DeltaPoint first = reached.getFirst();
+    int kept = hasShown(first) ? indexOf(points, first) + 1 : placeOf(first, from, points);
+    return new ImagePoint(points.subList(0, Math.max(1, kept)), Optional.of(reached.getLast()));
   }
 
-  /// The same after deltas that lead to each of these.
-  ImagePoint past(List<DeltaPoint> reached) {
+  /// The same after these deltas: what it shows is where the last one leads.
+  ImagePoint past(DeltaPoint from, List<DeltaPoint> reached) {
+    DeltaPoint last = reached.getLast();
     List<DeltaPoint> all = new ArrayList<>(points);
-    reached.stream().filter(point -> !hasShown(point)).forEach(all::add);
+    boolean _ = all.removeIf(last::isSame);
+    DeltaPoint before = from;
+    for (DeltaPoint point : reached.subList(0, reached.size() - 1)) {
+      if (!hasShown(point)) {
+        all.add(placeOf(point, before, all), point);
+      }
+      before = point;
+    }
+    all.add(last);
     return new ImagePoint(all, Optional.empty());
+  }
+
+  /// Where a point belongs in the order of time, given one that it comes after whatever the clock
+  /// did. As for the others there is nothing but the clock to tell.
+  private static int placeOf(DeltaPoint point, DeltaPoint before, List<DeltaPoint> points) {
+    int place = indexOf(points, before) + 1;
+    while (place < points.size() && !points.get(place).isAfter(point)) {
+      place++;
+    }
+    return place;
+  }
+
+  private static int indexOf(List<DeltaPoint> points, DeltaPoint point) {
+    for (int i = 0; i < points.size(); i++) {
+      if (points.get(i).isSame(point)) {
+        return i;
+      }
+    }
+    return -1;
   }
 
   static Path pathOf(Path image) {
@@ -161,6 +194,42 @@ record ImagePoint(List<DeltaPoint> points, Optional<DeltaPoint> unfinished) {
       Files.delete(path);
       syncNames(path);
     }
+  }
+
+  /// Fails when [#remove] would.
+  static void checkRemovable(Path image) throws IOException {
+    Path path = pathOf(image);
+    try {
+      if (!Files.exists(path) || !isOurs(path)) {
+        return;
+      }
+    } catch (IOException e) {
+      String why = Files.isDirectory(path) ? "is a directory" : "cannot be read";
+      throw new CommandFailure(ExitCode.FAILED, notRemovable(path, why), e);
+    }
+    Path directory = Objects.requireNonNull(path.toAbsolutePath().getParent(), "a file is in one");
+    if ((attribute(directory, "unix:mode") & STICKY) == 0) {
+      return;
+    }
+    int we = attribute(Path.of("/proc/self"), "unix:uid"); // which belongs to whom the process does
+    boolean allowed =
+        we == 0 || we == attribute(directory, "unix:uid") || we == attribute(path, "unix:uid");
+    if (!allowed) {
+      throw new CommandFailure(
+          ExitCode.FAILED,
+          notRemovable(path, "belongs to another user, who alone may remove it there"));
+    }
+  }
+
+  /// Of a file itself, or of what a directory's name leads to.
+  private static int attribute(Path path, String name) throws IOException {
+    return Files.isDirectory(path)
+        ? (Integer) Files.getAttribute(path, name)
+        : (Integer) Files.getAttribute(path, name, LinkOption.NOFOLLOW_LINKS);
+  }
+
+  private static String notRemovable(Path path, String why) {
+    return path + ": " + why + ", and would be taken for the new image's: move it away";
   }
 
   private static boolean isOurs(Path path) throws IOException {

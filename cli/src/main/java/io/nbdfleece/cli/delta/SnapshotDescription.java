@@ -28,7 +28,7 @@ record SnapshotDescription(
   private static final String INSTANT = "(\\d{4}-[0-9T:.-]+Z)";
   private static final Pattern OURS =
       Pattern.compile(
-          "snapshot (.+?) of disk (.+?), frozen "
+          "snapshot (.+) of disk (.+?), frozen "
               + INSTANT
               + "(?:, since (.+?) \\("
               + INSTANT

@@ -20,6 +20,7 @@ final class BlockDeviceTarget implements PullTarget {
   private final LinuxFile device;
   private final ByteBuffer zeroes = ByteBuffer.allocateDirect(ZERO_BYTES);
   private boolean zeroingRefused;
+  private volatile boolean finished;
 
   private BlockDeviceTarget(Path path, LinuxFile device) {
     this.path = path;
@@ -83,6 +84,7 @@ final class BlockDeviceTarget implements PullTarget {
     if (sync == Sync.FSYNC) {
       device.dataSync();
     }
+    finished = true;
     device.close();
   }
 
@@ -94,6 +96,12 @@ final class BlockDeviceTarget implements PullTarget {
       System.getLogger("nbdfleece.pull")
           .log(Level.WARNING, "cannot close {0}: {1}", path, e.getMessage());
     }
+  }
+
+  @Override
+  public Left keep() {
+    discard();
+    return finished ? Left.ALL : Left.PART;
   }
 
   @Override

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.cli.pull;
 
+import io.nbdfleece.cli.base.CommandFailure;
+import io.nbdfleece.cli.base.ExitCode;
 import io.nbdfleece.cli.base.Messages;
 import io.nbdfleece.cli.delta.DeltaExtent;
 import io.nbdfleece.cli.delta.DeltaMap;
@@ -25,18 +27,30 @@ final class DeltaTarget implements PullTarget {
   private final SparseFileTarget part;
   private final PullSource source;
   private final DirtyRanges dirty;
+  private final int extentsMax;
+  // In the order in which they came.
   private final List<DeltaExtent> extents = new ArrayList<>();
+  private final CRC32C crcOfLast = new CRC32C();
 
-  private DeltaTarget(Path file, SparseFileTarget part, PullSource source, DirtyRanges dirty) {
+  private DeltaTarget(
+      Path file, SparseFileTarget part, PullSource source, DirtyRanges dirty, int extentsMax) {
     this.file = file;
     this.part = part;
     this.source = source;
     this.dirty = dirty;
+    this.extentsMax = extentsMax;
   }
 
   /// Creates `FILE.part`.
   static DeltaTarget create(Path file, PullSource source, DirtyRanges dirty) throws IOException {
-    return new DeltaTarget(file, SparseFileTarget.create(file, source.sizeBytes()), source, dirty);
+    return create(file, source, dirty, DeltaMap.EXTENTS_MAX);
+  }
+
+  /// @param extentsMax how many a map may have
+  static DeltaTarget create(Path file, PullSource source, DirtyRanges dirty, int extentsMax)
+      throws IOException {
+    SparseFileTarget part = SparseFileTarget.create(file, source.sizeBytes());
+    return new DeltaTarget(file, part, source, dirty, extentsMax);
   }
 
   @Override
@@ -63,15 +77,44 @@ final class DeltaTarget implements PullTarget {
       data.position(data.limit());
       return;
     }
-    CRC32C crc = new CRC32C();
-    crc.update(data.duplicate());
+    ByteBuffer content = data.duplicate();
     part.data(offsetBytes, data);
-    extents.add(new DeltaExtent(offsetBytes, lengthBytes, OptionalInt.of((int) crc.getValue())));
+    boolean onward = isAdjacent(offsetBytes) && !extents.getLast().isZero();
+    if (!onward) {
+      crcOfLast.reset();
+    }
+    crcOfLast.update(content);
+    OptionalInt crc = OptionalInt.of((int) crcOfLast.getValue());
+    add(onward, offsetBytes, lengthBytes, crc);
   }
 
   @Override
-  public void zeroes(long offsetBytes, long lengthBytes) {
-    extents.add(new DeltaExtent(offsetBytes, lengthBytes, OptionalInt.empty()));
+  public void zeroes(long offsetBytes, long lengthBytes) throws IOException {
+    boolean onward = isAdjacent(offsetBytes) && extents.getLast().isZero();
+    add(onward, offsetBytes, lengthBytes, OptionalInt.empty());
+  }
+
+  private boolean isAdjacent(long offsetBytes) {
+    return !extents.isEmpty() && extents.getLast().endBytes() == offsetBytes;
+  }
+
+  /// @param onward whether it makes the last extent longer
+  /// @param crc32c of all that the extent is then
+  private void add(boolean onward, long offsetBytes, long lengthBytes, OptionalInt crc32c)
+      throws CommandFailure {
+    if (onward) {
+      DeltaExtent last = extents.removeLast();
+      extents.add(new DeltaExtent(last.offsetBytes(), last.lengthBytes() + lengthBytes, crc32c));
+      return;
+    }
+    if (extents.size() == extentsMax) {
+      throw new CommandFailure(
+          ExitCode.FAILED,
+          "the changes are in more than "
+              + extentsMax
+              + " pieces: pull all of it, without --since");
+    }
+    extents.add(new DeltaExtent(offsetBytes, lengthBytes, crc32c));
   }
 
   @Override
@@ -88,14 +131,20 @@ final class DeltaTarget implements PullTarget {
     if (sync == Sync.FSYNC) {
       part.sync();
     }
-    new DeltaMap(from, extents).write(freshMap());
-    boolean _ = Files.deleteIfExists(file);
-    Files.move(
-        freshMap(),
-        DeltaMap.pathOf(file),
-        StandardCopyOption.ATOMIC_MOVE,
-        StandardCopyOption.REPLACE_EXISTING);
-    part.finish(sync);
+    // Once the old file is gone it is too late to give up.
+    synchronized (part) {
+      if (part.isSettled()) {
+        throw new IOException("interrupted");
+      }
+      new DeltaMap(from, extents).write(freshMap());
+      boolean _ = Files.deleteIfExists(file);
+      Files.move(
+          freshMap(),
+          DeltaMap.pathOf(file),
+          StandardCopyOption.ATOMIC_MOVE,
+          StandardCopyOption.REPLACE_EXISTING);
+      part.finish(sync);
+    }
   }
 
   // Not FILE.part.map, which is the journal of a pull with --resume.
@@ -105,13 +154,24 @@ final class DeltaTarget implements PullTarget {
 
   @Override
   public void discard() {
-    try {
-      boolean _ = Files.deleteIfExists(freshMap());
-    } catch (IOException e) {
-      System.getLogger("nbdfleece.pull")
-          .log(Level.WARNING, "cannot remove {0}: {1}", freshMap(), Messages.of(e));
+    synchronized (part) {
+      if (part.isSettled()) {
+        return;
+      }
+      try {
+        boolean _ = Files.deleteIfExists(freshMap());
+      } catch (IOException e) {
+        System.getLogger("nbdfleece.pull")
+            .log(Level.WARNING, "cannot remove {0}: {1}", freshMap(), Messages.of(e));
+      }
+      part.discard();
     }
-    part.discard();
+  }
+
+  @Override
+  public Left keep() {
+    discard();
+    return part.isFinished() ? Left.ALL : Left.NOTHING;
   }
 
   @Override

@@ -11,18 +11,26 @@ import io.nbdfleece.nbd.NbdException;
 import io.nbdfleece.nbd.NbdUri;
 import java.io.IOException;
 import java.util.Optional;
-import java.util.concurrent.atomic.AtomicReference;
-import org.jspecify.annotations.Nullable;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+import java.util.concurrent.atomic.AtomicBoolean;
 
 /// Copies one export. [#run] once, by one thread; [#abort] by any.
 public final class Pull {
   /// What to do after an interruption.
   public static final String GO_ON = "run the same command again to go on";
 
+  private static final long OPEN_SECONDS_MAX = 5;
+
   private final NbdUri uri;
   private final PullOptions options;
   private final Progress progress;
-  private final AtomicReference<@Nullable PullTarget> openTarget = new AtomicReference<>();
+  // Opening the target, or the abort, whichever comes first.
+  private final AtomicBoolean begun = new AtomicBoolean();
+  // Empty when it could not be opened.
+  private final CompletableFuture<Optional<PullTarget>> opened = new CompletableFuture<>();
 
   public Pull(NbdUri uri, PullOptions options, Progress progress) {
     this.uri = uri;
@@ -41,7 +49,6 @@ public final class Pull {
     try (PullConnections connections = PullConnections.open(uri, options.connections())) {
       PullSource source = PullSource.of(uri, connections.info());
       PullTarget target = open(source, connections, dirty);
-      openTarget.set(target);
       try {
         PullLoop loop =
             new PullLoop(
@@ -61,6 +68,10 @@ public final class Pull {
       } catch (IOException e) {
         progress.failed();
         throw ended(target, explain(label, e));
+      } catch (RuntimeException | Error e) {
+        progress.failed();
+        PullTarget.Left _ = target.keep();
+        throw e;
       }
     }
   }
@@ -74,11 +85,23 @@ public final class Pull {
   private PullTarget open(
       PullSource source, PullConnections connections, Optional<DirtyRanges> dirty)
       throws IOException {
-    if (dirty.isEmpty()) {
-      return PullTargets.open(options, source);
+    if (dirty.isPresent()) {
+      dirty.get().checkStill(uri, connections.info());
     }
-    dirty.get().checkStill(uri, connections.info());
-    return PullTargets.openDelta(options, source, dirty.get());
+    if (!begun.compareAndSet(false, true)) {
+      throw new IOException("interrupted");
+    }
+    Optional<PullTarget> target = Optional.empty();
+    try {
+      target =
+          Optional.of(
+              dirty.isPresent()
+                  ? PullTargets.openDelta(options, source, dirty.get())
+                  : PullTargets.open(options, source));
+      return target.get();
+    } finally {
+      boolean _ = opened.complete(target);
+    }
   }
 
   private void finish(PullTarget target, PullSource source) throws IOException {
@@ -97,7 +120,7 @@ public final class Pull {
       target.discard();
       return error;
     }
-    if (!target.keep()) {
+    if (target.keep() != PullTarget.Left.RESUMABLE) {
       return error;
     }
     ExitCode code = error instanceof CommandFailure failure ? failure.code() : ExitCode.FAILED;
@@ -108,13 +131,28 @@ public final class Pull {
   /// For a process that is about to end: removes what was written so far, or with `resume` makes it
   /// durable.
   ///
-  /// @return whether a later pull can go on with it
-  public boolean abort() {
-    PullTarget target = openTarget.get();
-    if (target == null) {
-      return PullTargets.isInterrupted(options);
+  /// @return what there is then
+  public PullTarget.Left abort() {
+    Optional<PullTarget> target =
+        begun.compareAndSet(false, true) ? Optional.empty() : awaitOpened();
+    if (target.isPresent()) {
+      return target.get().keep();
     }
-    return target.keep();
+    return PullTargets.isInterrupted(options) ? PullTarget.Left.RESUMABLE : PullTarget.Left.NOTHING;
+  }
+
+  private Optional<PullTarget> awaitOpened() {
+    try {
+      return opened.get(OPEN_SECONDS_MAX, TimeUnit.SECONDS);
+    } catch (TimeoutException e) {
+      // A pipe that nobody reads; nothing is left of that.
+      return Optional.empty();
+    } catch (ExecutionException e) {
+      throw new IllegalStateException("never completed with a failure", e);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      return Optional.empty();
+    }
   }
 
   private static IOException explain(String label, IOException error) {

@@ -6,7 +6,7 @@ import java.nio.ByteBuffer;
 import java.nio.file.Path;
 import java.util.Optional;
 
-/// Where a pull writes. Used by one thread, except [#discard].
+/// Where a pull writes. Used by one thread, except [#discard] and [#keep].
 public interface PullTarget {
 
   /// Whether [#data] and [#zeroes] must come in order of offset without gaps.
@@ -27,10 +27,10 @@ public interface PullTarget {
 
   /// Gives up, but keeps what a later pull can go on with; the same as [#discard] if it cannot.
   ///
-  /// @return whether something was kept
-  default boolean keep() {
+  /// @return what there is then
+  default Left keep() {
     discard();
-    return false;
+    return Left.NOTHING;
   }
 
   /// What is there from an earlier pull and need not come again.
@@ -51,6 +51,27 @@ public interface PullTarget {
 
   /// For messages.
   String name();
+
+  /// What a pull that was given up leaves.
+  enum Left {
+    NOTHING,
+    /// What a later pull can go on with.
+    RESUMABLE,
+    /// A device that was partly overwritten.
+    PART,
+    /// It was complete already.
+    ALL;
+
+    /// For the user.
+    public String text(String file) {
+      return switch (this) {
+        case NOTHING -> "nothing was kept";
+        case RESUMABLE -> "what has come is kept: " + Pull.GO_ON;
+        case PART -> file + " holds a part only: pull again to overwrite all of it";
+        case ALL -> file + " is complete";
+      };
+    }
+  }
 
   /// Whether the end waits for stable storage.
   enum Sync {

@@ -4,6 +4,7 @@ package io.nbdfleece.cli.pull;
 import io.nbdfleece.cli.base.CommandFailure;
 import io.nbdfleece.cli.base.ExitCode;
 import io.nbdfleece.cli.delta.DeltaMap;
+import io.nbdfleece.cli.delta.FullImage;
 import java.io.FileDescriptor;
 import java.io.FileOutputStream;
 import java.io.IOException;
@@ -70,6 +71,7 @@ final class PullTargets {
       checkDelta(path, options.force());
     }
     if (!Files.exists(path)) {
+      checkPoint(path, options);
       return;
     }
     int type = typeOf(path);
@@ -83,6 +85,15 @@ final class PullTargets {
     if (!options.force() && (type == TYPE_REGULAR || type == TYPE_BLOCK_DEVICE)) {
       throw new CommandFailure(
           ExitCode.BUSY, path + ": exists already: name another FILE, or replace it with --force");
+    }
+    if (type == TYPE_REGULAR) {
+      checkPoint(path.toRealPath(), options);
+    }
+  }
+
+  private static void checkPoint(Path file, PullOptions options) throws IOException {
+    if (options.since().isEmpty()) {
+      FullImage.check(file);
     }
   }
 

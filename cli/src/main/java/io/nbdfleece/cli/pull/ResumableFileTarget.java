@@ -9,6 +9,7 @@ import java.io.IOException;
 import java.lang.System.Logger;
 import java.lang.System.Logger.Level;
 import java.nio.ByteBuffer;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
@@ -39,6 +40,7 @@ final class ResumableFileTarget implements PullTarget {
   private boolean checkpointing;
   private long checkpointNanos = System.nanoTime();
   private @Nullable IOException failure;
+  private boolean finishing;
   private boolean settled;
 
   private ResumableFileTarget(SparseFileTarget part, PullJournal journal, DoneRanges before) {
@@ -172,6 +174,7 @@ final class ResumableFileTarget implements PullTarget {
       if (settled) {
         throw new IOException("interrupted");
       }
+      finishing = true;
       settled = true;
     }
     part.finish(sync);
@@ -180,10 +183,10 @@ final class ResumableFileTarget implements PullTarget {
   }
 
   @Override
-  public boolean keep() {
+  public Left keep() {
     synchronized (this) {
       if (settled) {
-        return false;
+        return left();
       }
       settled = true;
     }
@@ -196,7 +199,15 @@ final class ResumableFileTarget implements PullTarget {
       checkpoint();
     }
     close();
-    return true;
+    return Left.RESUMABLE;
+  }
+
+  /// After somebody else has settled it, or while. Holding the lock.
+  private Left left() {
+    if (finishing) {
+      return part.giveUp() ? Left.RESUMABLE : Left.ALL;
+    }
+    return Files.exists(journal.path()) ? Left.RESUMABLE : Left.NOTHING;
   }
 
   @Override

@@ -31,7 +31,9 @@ final class SparseFileTarget implements PullTarget {
   private final Path part;
   private final LinuxFile locked;
   private final FileChannel channel;
-  private volatile boolean settled;
+  // Both under the lock of this object: it has its name, or was given up.
+  private boolean finished;
+  private boolean settled;
 
   private SparseFileTarget(Path file, Path part, LinuxFile locked, FileChannel channel) {
     this.file = file;
@@ -49,7 +51,7 @@ final class SparseFileTarget implements PullTarget {
       target.empty(sizeBytes);
       return target;
     } catch (IOException e) {
-      target.close();
+      target.discard();
       throw e;
     }
   }
@@ -167,8 +169,14 @@ final class SparseFileTarget implements PullTarget {
     if (sync == Sync.FSYNC) {
       channel.force(true);
     }
-    Files.move(part, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
-    settled = true;
+    synchronized (this) {
+      if (settled) {
+        throw new IOException("interrupted");
+      }
+      Files.move(part, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+      finished = true;
+      settled = true;
+    }
     close();
     if (sync == Sync.FSYNC) {
       // The name is durable once the directory is.
@@ -189,6 +197,30 @@ final class SparseFileTarget implements PullTarget {
       System.getLogger("nbdfleece.pull")
           .log(System.Logger.Level.WARNING, "cannot remove {0}: {1}", part, e.getMessage());
     }
+  }
+
+  /// Whether it has its name, or was given up: [#finish] fails then, and [#discard] does nothing.
+  synchronized boolean isSettled() {
+    return settled;
+  }
+
+  /// Gives up but leaves `FILE.part` there, unless [#finish] has succeeded.
+  ///
+  /// @return whether it was given up
+  synchronized boolean giveUp() {
+    settled = true;
+    return !finished;
+  }
+
+  /// Whether it has its name.
+  synchronized boolean isFinished() {
+    return finished;
+  }
+
+  @Override
+  public synchronized Left keep() {
+    discard();
+    return finished ? Left.ALL : Left.NOTHING;
   }
 
   @Override

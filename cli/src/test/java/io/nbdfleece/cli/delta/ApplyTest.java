@@ -177,7 +177,7 @@ final class ApplyTest {
     Path inc2 = delta("inc2", "vda", 2);
     noteFull(1);
     Path real = file.toRealPath();
-    ImagePoint.read(real).orElseThrow().towards(List.of(point(2), point(3))).write(real);
+    begin(point(1), point(2), point(3));
     assertRefused(ExitCode.USAGE, "apply those again that were interrupted", inc1);
     apply(inc1, inc2);
     assertArrayEquals(disk, Files.readAllBytes(file));
@@ -192,12 +192,72 @@ final class ApplyTest {
     apply(inc1, inc2);
     Path inc3 = delta("inc3", "vda", 3);
     // Parts of the image are older than c3 then: inc3 alone would not bring them up to date.
-    Path real = file.toRealPath();
-    ImagePoint.read(real).orElseThrow().towards(List.of(point(2), point(3))).write(real);
+    begin(point(1), point(2), point(3));
     assertRefused(ExitCode.USAGE, "apply those again that were interrupted", inc3);
     apply(inc2);
     apply(inc3);
     assertArrayEquals(disk, Files.readAllBytes(file));
+  }
+
+  /// The image was at c3 by a delta since c1, so c2 is none of its points. Brought to c4 by way of
+  /// c2, parts of it are as of c2 meanwhile, where c3 to c4 alone would leave them.
+  @Test
+  void interruptedOnAnotherWayItIsNotWhatItWas() throws IOException {
+    noteFull(1);
+    apply(delta("c1c3", "vda", 2, at(1), at(3)));
+    Path c1c2 = delta("c1c2", "vda", 1, at(1), at(2));
+    Path c2c4 = delta("c2c4", "vda", 3, at(2), at(4));
+    Path c3c4 = delta("c3c4", "vda", 3, at(3), at(4));
+    begin(point(1), point(2), point(4));
+    assertRefused(ExitCode.USAGE, "apply those again that were interrupted", c3c4);
+    assertRefused(ExitCode.USAGE, "apply those again that were interrupted", c2c4);
+    apply(c1c2, c2c4);
+    List<DeltaPoint> points = ImagePoint.read(file.toRealPath()).orElseThrow().points();
+    assertEquals(List.of(at(1), at(2), at(4)), points.stream().map(DeltaPoint::instant).toList());
+  }
+
+  @Test
+  void pointsOnAnotherWayStandInOrderOfTime() {
+    ImagePoint image = new ImagePoint(List.of(point(1), point(3)), Optional.empty());
+    assertEquals(
+        List.of(point(1), point(2), point(3), point(4)),
+        image.past(point(1), List.of(point(2), point(4))).points());
+    // The clock was set back between 3 and 2: the next is the next all the same.
+    assertEquals(
+        List.of(point(1), point(3), point(2), point(4)),
+        image.past(point(3), List.of(point(2), point(4))).points());
+  }
+
+  @Test
+  void afterTheClockWasSetBackAnOlderDeltaIsStillOlder() throws IOException {
+    Path older = delta("older", "vda", 4, at(4), at(5));
+    Path newer = delta("newer", "vda", 2, at(5), at(3));
+    noteFull(4);
+    apply(older, newer);
+    assertRefused(ExitCode.USAGE, "shows checkpoint c3 of disk vda", older);
+    apply(newer);
+    apply(older, newer);
+    assertArrayEquals(disk, Files.readAllBytes(file));
+  }
+
+  @Test
+  void aDeltaIsNoFile() throws IOException {
+    Path inc1 = delta("inc1", "vda", 1);
+    file = delta("inc2", "vda", 2);
+    assertRefused(ExitCode.USAGE, "inc2.delta: is a delta (" + DeltaMap.pathOf(file), inc1);
+    file = Files.createSymbolicLink(directory.resolve("link"), file);
+    assertRefused(ExitCode.USAGE, "link: is a delta (", inc1);
+  }
+
+  @Test
+  void thePointThatIsMissedIsBesideTheFileItself() throws IOException {
+    Path inc1 = delta("inc1", "vda", 1);
+    Path real = file.toRealPath();
+    Path elsewhere = Files.createDirectory(directory.resolve("elsewhere"));
+    file = Files.createSymbolicLink(elsewhere.resolve("link.img"), file);
+    apply(inc1);
+    String missed = "there is no " + ImagePoint.pathOf(real) + " (";
+    assertTrue(warnings.getFirst().startsWith(missed), warnings.getFirst());
   }
 
   @Test
@@ -265,6 +325,12 @@ final class ApplyTest {
   /// Notes beside the image that it shows that checkpoint.
   private void noteFull(int checkpoint) throws IOException {
     new ImagePoint(List.of(point(checkpoint)), Optional.empty()).write(file.toRealPath());
+  }
+
+  /// As if deltas had been begun that go from a point to each of the others.
+  private void begin(DeltaPoint from, DeltaPoint... reached) throws IOException {
+    Path real = file.toRealPath();
+    ImagePoint.read(real).orElseThrow().towards(from, List.of(reached)).write(real);
   }
 
   private static DeltaPoint point(int checkpoint) {

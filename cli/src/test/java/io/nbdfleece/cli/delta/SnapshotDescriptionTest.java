@@ -27,6 +27,15 @@ final class SnapshotDescriptionTest {
   }
 
   @Test
+  void aSnapshotMayBeCalledAsTheTextGoes() {
+    String name = "a of disk vdb, frozen yesterday";
+    assertEquals(
+        Optional.of(new DeltaPoint("vda", "snapshot " + name, FROZEN)),
+        SnapshotDescription.of("snapshot " + name + " of disk vda, frozen " + FROZEN)
+            .map(SnapshotDescription::shows));
+  }
+
+  @Test
   void oneOfAChainTellsItsCheckpoints() {
     assertEquals(
         Optional.of(

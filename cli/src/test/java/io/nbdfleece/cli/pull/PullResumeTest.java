@@ -165,7 +165,8 @@ final class PullResumeTest {
           CompletableFuture.runAsync(
               () -> assertThrows(IOException.class, pull::run), task -> new Thread(task).start());
       Awaitility.await().until(() -> export.readBytes.get() >= 12 << 20);
-      assertTrue(pull.abort(), "nothing was kept");
+      assertEquals(PullTarget.Left.RESUMABLE, pull.abort());
+      assertEquals(PullTarget.Left.RESUMABLE, pull.abort());
       export.release();
       running.join();
     }

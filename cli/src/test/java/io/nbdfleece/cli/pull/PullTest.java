@@ -219,6 +219,19 @@ final class PullTest {
     assertEquals("mine", Files.readString(directory.resolve("out.img.point")));
   }
 
+  @Test
+  void aPointThatCannotBeRemovedIsFoundBeforeTheCopyStarts() throws IOException {
+    ImageExport export = new ImageExport(image(), List.of(ExportInfo.BASE_ALLOCATION));
+    Path point = Files.createDirectory(directory.resolve("out.img.point"));
+    Path file = directory.resolve("out.img");
+    CommandFailure failure =
+        assertThrows(CommandFailure.class, () -> pull(export, options(file, false, 1)));
+    assertTrue(Messages.of(failure).startsWith(point + ": is a directory, "), Messages.of(failure));
+    assertTrue(Messages.of(failure).endsWith("move it away"), Messages.of(failure));
+    assertEquals(0, export.readBytes.get());
+    assertOnlyFiles("out.img.point");
+  }
+
   private PullSummary pull(ImageExport export, PullOptions options) throws IOException {
     try (Served served = new Served(export, directory)) {
       return new Pull(served.uri("vda@nightly"), options, Progress.none()).run();
