@@ -2,8 +2,10 @@
 package io.nbdfleece.fleecing.block;
 
 import io.nbdfleece.cache.Completion;
+import io.nbdfleece.cache.posix.FileSender;
 import java.io.IOException;
 import java.util.List;
+import java.util.Optional;
 import java.util.Set;
 
 /// An element that stands on another one and changes what passes. What a filter does not say itself
@@ -16,6 +18,10 @@ public interface FilterNode extends BlockNode {
 
   /// What it stands on; constant.
   BlockNode child();
+
+  /// A read, too.
+  @Override
+  Optional<FileSender> sender(long offsetBytes, int lengthBytes);
 
   @Override
   default long sizeBytes() {

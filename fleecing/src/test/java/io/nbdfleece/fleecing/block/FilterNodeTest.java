@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.nbdfleece.cache.Completion;
+import io.nbdfleece.cache.posix.FileSender;
 import java.io.IOException;
 import java.lang.reflect.Method;
 import java.lang.reflect.Modifier;
@@ -14,6 +15,7 @@ import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Optional;
 import java.util.Set;
 import org.junit.jupiter.api.Test;
 
@@ -25,6 +27,11 @@ final class FilterNodeTest {
     @Override
     public void read(long offsetBytes, ByteBuffer target, Completion done) {
       child.read(offsetBytes, target, done);
+    }
+
+    @Override
+    public Optional<FileSender> sender(long offsetBytes, int lengthBytes) {
+      return child.sender(offsetBytes, lengthBytes);
     }
 
     @Override
@@ -58,7 +65,7 @@ final class FilterNodeTest {
 
   @Test
   void readsAndChangesEachFilterHasToSayItself() throws Exception {
-    for (String name : List.of("read", "apply")) {
+    for (String name : List.of("read", "sender", "apply")) {
       Method declared =
           Arrays.stream(FilterNode.class.getMethods())
               .filter(method -> method.getName().equals(name))
@@ -112,6 +119,9 @@ final class FilterNodeTest {
     }
     if (type == Set.class) {
       return Set.of(NodeAbility.FLUSH);
+    }
+    if (type == Optional.class) {
+      return Optional.empty();
     }
     return type == List.class ? List.of("a", "b") : "";
   }
