@@ -18,6 +18,7 @@ import java.util.stream.Stream;
 /// away when the program ends, however it ends: the last first, the directory at last.
 final class Workplace {
   private static final int PATTERN_MIB = 16;
+  private static final int PIECE_BYTES = 64 << 10;
   private static final int REMOVE_TRIES = 5;
 
   /// Takes something away again. Idempotent.
@@ -107,12 +108,14 @@ final class Workplace {
     if (Files.exists(path)) {
       return path;
     }
-    // 16 MiB over and over: nothing here looks for what is alike.
+    // 16 MiB over and over: nothing here looks for what is alike. In pieces as programs write: what
+    // is written in one piece lies in the page cache as one folio of up to 2 MiB, and with large
+    // ones ext4 spends most of a small write's time on walking them.
     byte[] pattern = new byte[PATTERN_MIB << 20];
     new Random(1).nextBytes(pattern);
     try (OutputStream out = Files.newOutputStream(path)) {
-      for (int written = 0; written < sizeMib; written += PATTERN_MIB) {
-        out.write(pattern, 0, Math.min(PATTERN_MIB, sizeMib - written) << 20);
+      for (long written = 0; written < (long) sizeMib << 20; written += PIECE_BYTES) {
+        out.write(pattern, (int) (written % pattern.length), PIECE_BYTES);
       }
     }
     settle();

@@ -7,6 +7,7 @@ import io.nbdfleece.nbd.wire.HeaderStyle;
 import io.nbdfleece.nbd.wire.Nbd;
 import io.nbdfleece.nbd.wire.ReplyHeader;
 import io.netty.buffer.ByteBuf;
+import io.netty.buffer.Unpooled;
 
 /// NBD_CMD_READ. One buffer holds the header of the reply and the data behind it, which the export
 /// fills in place. The reply is sent only when all of it has been read, so no error can come behind
@@ -30,15 +31,21 @@ final class CommandRead extends Request {
   private final HeaderStyle style;
   private final boolean wholeOnly;
   private final int headerBytes;
-  private final ByteBuf buffer;
+  private ByteBuf buffer = Unpooled.EMPTY_BUFFER;
   private boolean handedOver;
 
-  /// @throws OutOfMemoryError when there is no memory for the data
   CommandRead(Transmission transmission, RequestHeader header) {
     super(transmission, header, header.costBytes());
     style = transmission.style();
     wholeOnly = header.has(Nbd.CMD_FLAG_DF);
     headerBytes = headerBytes(style);
+  }
+
+  /// Takes the memory for the reply. To be called right before it is started: a buffer that has
+  /// just been given back is still in the processor's cache.
+  ///
+  /// @throws OutOfMemoryError when there is none
+  void allocate() {
     int bytes = headerBytes + (int) lengthBytes;
     buffer = transmission.allocator().directBuffer(bytes, bytes);
   }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.nbd.server;
 
+import io.nbdfleece.nbd.wire.Nbd;
 import io.netty.buffer.ByteBuf;
 import java.util.ArrayList;
 import java.util.List;
@@ -12,6 +13,8 @@ import java.util.Optional;
 /// @param names of the export's contexts
 /// @param ids of the same, one each
 record ContextSelection(List<String> names, List<Integer> ids) {
+  private static final int PAYLOAD_HEAD_BYTES = 8;
+
   ContextSelection {
     names = List.copyOf(names);
     ids = List.copyOf(ids);
@@ -29,6 +32,17 @@ record ContextSelection(List<String> names, List<Integer> ids) {
   /// The id on the wire of the context selected at that place.
   static int id(int index) {
     return index + 1;
+  }
+
+  /// The length of the payload of a BLOCK_STATUS that names some of these contexts, if it is valid;
+  /// 0 for everything else.
+  int payloadBytes(RequestHeader request) {
+    if (request.command() != Nbd.CMD_BLOCK_STATUS || !request.hasPayload()) {
+      return 0;
+    }
+    long bytes = request.lengthBytes();
+    long bytesMax = PAYLOAD_HEAD_BYTES + 4L * names.size();
+    return bytes > PAYLOAD_HEAD_BYTES && bytes <= bytesMax && bytes % 4 == 0 ? (int) bytes : 0;
   }
 
   /// The contexts whose ids are all that is left in `payload`, in the order of the selection; none

@@ -38,17 +38,15 @@ final class DirectReads {
             : OptionalInt.empty();
   }
 
-  /// Answers a read that has been admitted, if it can be answered so.
+  /// Answers a read that has begun, if it can be answered so.
   ///
   /// @throws OutOfMemoryError when there is no memory for a header; nothing has been answered then
-  boolean answer(RequestHeader request) {
-    if (request.command() != Nbd.CMD_READ
-        || request.lengthBytes() < LENGTH_BYTES_MIN
-        || socket.isEmpty()) {
+  boolean answer(CommandRead request) {
+    if (request.lengthBytes < LENGTH_BYTES_MIN || socket.isEmpty()) {
       return false;
     }
-    int lengthBytes = (int) request.lengthBytes();
-    Optional<DirectSource> source = export.direct(request.offsetBytes(), lengthBytes);
+    int lengthBytes = (int) request.lengthBytes;
+    Optional<DirectSource> source = export.direct(request.offsetBytes, lengthBytes);
     if (source.isEmpty()) {
       return false;
     }
@@ -60,17 +58,17 @@ final class DirectReads {
           style,
           Nbd.REPLY_FLAG_DONE,
           Nbd.REPLY_OFFSET_DATA,
-          request.cookie(),
-          request.offsetBytes(),
+          request.cookie,
+          request.offsetBytes,
           8 + lengthBytes);
-      head.writeLong(request.offsetBytes());
+      head.writeLong(request.offsetBytes);
     } else {
-      ReplyHeader.simple(head, 0, request.cookie());
+      ReplyHeader.simple(head, 0, request.cookie);
     }
-    replies.begin(0);
     replies.direct(
         new DirectReply(
-            source.orElseThrow(), socket.getAsInt(), head, request.offsetBytes(), lengthBytes));
+            source.orElseThrow(), socket.getAsInt(), head, request.offsetBytes, lengthBytes),
+        request.costBytes);
     return true;
   }
 }

@@ -44,6 +44,7 @@ final class Replies {
   private final FlightShare share;
   private final StallWatch stallWatch;
   private final boolean encrypted;
+  private final Runnable room;
   private int marksPending;
   private int inFlightCount;
   private long inFlightBytes;
@@ -51,8 +52,10 @@ final class Replies {
   private long unflushedBytes;
   private @Nullable ByteBuf small;
 
-  Replies(Connection connection, ChannelHandlerContext ctx, HeaderStyle style) {
+  /// @param room is run when the socket has taken what it had no room for
+  Replies(Connection connection, ChannelHandlerContext ctx, HeaderStyle style, Runnable room) {
     this.connection = connection;
+    this.room = room;
     this.ctx = ctx;
     this.style = style;
     ServerLimits limits = connection.server().limits();
@@ -178,10 +181,10 @@ final class Replies {
     return ctx.alloc().directBuffer(bytes, bytes);
   }
 
-  /// A whole reply to a request of no cost: its data is not in our memory. Takes over the message.
-  void direct(DirectReply reply) {
+  /// A whole reply whose data is not in our memory. Takes over the message.
+  void direct(DirectReply reply, long costBytes) {
     write(reply);
-    ready(0, 0);
+    ready(0, costBytes);
     flush();
   }
 
@@ -224,15 +227,16 @@ final class Replies {
     if (unflushedCount == 0) {
       return;
     }
+    int count = unflushedCount;
+    long bytes = unflushedBytes;
+    unflushedCount = 0;
+    unflushedBytes = 0;
+    // From here on there may be new ones: room in the socket has more reads started.
     ByteBuf current = small;
     if (current != null) {
       small = null;
       write(current);
     }
-    int count = unflushedCount;
-    long bytes = unflushedBytes;
-    unflushedCount = 0;
-    unflushedBytes = 0;
     if (encrypted) {
       // Before the flush, so that it shares a record with the replies.
       ChannelFuture mark = ctx.write(Unpooled.EMPTY_BUFFER);
@@ -260,6 +264,7 @@ final class Replies {
           marksPending--;
           sent(count, bytes);
           if (left.isSuccess()) {
+            room.run();
             connection.goOn();
           }
         });

@@ -42,7 +42,7 @@ abstract sealed class Request implements Completion
   /// What it counts for in the limit of bytes in flight.
   final long costBytes;
 
-  /// The link of [CompletionQueue].
+  /// The link of [ReadQueue] before it is started, and of [CompletionQueue] afterwards.
   @Nullable Request next;
 
   @SuppressWarnings("UnusedVariable") // through COMPLETED
@@ -59,8 +59,6 @@ abstract sealed class Request implements Completion
   }
 
   /// The request in the header, of a command without payload, which [RequestRules] has accepted.
-  ///
-  /// @throws OutOfMemoryError when there is no memory for its data
   static Request of(Transmission transmission, RequestHeader header) {
     return switch (header.command()) {
       case Nbd.CMD_READ -> new CommandRead(transmission, header);

@@ -24,8 +24,6 @@ import org.jspecify.annotations.Nullable;
 ///     └─ NBD_CMD_DISC, end of input: close when the last reply has been sent
 /// ```
 final class Transmission implements Phase {
-  private static final int STATUS_PAYLOAD_HEAD_BYTES = 8;
-
   private static final System.Logger LOG = System.getLogger("io.nbdfleece.nbd.server.requests");
 
   private final Connection connection;
@@ -35,18 +33,15 @@ final class Transmission implements Phase {
   private final ZeroRuns zeroRuns = new ZeroRuns();
   private final RequestRules rules;
   private final Replies replies;
-  private final DirectReads directReads;
+  private final ReadQueue reads;
   private final PayloadWatch payloadWatch;
   private final EventLoop loop;
   private final CompletionQueue completions;
   private final Runnable lateFlush = this::flushLate;
   private final RequestHeader header;
+  private final DiscardedPayload discarded = new DiscardedPayload();
   private int awaitedCount;
   private @Nullable CommandWrite unfinishedWrite;
-  private long discardBytes;
-  private long discardedCookie;
-  private long discardedOffsetBytes;
-  private Verdict discardVerdict = Verdict.ACCEPTED;
   private boolean flushScheduled;
   private boolean inputOver;
   private Verdict closed; // what every request gets from now on, unless it is ACCEPTED
@@ -66,8 +61,9 @@ final class Transmission implements Phase {
     this.contexts = ContextSelection.of(contexts);
     this.header = new RequestHeader(style);
     this.rules = new RequestRules(export.info(), style, !contexts.isEmpty());
-    this.replies = new Replies(connection, ctx, style);
-    this.directReads = new DirectReads(connection, ctx.channel(), export, style, replies);
+    this.replies = new Replies(connection, ctx, style, this::startReads);
+    DirectReads direct = new DirectReads(connection, ctx.channel(), export, style, replies);
+    this.reads = new ReadQueue(this, replies, direct, export, ctx.channel().eventLoop());
     this.payloadWatch =
         new PayloadWatch(connection, replies, connection.server().limits().stalledReaderDeadline());
     this.loop = ctx.channel().eventLoop();
@@ -125,8 +121,11 @@ final class Transmission implements Phase {
       return false;
     }
     ByteBuf in = input.unread();
-    if (discardBytes > 0) {
-      return discard(in);
+    if (discarded.isUnderWay()) {
+      if (discarded.skip(in)) {
+        refuse(discarded.cookie(), discarded.offsetBytes(), discarded.verdict());
+      }
+      return true;
     }
     if (inputOver) {
       in.skipBytes(in.readableBytes());
@@ -136,7 +135,7 @@ final class Transmission implements Phase {
       return false;
     }
     header.peek(in);
-    int wholeBytes = style.requestBytes() + statusPayloadBytes();
+    int wholeBytes = style.requestBytes() + contexts.payloadBytes(header);
     if (in.readableBytes() < wholeBytes) {
       input.need(wholeBytes);
       return false;
@@ -147,18 +146,6 @@ final class Transmission implements Phase {
     }
     in.skipBytes(style.requestBytes());
     return begin(input, in);
-  }
-
-  /// Of a BLOCK_STATUS that names contexts in a payload of valid length; 0 for everything else.
-  private int statusPayloadBytes() {
-    if (header.command() != Nbd.CMD_BLOCK_STATUS || !header.hasPayload()) {
-      return 0;
-    }
-    long bytes = header.lengthBytes();
-    long bytesMax = STATUS_PAYLOAD_HEAD_BYTES + 4L * contexts.names().size();
-    return bytes > STATUS_PAYLOAD_HEAD_BYTES && bytes <= bytesMax && bytes % 4 == 0
-        ? (int) bytes
-        : 0;
   }
 
   private boolean mayBegin() {
@@ -207,7 +194,7 @@ final class Transmission implements Phase {
     if (header.command() == Nbd.CMD_WRITE) {
       return beginWrite(input, in, verdict());
     }
-    int statusPayloadBytes = statusPayloadBytes();
+    int statusPayloadBytes = contexts.payloadBytes(header);
     if (statusPayloadBytes > 0) {
       beginStatus(in.readSlice(statusPayloadBytes));
       return true;
@@ -240,17 +227,14 @@ final class Transmission implements Phase {
       nothingToDo();
       return;
     }
-    Request request;
-    try {
-      if (directReads.answer(header)) {
-        return;
-      }
-      request = Request.of(this, header);
-    } catch (OutOfMemoryError noBuffer) {
-      refuse(Verdict.NO_MEMORY);
-      return;
+    Request request = Request.of(this, header);
+    if (request instanceof CommandRead read) {
+      replies.begin(read.costBytes);
+      awaitedCount++;
+      reads.add(read);
+    } else {
+      start(request);
     }
-    start(request);
   }
 
   private boolean beginWrite(InputBuffer input, ByteBuf in, Verdict verdict) {
@@ -305,20 +289,7 @@ final class Transmission implements Phase {
       return true;
     }
     replies.keepNothing();
-    discardBytes = header.lengthBytes();
-    discardedCookie = header.cookie();
-    discardedOffsetBytes = header.offsetBytes();
-    discardVerdict = verdict;
-    return true;
-  }
-
-  private boolean discard(ByteBuf in) {
-    int now = (int) Math.min(discardBytes, in.readableBytes());
-    in.skipBytes(now);
-    discardBytes -= now;
-    if (discardBytes == 0) {
-      refuse(discardedCookie, discardedOffsetBytes, discardVerdict);
-    }
+    discarded.begin(header, verdict);
     return true;
   }
 
@@ -347,17 +318,43 @@ final class Transmission implements Phase {
     export.start(request);
   }
 
+  /// A read has been answered without the export.
+  void answered() {
+    awaitedCount--;
+  }
+
+  /// A request that has begun cannot be started.
+  void refuseBegun(Request request, Verdict verdict) {
+    awaitedCount--;
+    replies.failure(
+        request.cookie,
+        request.offsetBytes,
+        verdict.error(),
+        rules.text(verdict),
+        request.costBytes);
+  }
+
+  /// There is room in the socket, or it is this connection's turn again.
+  void startReads() {
+    reads.start();
+    flushLater();
+  }
+
   /// The export has completed the request. Any thread.
   void completed(Request request) {
     if (loop.inEventLoop()) {
       settle(request);
-      if (!connection.inTurn() && !flushScheduled) {
-        // Inside some other work of this event loop: one flush for all that it completes.
-        flushScheduled = true;
-        loop.execute(lateFlush);
-      }
+      flushLater();
     } else {
       completions.add(request);
+    }
+  }
+
+  private void flushLater() {
+    if (!connection.inTurn() && !flushScheduled) {
+      // Inside some other work of this event loop: one flush for all that it completes.
+      flushScheduled = true;
+      loop.execute(lateFlush);
     }
   }
 
@@ -435,7 +432,10 @@ final class Transmission implements Phase {
 
   @Override
   public void flush() {
-    replies.flush();
+    do {
+      replies.flush();
+    } while (replies.hasUnflushed()); // those of reads that have found room meanwhile
+    reads.turnOver();
     if ((inputOver || closed != Verdict.ACCEPTED) && awaitedCount == 0 && unfinishedWrite == null) {
       connection.closeWhenSent();
     }
@@ -450,7 +450,7 @@ final class Transmission implements Phase {
   @Override
   public void inputEnded() {
     inputOver = true;
-    discardBytes = 0;
+    discarded.forget();
     forgetUnfinished();
     flush();
   }
@@ -482,6 +482,7 @@ final class Transmission implements Phase {
   @Override
   public void lost() {
     lost = true;
+    awaitedCount -= reads.drop();
     replies.release();
     forgetUnfinished();
     endIfLast();

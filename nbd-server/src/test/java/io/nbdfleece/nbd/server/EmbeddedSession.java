@@ -86,7 +86,14 @@ final class EmbeddedSession {
 
   private void completeOne() {
     held.remove(random.nextInt(held.size())).run();
-    channel.runPendingTasks();
+    runTasks();
+  }
+
+  /// Those that tasks make, too, as an event loop does.
+  private void runTasks() {
+    do {
+      channel.runPendingTasks();
+    } while (channel.hasPendingTasks());
   }
 
   private void completeAll() {
@@ -128,7 +135,7 @@ final class EmbeddedSession {
     channel.close().syncUninterruptibly();
     completeAll();
     drain();
-    channel.runPendingTasks();
+    runTasks();
     assertFalse(channel.finishAndReleaseAll(), "messages left in the channel");
     channel.checkException();
     assertEquals(0, state.connections().size(), "connections left");
@@ -168,6 +175,7 @@ final class EmbeddedSession {
   }
 
   private void drain() throws IOException {
+    runTasks();
     for (ByteBuf out; (out = channel.readOutbound()) != null; ) {
       if (received.size() < REPLY_BYTES_MAX) {
         out.readBytes(received, out.readableBytes());

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.nbdfleece.nbd.server;
+
+import io.netty.channel.EventLoop;
+import java.util.concurrent.Future;
+import java.util.concurrent.TimeUnit;
+import org.jspecify.annotations.Nullable;
+
+/// The reads of one connection that have begun and wait for their turn, in the order they came.
+/// Used on the event loop only.
+///
+/// A read is started when the socket has taken the replies before it. So what is read leaves while
+/// it is in the processor's cache, and the next one finds the same memory free; a client that asks
+/// for a lot at once has little of it in memory. Reads that wait for a device do not fill the
+/// socket, so any number of them wait at the same time.
+///
+/// And a connection is started so much for in one turn of the event loop, [#TURN_BYTES], however
+/// fast its client takes it: a guest on the same loop waits for no more than that.
+final class ReadQueue {
+  static final int TURN_BYTES = 512 << 10;
+
+  private final Transmission transmission;
+  private final Replies replies;
+  private final DirectReads directReads;
+  private final CheckedExport export;
+  private final EventLoop loop;
+  private final Runnable nextTurn = this::nextTurn;
+  private @Nullable Request oldest;
+  private @Nullable Request newest;
+  private long turnBytes = TURN_BYTES;
+  private boolean nextTurnScheduled;
+
+  ReadQueue(
+      Transmission transmission,
+      Replies replies,
+      DirectReads directReads,
+      CheckedExport export,
+      EventLoop loop) {
+    this.transmission = transmission;
+    this.replies = replies;
+    this.directReads = directReads;
+    this.export = export;
+    this.loop = loop;
+  }
+
+  /// Starts a read that has begun, now or when it is its turn.
+  void add(CommandRead read) {
+    Request last = newest;
+    if (last == null) {
+      oldest = read;
+    } else {
+      last.next = read;
+    }
+    newest = read;
+    start();
+  }
+
+  /// Starts what may be started.
+  void start() {
+    while (oldest instanceof CommandRead read && !replies.awaitsMark()) {
+      if (turnBytes <= 0) {
+        scheduleNextTurn();
+        return;
+      }
+      oldest = read.next;
+      read.next = null;
+      if (oldest == null) {
+        newest = null;
+      }
+      turnBytes -= read.lengthBytes;
+      start(read);
+    }
+  }
+
+  private void start(CommandRead read) {
+    try {
+      if (directReads.answer(read)) {
+        transmission.answered();
+        return;
+      }
+      read.allocate();
+    } catch (OutOfMemoryError noBuffer) {
+      transmission.refuseBegun(read, Verdict.NO_MEMORY);
+      return;
+    }
+    export.start(read);
+  }
+
+  /// The event loop has looked after others meanwhile, or is about to.
+  void turnOver() {
+    turnBytes = TURN_BYTES;
+  }
+
+  /* A task that is executed at once would run before the loop looks at its sockets again; one that
+   * is due at once runs after that. */
+  private void scheduleNextTurn() {
+    if (!nextTurnScheduled) {
+      nextTurnScheduled = true;
+      Future<?> _ = loop.schedule(nextTurn, 0, TimeUnit.NANOSECONDS);
+    }
+  }
+
+  private void nextTurn() {
+    nextTurnScheduled = false;
+    turnOver();
+    transmission.startReads();
+  }
+
+  /// The connection is gone: how many will never be started.
+  int drop() {
+    int dropped = 0;
+    for (Request read = oldest; read != null; read = read.next) {
+      dropped++;
+    }
+    oldest = null;
+    newest = null;
+    return dropped;
+  }
+}

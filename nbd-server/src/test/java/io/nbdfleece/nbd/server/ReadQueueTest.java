@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.nbdfleece.nbd.server;
+
+import static io.nbdfleece.nbd.server.RawPeer.request;
+import static io.nbdfleece.nbd.server.RawPeer.write;
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.nbdfleece.nbd.Completion;
+import io.nbdfleece.nbd.wire.Nbd;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.util.Arrays;
+import java.util.SplittableRandom;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
+import org.awaitility.Awaitility;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+
+/// Which reads are started when, of a client that asks for a lot at once.
+@Timeout(value = 60, unit = TimeUnit.SECONDS)
+final class ReadQueueTest {
+  private static final int READ_BYTES = 256 << 10;
+  private static final int COUNT = 60;
+
+  private final CountingDisk disk = new CountingDisk();
+  private TestServer server;
+
+  @BeforeEach
+  void start() throws IOException {
+    new SplittableRandom(3).nextBytes(disk.disk);
+    ServerLimits oneLoop = ServerLimits.defaults().withEventLoopCount(1);
+    server = new TestServer(disk, oneLoop);
+  }
+
+  @AfterEach
+  void stop() throws IOException {
+    server.close();
+  }
+
+  @Test
+  void whatAClientDoesNotTakeIsNotReadForItAndNothingElseWaitsBehindIt() throws IOException {
+    try (RawPeer peer = server.open()) {
+      byte[] payload = {1, 2, 3};
+      peer.send(reads());
+      peer.send(write(COUNT, 5, payload));
+      Awaitility.await().until(() -> disk.writes.get() == 1);
+      int startedBehindTheWrite = disk.reads.get();
+      assertTrue(startedBehindTheWrite < COUNT / 2, "started: " + startedBehindTheWrite);
+      boolean[] answered = new boolean[COUNT + 1];
+      for (int i = 0; i <= COUNT; i++) {
+        readReply(peer, answered);
+      }
+      assertEquals(COUNT, disk.reads.get());
+    }
+  }
+
+  @Test
+  void readsThatWaitForADeviceWaitAtTheSameTime() throws IOException {
+    disk.hold = true;
+    try (RawPeer peer = server.open()) {
+      peer.send(reads());
+      Awaitility.await().until(() -> disk.held.size() == COUNT);
+      disk.hold = false;
+      disk.held.removeIf(
+          read -> {
+            read.run();
+            return true;
+          });
+      boolean[] answered = new boolean[COUNT];
+      for (int i = 0; i < COUNT; i++) {
+        readReply(peer, answered);
+      }
+    }
+  }
+
+  @Test
+  void anotherConnectionOfTheLoopHasItsTurnInBetween() throws Exception {
+    try (RawPeer greedy = server.open();
+        RawPeer guest = server.open()) {
+      Thread taker =
+          Thread.startVirtualThread(
+              () -> {
+                try {
+                  boolean[] answered = new boolean[COUNT];
+                  for (int i = 0; i < COUNT; i++) {
+                    readReply(greedy, answered);
+                  }
+                } catch (IOException e) {
+                  throw new IllegalStateException(e);
+                }
+              });
+      // The event loop stays in the first read until the guest's request lies in its socket.
+      disk.firstRead = new CountDownLatch(1);
+      greedy.send(reads());
+      Awaitility.await().until(() -> disk.reads.get() == 1);
+      guest.send(write(0, 0, new byte[] {9}));
+      disk.firstRead.countDown();
+      assertEquals(0, guest.reply().error());
+      int turnReads = ReadQueue.TURN_BYTES / READ_BYTES;
+      assertTrue(
+          disk.readsBeforeWrite.get() <= 3 * turnReads, "before it: " + disk.readsBeforeWrite);
+      taker.join();
+    }
+  }
+
+  @Test
+  void aClientThatLeavesTakesItsWaitingReadsWithIt() throws IOException {
+    try (RawPeer peer = server.open()) {
+      peer.send(reads());
+      peer.send(write(COUNT, 5, new byte[] {1}));
+      Awaitility.await().until(() -> disk.writes.get() == 1);
+    }
+    server.awaitNoConnections();
+    Awaitility.await().until(() -> disk.disconnected.get() == 1);
+    assertTrue(disk.reads.get() < COUNT, "started: " + disk.reads);
+  }
+
+  private static byte[][] reads() {
+    byte[][] requests = new byte[COUNT][];
+    for (int i = 0; i < COUNT; i++) {
+      requests[i] = request(Nbd.CMD_READ, i, offset(i), READ_BYTES);
+    }
+    return requests;
+  }
+
+  private static int offset(int number) {
+    return 4096 * number + 4096;
+  }
+
+  /// A simple reply to one of them, or to a write of the cookie behind theirs.
+  private void readReply(RawPeer peer, boolean[] answered) throws IOException {
+    RawPeer.Answer head = peer.reply(0);
+    int number = (int) head.cookie();
+    assertEquals(0, head.error());
+    assertEquals(false, answered[number], "answered twice: " + number);
+    answered[number] = true;
+    if (number < COUNT) {
+      byte[] expected = Arrays.copyOfRange(disk.disk, offset(number), offset(number) + READ_BYTES);
+      assertArrayEquals(expected, peer.in.readNBytes(READ_BYTES));
+    }
+  }
+
+  private static final class CountingDisk extends MemoryExport {
+    final AtomicInteger reads = new AtomicInteger();
+    final AtomicInteger writes = new AtomicInteger();
+    final AtomicInteger readsBeforeWrite = new AtomicInteger();
+    volatile CountDownLatch firstRead = new CountDownLatch(0);
+
+    CountingDisk() {
+      super(1 << 20, WRITABLE);
+    }
+
+    @Override
+    public void read(long offsetBytes, ByteBuffer target, Completion done) {
+      reads.incrementAndGet();
+      try {
+        firstRead.await();
+      } catch (InterruptedException e) {
+        throw new IllegalStateException(e);
+      }
+      super.read(offsetBytes, target, done);
+    }
+
+    @Override
+    public void write(long offsetBytes, ByteBuffer data, Durability durability, Completion done) {
+      writes.incrementAndGet();
+      readsBeforeWrite.set(reads.get());
+      super.write(offsetBytes, data, durability, done);
+    }
+  }
+}
