@@ -41,6 +41,7 @@ final class SnapshotEnds {
   private static final class Watch {
     long lastClientNanos;
     long notBeforeNanos;
+    boolean nearTold;
 
     Watch(long bornNanos) {
       lastClientNanos = bornNanos;
@@ -159,6 +160,7 @@ final class SnapshotEnds {
       if (clients) {
         watch.lastClientNanos = nowNanos;
       }
+      tellIfNear(snapshot, watch, nowNanos);
       if (snapshots.isEnding(snapshot) || nowNanos - watch.notBeforeNanos < 0) {
         return Optional.empty();
       }
@@ -172,6 +174,22 @@ final class SnapshotEnds {
       return Optional.empty();
     } finally {
       lock.unlock();
+    }
+  }
+
+  /// At 80 % of its time, once.
+  @GuardedBy("lock")
+  private void tellIfNear(Snapshot snapshot, Watch watch, long nowNanos) {
+    Optional<Duration> max = snapshot.request().lifetime().max();
+    if (max.isEmpty() || watch.nearTold) {
+      return;
+    }
+    long livedNanos = nowNanos - snapshot.bornNanos();
+    if (isOver(Optional.of(max.get().dividedBy(5).multipliedBy(4)), livedNanos)) {
+      watch.nearTold = true;
+      long livedSeconds = Duration.ofNanos(livedNanos).toSeconds();
+      snapshots.nearLimit(
+          snapshot.name(), EngineEvent.Limit.TTL, livedSeconds, max.get().toSeconds());
     }
   }
 
