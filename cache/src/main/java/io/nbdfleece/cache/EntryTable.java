@@ -349,6 +349,7 @@ final class EntryTable {
   ///
   /// @throws IOException if what is held does not fit, and nothing has changed then
   void resize(StoreConfig next) throws IOException {
+    ledger.requireFit(next);
     if (entryCount > next.ramSlotCount() + next.scratchSlotCount()) {
       throw new IOException(StoreTexts.tooSmall(entryCount * next.clusterBytes(), next));
     }

@@ -176,11 +176,15 @@ final class SpillLedger {
     return problem.isEmpty() ? slotCountMax : Math.min(slotCount - failedCount, slotCountMax);
   }
 
-  /// @throws IOException if the tier holds more than it is to have, and nothing has changed then
-  void resize(StoreConfig next) throws IOException {
+  /// @throws IOException if the tier holds more than it is to have
+  void requireFit(StoreConfig next) throws IOException {
     if (slotCount > next.scratchSlotCount()) {
       throw new IOException(StoreTexts.tooSmallForDiskTier(slotCount * next.clusterBytes(), next));
     }
+  }
+
+  /// After [#requireFit].
+  void resize(StoreConfig next) {
     config = next;
     slotCountMax = next.scratchSlotCount();
     unblock();

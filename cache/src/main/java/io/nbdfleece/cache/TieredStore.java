@@ -246,12 +246,8 @@ public final class TieredStore implements ClusterStore {
       unpin(entry);
       done.succeeded();
     } else {
-      reader.read(
-          entry,
-          checksum,
-          0,
-          slot.buffer().duplicate().clear(),
-          new ReadBack(this, entry, slot, done));
+      ByteBuffer bytes = slot.buffer().duplicate().clear();
+      reader.read(entry, checksum, 0, bytes, new ReadBack(this, entry, slot, done));
     }
     return true;
   }
@@ -378,9 +374,8 @@ public final class TieredStore implements ClusterStore {
   /// @throws IOException if what is held does not fit, or there can be no disk tier; nothing has
   ///   changed then
   public void resize(long ramBytesMax, long scratchBytesMax) throws IOException {
-    StoreConfig next;
     synchronized (sizing) {
-      next = config.resized(ramBytesMax, scratchBytesMax);
+      StoreConfig next = config.resized(ramBytesMax, scratchBytesMax);
       if (next.scratchSlotCount() > 0) {
         file.prepare();
       }
@@ -465,8 +460,11 @@ public final class TieredStore implements ClusterStore {
       synchronized (lock) {
         SpillWork work = closed ? null : table.ledger().next();
         if (work == null) {
-          afterChange();
+          // Not afterChange: what waits for a punch is work that cannot be done now.
+          table.failStuckWaiters();
+          waiting = table.hasWaiters();
         }
+        gauge();
         return work;
       }
     }

@@ -225,6 +225,22 @@ final class StoreResizeTest {
     assertHolds(store, entries);
   }
 
+  @Test
+  void whatWaitsForAPunchDoesNotKeepTheBackgroundBusy() throws IOException {
+    TieredStore store = store(8, 2);
+    List<Integer> entries = commitMany(store, 0, 8);
+    settle();
+    int gone = firstOnDisk(store, entries);
+    store.release(new int[] {gone}, 1);
+    List<Integer> _ = commitMany(store, 8, 10);
+    for (int i = 0; i < 10 && executor.pending() > 0; i++) {
+      executor.runAll();
+    }
+    assertEquals(0, executor.pending(), "it goes round and round");
+    assertTrue(file.pendingCount() > 0);
+    settle();
+  }
+
   private static int firstOnDisk(TieredStore store, List<Integer> entries) {
     return entries.stream().filter(e -> store.tierOf(e) == Tier.DISK).findFirst().orElseThrow();
   }

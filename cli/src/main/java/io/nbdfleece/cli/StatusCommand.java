@@ -92,9 +92,9 @@ final class StatusCommand implements Callable<Integer> {
     if (slowed > 0) {
       text.append("; ")
           .append(count(slowed))
-          .append(" slowed by ")
+          .append(" slowed, by ")
           .append(Durations.format(disk.path("slowed-nanos-total").asLong() / slowed))
-          .append(" each");
+          .append(" on average");
     }
     text.append('\n');
     String step = disk.path("write-budget").asString("normal");

@@ -66,8 +66,8 @@ final class StoreOptions {
       paramLabel = "PERCENT",
       defaultValue = "80",
       description =
-          "How full RAM and scratch are when guest writes that preserve begin to be slowed down, by "
-              + "at most 100 ms each; 100 = never. Default: 80.")
+          "How full RAM and scratch are when guest writes that preserve begin to be slowed, by at "
+              + "most 100 ms each; 100 = never. Default: 80.")
   private int slowFromPercent;
 
   @Option(

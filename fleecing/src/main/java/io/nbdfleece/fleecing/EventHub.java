@@ -140,11 +140,11 @@ final class EventHub implements HookListener, AutoCloseable {
   void storeFilling(int percent, long usedBytes, long capacityBytes) {
     LOG.log(
         Level.WARNING,
-        "preserved data takes more than {0} % of what RAM and scratch can hold ({1} of {2} bytes):"
+        "preserved data takes more than {0} % of what RAM and scratch can hold ({1} of {2} MiB):"
             + " release a snapshot, or nbdfleece cache-resize --scratch-limit SIZE",
         percent,
-        Long.toString(usedBytes),
-        Long.toString(capacityBytes));
+        Long.toString(usedBytes >> 20),
+        Long.toString(capacityBytes >> 20));
     publish(new EngineEvent.StoreFilling(percent, usedBytes, capacityBytes));
   }
 
