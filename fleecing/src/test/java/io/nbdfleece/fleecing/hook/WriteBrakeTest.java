@@ -138,6 +138,18 @@ final class WriteBrakeTest {
   }
 
   @Test
+  void aSnapshotThatIsReleasedMeanwhileLeavesNothingBehind() {
+    SnapshotView view = filledTo(FREELY);
+    CompletableFuture<Void> written = disk.write(50);
+    view.release();
+    assertEquals(0, disk.store.statistics().entries());
+    passMillis(25);
+    assertTrue(written.isDone());
+    assertEquals(0, disk.hook.copiesInFlight());
+    assertEquals(0, disk.content[50 * HookedDisk.CLUSTER]);
+  }
+
+  @Test
   void whenTheStoreIsFullTheSnapshotBreaksAndTheWriteDoesNotPause() {
     SnapshotView view = filledTo(FREELY);
     for (int i = FREELY; i < SLOTS; i++) {
