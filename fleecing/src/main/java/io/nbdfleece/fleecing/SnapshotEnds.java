@@ -137,7 +137,9 @@ final class SnapshotEnds {
     long nowNanos = nanoClock.getAsLong();
     List<Snapshot> all = snapshots.all();
     for (Snapshot snapshot : all) {
-      overdue(snapshot, nowNanos).ifPresent(reason -> endByItself(snapshot, reason));
+      overdue(snapshot, nowNanos)
+          .ifPresentOrElse(
+              reason -> endByItself(snapshot, reason), () -> tellIfNear(snapshot, nowNanos));
     }
     lock.lock();
     try {
@@ -160,7 +162,6 @@ final class SnapshotEnds {
       if (clients) {
         watch.lastClientNanos = nowNanos;
       }
-      tellIfNear(snapshot, watch, nowNanos);
       if (snapshots.isEnding(snapshot) || nowNanos - watch.notBeforeNanos < 0) {
         return Optional.empty();
       }
@@ -178,19 +179,28 @@ final class SnapshotEnds {
   }
 
   /// At 80 % of its time, once.
-  @GuardedBy("lock")
-  private void tellIfNear(Snapshot snapshot, Watch watch, long nowNanos) {
+  private void tellIfNear(Snapshot snapshot, long nowNanos) {
     Optional<Duration> max = snapshot.request().lifetime().max();
-    if (max.isEmpty() || watch.nearTold) {
+    long livedNanos = nowNanos - snapshot.bornNanos();
+    if (!isOver(max.map(all -> all.dividedBy(5).multipliedBy(4)), livedNanos)
+        || isOver(max, livedNanos)) {
       return;
     }
-    long livedNanos = nowNanos - snapshot.bornNanos();
-    if (isOver(Optional.of(max.get().dividedBy(5).multipliedBy(4)), livedNanos)) {
+    lock.lock();
+    try {
+      Watch watch = watches.get(snapshot);
+      if (watch == null || watch.nearTold || snapshots.isEnding(snapshot)) {
+        return;
+      }
       watch.nearTold = true;
-      long livedSeconds = Duration.ofNanos(livedNanos).toSeconds();
-      snapshots.nearLimit(
-          snapshot.name(), EngineEvent.Limit.TTL, livedSeconds, max.get().toSeconds());
+    } finally {
+      lock.unlock();
     }
+    snapshots.nearLimit(
+        snapshot.name(),
+        EngineEvent.Limit.TTL,
+        Duration.ofNanos(livedNanos).toSeconds(),
+        max.orElseThrow().toSeconds());
   }
 
   private static boolean isOver(Optional<Duration> limit, long passedNanos) {
