@@ -94,6 +94,10 @@ public interface ClusterStore extends AutoCloseable {
   /// Where the entry is now. A snapshot of a moving thing: for people and hints.
   Tier tierOf(int entry);
 
+  /// How much of what the tiers can take is taken by entries, in thousandths. While the disk tier
+  /// takes no more, it can take what it has taken. Costs a volatile read; may be a moment old.
+  int filledPermille();
+
   /// Figures for people.
   StoreStatistics statistics();
 

@@ -4,6 +4,7 @@ package io.nbdfleece.cache;
 import io.nbdfleece.cache.ClusterStore.RamSlot;
 import io.nbdfleece.cache.ClusterStore.SlotCompletion;
 import io.nbdfleece.cache.ClusterStore.Tier;
+import io.nbdfleece.cache.posix.PageReturn;
 import java.io.IOException;
 import java.util.ArrayDeque;
 import java.util.Deque;
@@ -26,7 +27,7 @@ import org.jspecify.annotations.Nullable;
 ///
 /// Not thread-safe: guarded by the store's lock.
 final class EntryTable {
-  private final StoreConfig config;
+  private StoreConfig config;
   private final Deliveries deliveries;
   private final RamSlots slots;
   private final EntryNumbers numbers = new EntryNumbers();
@@ -343,6 +344,57 @@ final class EntryTable {
     }
   }
 
+  /// Gives the tiers other sizes. RAM that is in use and too much is given up as it comes free and
+  /// nobody waits for it.
+  ///
+  /// @throws IOException if what is held does not fit, and nothing has changed then
+  void resize(StoreConfig next) throws IOException {
+    ledger.requireFit(next);
+    if (entryCount > next.ramSlotCount() + next.scratchSlotCount()) {
+      throw new IOException(StoreTexts.tooSmall(entryCount * next.clusterBytes(), next));
+    }
+    ledger.resize(next);
+    config = next;
+    slots.resize(next.ramSlotCount());
+    while (slots.usedCount() > slots.slotCountMax() && !spares.isEmpty()) {
+      dropSpare(spares.getFirst());
+    }
+    serveWaiters();
+    giveUpSurplus();
+  }
+
+  private void serveWaiters() {
+    Slot given = waiters.isEmpty() ? null : slots.take();
+    while (given != null) {
+      Slot slot = given;
+      SlotCompletion waiter = waiters.removeFirst();
+      deliveries.add(() -> waiter.acquired(slot));
+      given = waiters.isEmpty() ? null : slots.take();
+    }
+  }
+
+  private void giveUpSurplus() {
+    for (Slot slot = slots.takeSurplus(); slot != null; slot = slots.takeSurplus()) {
+      Slot surplus = slot;
+      deliveries.add(
+          () -> {
+            // Without the lock: nobody else has the slot.
+            boolean returned = PageReturn.giveBack(surplus.buffer());
+            assert returned;
+            slots.rest(surplus);
+          });
+    }
+  }
+
+  /// How much of what can be taken is taken by entries, in thousandths.
+  int filledPermille() {
+    return (int) Math.min(1000, entryCount * 1000 / capacity());
+  }
+
+  private long capacity() {
+    return slots.slotCountMax() + ledger.slotCountPossible();
+  }
+
   StoreStatistics statistics() {
     long unit = config.clusterBytes();
     return new StoreStatistics(
@@ -357,6 +409,8 @@ final class EntryTable {
         spilledTotal * unit,
         releasedTotal * unit,
         slotWaitsTotal,
+        entryCount * unit,
+        capacity() * unit,
         ledger.problem());
   }
 
@@ -410,14 +464,8 @@ final class EntryTable {
   /// The slot is for who waits longest, else free.
   private void freeSlot(Slot slot, Slot.Use from) {
     slots.giveBack(slot, from);
-    if (waiters.isEmpty()) {
-      return;
-    }
-    Slot given = slots.take();
-    if (given != null) {
-      SlotCompletion waiter = waiters.removeFirst();
-      deliveries.add(() -> waiter.acquired(given));
-    }
+    serveWaiters();
+    giveUpSurplus();
   }
 
   /// The pins of one entry.

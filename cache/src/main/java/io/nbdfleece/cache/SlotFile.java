@@ -11,6 +11,9 @@ import java.nio.ByteBuffer;
 /// its buffer belongs to it until then, and its position moves.
 public interface SlotFile extends AutoCloseable {
 
+  /// Called, on any thread that may wait, before the first write; may be called again.
+  default void prepare() throws IOException {}
+
   /// Writes what remains of `data`, all or an error.
   void write(long offsetBytes, ByteBuffer data, Completion done);
 

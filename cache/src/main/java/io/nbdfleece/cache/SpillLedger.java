@@ -18,8 +18,8 @@ final class SpillLedger {
   private static final int WRITES_MAX = 4;
   private static final int PUNCH_ENTRIES_MAX = 4096;
 
-  private final StoreConfig config;
-  private final long slotCountMax;
+  private StoreConfig config;
+  private long slotCountMax;
   private final EntryNumbers numbers;
 
   /// In order, and each can be taken out when it is released.
@@ -27,6 +27,10 @@ final class SpillLedger {
 
   private final RoaringBitmap toPunch = new RoaringBitmap();
   private long slotCount;
+
+  /// Copies in the queue that have space already, because writing them has failed.
+  private int failedCount;
+
   private int writing;
   private boolean punching;
   private boolean blocked;
@@ -60,7 +64,9 @@ final class SpillLedger {
       }
       return null;
     }
-    if (!copy.hasDiskSlot) {
+    if (copy.hasDiskSlot) {
+      failedCount--;
+    } else {
       copy.hasDiskSlot = true;
       slotCount++;
     }
@@ -84,7 +90,11 @@ final class SpillLedger {
 
   /// The copy need not be written any more.
   void dequeue(RamCopy copy) {
-    if (queue.remove(copy) && queue.isEmpty() && writing == 0) {
+    boolean queued = queue.remove(copy);
+    if (queued && copy.hasDiskSlot) {
+      failedCount--;
+    }
+    if (queued && queue.isEmpty() && writing == 0) {
       // Nothing is parked any more, so nothing is wrong that we know of.
       blocked = false;
       problem = "";
@@ -103,6 +113,7 @@ final class SpillLedger {
     writing--;
     copy.state = RamCopy.State.QUEUED;
     queue.addFirst(copy);
+    failedCount++;
     block(StoreTexts.scratchFails(config, error));
   }
 
@@ -158,6 +169,25 @@ final class SpillLedger {
 
   long slotCount() {
     return slotCount;
+  }
+
+  /// How many entries the disk tier can take: no more than it has while it takes none.
+  long slotCountPossible() {
+    return problem.isEmpty() ? slotCountMax : Math.min(slotCount - failedCount, slotCountMax);
+  }
+
+  /// @throws IOException if the tier holds more than it is to have
+  void requireFit(StoreConfig next) throws IOException {
+    if (slotCount > next.scratchSlotCount()) {
+      throw new IOException(StoreTexts.tooSmallForDiskTier(slotCount * next.clusterBytes(), next));
+    }
+  }
+
+  /// After [#requireFit].
+  void resize(StoreConfig next) {
+    config = next;
+    slotCountMax = next.scratchSlotCount();
+    unblock();
   }
 
   private boolean isPunchPending() {

@@ -38,6 +38,11 @@ public record StoreConfig(
     }
   }
 
+  /// The same with tiers of other sizes.
+  StoreConfig resized(long ramBytes, long scratchBytes) {
+    return new StoreConfig(clusterBytes, ramBytes, scratchDirectory, scratchBytes);
+  }
+
   int ramSlotCount() {
     return (int) (ramBytesMax / clusterBytes);
   }

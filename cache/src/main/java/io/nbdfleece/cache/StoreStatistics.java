@@ -14,6 +14,9 @@ package io.nbdfleece.cache;
 /// @param spilledBytesTotal bytes written to the disk tier since the start
 /// @param releasedBytesTotal bytes released since the start
 /// @param slotWaitsTotal acquires that had to wait for a slot since the start
+/// @param usedBytes of all tiers, taken by entries
+/// @param capacityBytes what all tiers can take together; of the disk tier only what it has taken
+///   already while it takes no more
 /// @param problem why spilling does not work at the moment, or empty
 public record StoreStatistics(
     long ramBytes,
@@ -27,9 +30,11 @@ public record StoreStatistics(
     long spilledBytesTotal,
     long releasedBytesTotal,
     long slotWaitsTotal,
+    long usedBytes,
+    long capacityBytes,
     String problem) {
 
-  /// Of a store without spare copies.
+  /// Of a store without spare copies that can take all that it may.
   public StoreStatistics(
       long ramBytes,
       long ramBytesMax,
@@ -54,6 +59,8 @@ public record StoreStatistics(
         spilledBytesTotal,
         releasedBytesTotal,
         slotWaitsTotal,
+        ramBytes + diskBytes,
+        ramBytesMax + diskBytesMax,
         problem);
   }
 }

@@ -20,8 +20,8 @@ final class StoreTexts {
         + limit
         + " of "
         + limit
-        + " used (limit --scratch-limit); release a snapshot or start the server with a larger"
-        + " --scratch-limit";
+        + " used (limit --scratch-limit); release a snapshot or raise the limit: nbdfleece"
+        + " cache-resize --scratch-limit SIZE";
   }
 
   static String scratchFails(StoreConfig config, IOException error) {
@@ -38,8 +38,26 @@ final class StoreTexts {
         + limit
         + " of "
         + limit
-        + " used (limit --ram), and there is no disk tier; release a snapshot or start the server"
-        + " with a larger --ram, or with a --scratch-limit";
+        + " used (limit --ram), and there is no disk tier; release a snapshot or raise the limit:"
+        + " nbdfleece cache-resize --ram SIZE, or --scratch-limit SIZE";
+  }
+
+  static String tooSmallForDiskTier(long slotBytes, StoreConfig wanted) {
+    return "scratch limit "
+        + bytes(wanted.scratchBytesMax())
+        + " is too small: the disk tier holds "
+        + bytes(slotBytes)
+        + "; release a snapshot, or give at least that";
+  }
+
+  static String tooSmall(long entryBytes, StoreConfig wanted) {
+    return "RAM of "
+        + bytes(wanted.ramBytesMax())
+        + " and a scratch limit of "
+        + bytes(wanted.scratchBytesMax())
+        + " are too small together: preserved data takes "
+        + bytes(entryBytes)
+        + "; release a snapshot, or give more";
   }
 
   /// What went wrong, without the path, which the caller names.

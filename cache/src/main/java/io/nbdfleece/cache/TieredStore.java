@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.cache;
 
-import com.github.benmanes.caffeine.cache.Cache;
-import com.github.benmanes.caffeine.cache.Caffeine;
-import com.github.benmanes.caffeine.cache.RemovalCause;
 import com.google.errorprone.annotations.concurrent.GuardedBy;
 import io.nbdfleece.cache.posix.IoWorkers;
 import java.io.IOException;
@@ -33,20 +30,23 @@ public final class TieredStore implements ClusterStore {
    * because its caller may hold a lock; the spiller does it.
    */
 
-  private static final long RESERVE_BYTES_MAX = 16 << 20;
-  private static final int RESERVE_SLOTS_MIN = 2;
-
   /// Entries released under one hold of the lock.
   private static final int RELEASE_BATCH = 1024;
 
-  private final StoreConfig config;
+  private final int clusterBytes;
   private final SlotFile file;
   private final Runnable afterClose;
   private final DiskReader reader;
   private final Deliveries deliveries = new Deliveries();
   private final Spiller spiller;
-  private final Cache<Integer, RamCopy> policy;
+  private final RamPolicy policy;
   private final Object lock = new Object();
+
+  /// One change of sizes at a time. Before Caffeine in the order of locks.
+  private final Object sizing = new Object();
+
+  @GuardedBy("sizing")
+  private StoreConfig config;
 
   @GuardedBy("lock")
   private final EntryTable table;
@@ -57,6 +57,9 @@ public final class TieredStore implements ClusterStore {
   /// Somebody may wait for a slot. Set under the lock, read without it.
   private volatile boolean waiting;
 
+  /// As the table says. Set under the lock, read without it.
+  private volatile int filledPermille;
+
   /// A store over a given file, for tests and simulation.
   ///
   /// @param executor runs the background task, one at a time, never inside `execute`
@@ -66,19 +69,14 @@ public final class TieredStore implements ClusterStore {
 
   private TieredStore(StoreConfig config, SlotFile file, Executor executor, Runnable afterClose) {
     this.config = config;
+    this.clusterBytes = config.clusterBytes();
     this.file = file;
     this.afterClose = afterClose;
     this.reader = new DiskReader(file, config.clusterBytes());
     this.spiller =
         new Spiller(new SpillSource(), file, config.clusterBytes(), executor, deliveries);
     this.table = new EntryTable(config, deliveries);
-    this.policy =
-        Caffeine.newBuilder()
-            .maximumWeight((long) policySlotCount(config) * config.clusterBytes())
-            .weigher((Integer entry, RamCopy copy) -> config.clusterBytes())
-            .executor(Runnable::run)
-            .evictionListener(this::evicted)
-            .build();
+    this.policy = new RamPolicy(config, this::evicted);
   }
 
   /// A store with its disk tier in the scratch directory.
@@ -87,28 +85,14 @@ public final class TieredStore implements ClusterStore {
   ///   open
   /// @throws IOException if the scratch directory cannot be used
   public static TieredStore open(StoreConfig config, IoWorkers workers) throws IOException {
-    SlotFile file =
-        config.scratchSlotCount() == 0
-            ? new NoSlotFile()
-            : ScratchFile.create(config.scratchDirectory(), workers);
+    SlotFile file = LateSlotFile.of(config, workers);
     IoWorkers spiller = new IoWorkers("nbdfleece-spiller", 1);
     return new TieredStore(config, file, spiller, spiller::close);
   }
 
-  /// How many slots may hold entries that are not on their way to disk. The rest is for slots being
-  /// filled or written; without a disk tier there is no need to hold back.
-  private static int policySlotCount(StoreConfig config) {
-    int all = config.ramSlotCount();
-    if (config.scratchSlotCount() == 0) {
-      return all;
-    }
-    long reserve = Math.min(all / 4, RESERVE_BYTES_MAX / config.clusterBytes());
-    return all - (int) Math.max(RESERVE_SLOTS_MIN, reserve);
-  }
-
   @Override
   public int clusterBytes() {
-    return config.clusterBytes();
+    return clusterBytes;
   }
 
   @Override
@@ -136,17 +120,12 @@ public final class TieredStore implements ClusterStore {
     } else if (refusal != null) {
       done.failed(refusal);
     } else {
-      evictWhatIsDue();
+      policy.evictWhatIsDue();
+      spiller.kick();
     }
     if (dropped) {
       deliveries.deliver();
     }
-  }
-
-  /// Caffeine leaves work undone when two threads meet in it. Who waits for a slot needs it done.
-  private void evictWhatIsDue() {
-    policy.cleanUp();
-    spiller.kick();
   }
 
   @Override
@@ -154,14 +133,14 @@ public final class TieredStore implements ClusterStore {
     RamCopy copy;
     synchronized (lock) {
       copy = table.commit(slot);
+      gauge();
     }
-    policy.put(copy.entry, copy);
+    policy.put(copy);
     // Looked at after the put: who began to wait before it was set may have found nothing to evict.
     if (waiting) {
-      evictWhatIsDue();
-    } else {
-      spiller.kick();
+      policy.evictWhatIsDue();
     }
+    spiller.kick();
     return copy.entry;
   }
 
@@ -213,7 +192,9 @@ public final class TieredStore implements ClusterStore {
   @Override
   public boolean keep(int entry) {
     synchronized (lock) {
-      return table.keep(entry);
+      boolean kept = table.keep(entry);
+      gauge();
+      return kept;
     }
   }
 
@@ -229,13 +210,13 @@ public final class TieredStore implements ClusterStore {
   /// so what is removed is followed by what the table has then.
   private void tellPolicy(int entry) {
     for (RamCopy copy = resident(entry); copy != null; copy = resident(entry)) {
-      policy.put(entry, copy);
+      policy.put(copy);
       synchronized (lock) {
         if (!copy.released) {
           return;
         }
       }
-      policy.asMap().remove(entry, copy);
+      policy.remove(copy);
     }
   }
 
@@ -265,10 +246,19 @@ public final class TieredStore implements ClusterStore {
       unpin(entry);
       done.succeeded();
     } else {
-      reader.read(
-          entry, checksum, 0, slot.buffer().duplicate().clear(), new Restoring(entry, slot, done));
+      ByteBuffer bytes = slot.buffer().duplicate().clear();
+      reader.read(entry, checksum, 0, bytes, new ReadBack(this, entry, slot, done));
     }
     return true;
+  }
+
+  /// The slot has been filled with the bytes of an entry of the disk tier.
+  void restored(int entry, Slot slot) {
+    synchronized (lock) {
+      table.restored(entry, slot);
+      waiting = table.hasWaiters();
+    }
+    deliveries.deliver();
   }
 
   @Override
@@ -290,7 +280,7 @@ public final class TieredStore implements ClusterStore {
   @Override
   public void read(int entry, int offsetBytes, ByteBuffer target, Completion done) {
     int lengthBytes = target.remaining();
-    if (offsetBytes < 0 || lengthBytes > config.clusterBytes() - offsetBytes) {
+    if (offsetBytes < 0 || lengthBytes > clusterBytes - offsetBytes) {
       throw new IllegalArgumentException(
           "range: " + offsetBytes + "+" + lengthBytes + " (expected: within a cluster)");
     }
@@ -309,7 +299,7 @@ public final class TieredStore implements ClusterStore {
     // The pin keeps the slot from being reused.
     target.put(target.position(), copy.slot.buffer(), offsetBytes, lengthBytes);
     target.position(target.position() + lengthBytes);
-    RamCopy used = policy.getIfPresent(entry);
+    RamCopy used = policy.used(entry);
     assert used == null || used == copy;
     spiller.kick();
     done.succeeded();
@@ -331,7 +321,7 @@ public final class TieredStore implements ClusterStore {
         afterChange();
       }
       for (int i = 0; i < unusedCount; i++) {
-        policy.asMap().remove(unused[i].entry, unused[i]);
+        policy.remove(unused[i]);
       }
       deliveries.deliver();
       spiller.kick();
@@ -342,6 +332,19 @@ public final class TieredStore implements ClusterStore {
   public Tier tierOf(int entry) {
     synchronized (lock) {
       return table.tierOf(entry);
+    }
+  }
+
+  @Override
+  public int filledPermille() {
+    return filledPermille;
+  }
+
+  @GuardedBy("lock")
+  private void gauge() {
+    int now = table.filledPermille();
+    if (now != filledPermille) {
+      filledPermille = now;
     }
   }
 
@@ -361,6 +364,39 @@ public final class TieredStore implements ClusterStore {
       table.ledger().unblock();
       spiller.want();
     }
+    spiller.kick();
+  }
+
+  /// Gives the tiers other sizes, while they are in use; both are as for [StoreConfig]. RAM that is
+  /// too much is given back to the system when what it holds has been spilled. May wait for the
+  /// scratch directory.
+  ///
+  /// @throws IOException if what is held does not fit, or there can be no disk tier; nothing has
+  ///   changed then
+  public void resize(long ramBytesMax, long scratchBytesMax) throws IOException {
+    synchronized (sizing) {
+      StoreConfig next = config.resized(ramBytesMax, scratchBytesMax);
+      if (next.scratchSlotCount() > 0) {
+        file.prepare();
+      }
+      synchronized (lock) {
+        if (closed) {
+          throw new IOException("the store is closed");
+        }
+        table.resize(next);
+        afterChange();
+      }
+      config = next;
+      policy.resize(next);
+    }
+    policy.evictWhatIsDue();
+    deliveries.deliver();
+    spiller.kick();
+  }
+
+  /// Keeps half of RAM free for what comes, or as little as usual.
+  public void spillSooner(boolean sooner) {
+    policy.spillSooner(sooner);
     spiller.kick();
   }
 
@@ -386,7 +422,7 @@ public final class TieredStore implements ClusterStore {
     }
     deliveries.deliver();
     afterClose.run();
-    policy.invalidateAll();
+    policy.clear();
     synchronized (lock) {
       table.close();
     }
@@ -397,10 +433,7 @@ public final class TieredStore implements ClusterStore {
   }
 
   /// Caffeine wants the entry out of RAM. Called under locks of Caffeine.
-  private void evicted(@Nullable Integer entry, @Nullable RamCopy copy, RemovalCause cause) {
-    if (copy == null) {
-      return;
-    }
+  private void evicted(RamCopy copy) {
     synchronized (lock) {
       if (table.evict(copy)) {
         spiller.want();
@@ -413,39 +446,9 @@ public final class TieredStore implements ClusterStore {
   private void afterChange() {
     table.failStuckWaiters();
     waiting = table.hasWaiters();
+    gauge();
     if (table.ledger().hasWork()) {
       spiller.want();
-    }
-  }
-
-  /// The end of reading an entry back into RAM.
-  private final class Restoring implements Completion {
-    private final int entry;
-    private final Slot slot;
-    private final Completion done;
-
-    Restoring(int entry, Slot slot, Completion done) {
-      this.entry = entry;
-      this.slot = slot;
-      this.done = done;
-    }
-
-    @Override
-    public void succeeded() {
-      synchronized (lock) {
-        table.restored(entry, slot);
-        waiting = table.hasWaiters();
-      }
-      deliveries.deliver();
-      unpin(entry);
-      done.succeeded();
-    }
-
-    @Override
-    public void failed(IOException error) {
-      abandon(slot);
-      unpin(entry);
-      done.failed(error);
     }
   }
 
@@ -457,9 +460,11 @@ public final class TieredStore implements ClusterStore {
       synchronized (lock) {
         SpillWork work = closed ? null : table.ledger().next();
         if (work == null) {
+          // Not afterChange: what waits for a punch is work that cannot be done now.
           table.failStuckWaiters();
           waiting = table.hasWaiters();
         }
+        gauge();
         return work;
       }
     }

@@ -20,8 +20,11 @@ final class StoreHistory {
   static final int CLUSTER = 4096;
 
   final Random random;
-  private final int slotCount;
-  private final long capCount;
+  private long capCount;
+
+  /// RAM that may be in use: after RAM has shrunk it takes a while to become less, but never grows.
+  private long ramBytesAllowed;
+
   private final SimulatedSlotFile file;
   private final ManualExecutor executor = new ManualExecutor();
   final TieredStore store;
@@ -35,10 +38,12 @@ final class StoreHistory {
   int reading;
   private int damagedReads;
   private int refused;
+  private int resized;
+  private int resizesRefused;
 
   StoreHistory(long seed) {
     random = new Random(seed);
-    slotCount = 4 + random.nextInt(20);
+    int slotCount = 4 + random.nextInt(20);
     capCount = random.nextInt(5) == 0 ? 0 : 1 + random.nextInt(60);
     file = new SimulatedSlotFile(CLUSTER, random);
     file.writeFailurePercent = random.nextInt(3) == 0 ? random.nextInt(60) : 0;
@@ -64,11 +69,21 @@ final class StoreHistory {
     return refused;
   }
 
+  int resizedCount() {
+    return resized;
+  }
+
+  int refusedResizeCount() {
+    return resizesRefused;
+  }
+
   void run() throws IOException {
     int steps = 100 + random.nextInt(300);
     int releaseWeight = random.nextInt(12);
     for (int i = 0; i < steps; i++) {
-      if (random.nextInt(4) == 0) {
+      if (random.nextInt(50) == 0) {
+        resize();
+      } else if (random.nextInt(4) == 0) {
         spares.step();
       } else {
         step(random.nextInt(60 + releaseWeight));
@@ -103,6 +118,20 @@ final class StoreHistory {
       }
     } else {
       release(1 + random.nextInt(4));
+    }
+  }
+
+  private void resize() {
+    store.spillSooner(random.nextBoolean());
+    int slotCount = 4 + random.nextInt(20);
+    long cap = random.nextInt(5) == 0 ? 0 : 1 + random.nextInt(60);
+    try {
+      store.resize((long) slotCount * CLUSTER, cap * CLUSTER);
+      capCount = cap;
+      resized++;
+    } catch (IOException e) {
+      check((e + "").contains("too small"), e.toString());
+      resizesRefused++;
     }
   }
 
@@ -272,7 +301,14 @@ final class StoreHistory {
   private void checkInvariants() {
     StoreStatistics figures = store.statistics();
     check(figures.entries() == live.size(), "entries: " + figures);
-    check(figures.ramBytes() <= figures.ramBytesMax(), "RAM: " + figures);
+    ramBytesAllowed = Math.max(figures.ramBytesMax(), ramBytesAllowed);
+    check(figures.ramBytes() <= ramBytesAllowed, "RAM: " + figures);
+    ramBytesAllowed = Math.max(figures.ramBytesMax(), figures.ramBytes());
+    check(figures.usedBytes() == (long) live.size() * CLUSTER, "used: " + figures);
+    check(
+        store.filledPermille()
+            == Math.min(1000, figures.usedBytes() * 1000 / figures.capacityBytes()),
+        "filled: " + store.filledPermille() + " " + figures);
     check(figures.diskBytes() <= capCount * CLUSTER, "disk: " + figures);
     check(
         figures.preservedBytesTotal() - figures.releasedBytesTotal()

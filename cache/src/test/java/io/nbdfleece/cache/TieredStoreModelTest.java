@@ -18,6 +18,8 @@ class TieredStoreModelTest {
     long spilled = 0;
     long damaged = 0;
     long refused = 0;
+    long resized = 0;
+    long refusedResizes = 0;
     for (long each = first; each <= last; each++) {
       StoreHistory history = new StoreHistory(each);
       try {
@@ -28,10 +30,13 @@ class TieredStoreModelTest {
       spilled += history.spilledBytes();
       damaged += history.damagedReadCount();
       refused += history.refusedCount();
+      resized += history.resizedCount();
+      refusedResizes += history.refusedResizeCount();
     }
     if (seed == null) {
       // The histories must reach what they are meant to try.
       assertTrue(spilled > 0 && damaged > 0 && refused > 0);
+      assertTrue(resized > 0 && refusedResizes > 0);
     }
   }
 }

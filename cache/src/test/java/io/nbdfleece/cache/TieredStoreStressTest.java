@@ -16,6 +16,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
+import java.util.concurrent.Callable;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
@@ -47,39 +48,61 @@ class TieredStoreStressTest {
   @Test
   void manyThreadsReadBackWhatTheyPreserved() throws Exception {
     try (TieredStore store = open(16, 100_000)) {
-      ConcurrentLinkedQueue<Throwable> faults = new ConcurrentLinkedQueue<>();
-      List<Thread> threads = new ArrayList<>();
-      for (int i = 0; i < THREADS; i++) {
-        int seed = i;
-        threads.add(
-            Thread.ofPlatform()
-                .start(
-                    () -> {
-                      try {
-                        preserveAndRead(store, new Random(seed));
-                      } catch (Exception | AssertionError e) {
-                        faults.add(e);
-                      }
-                    }));
-      }
-      for (Thread thread : threads) {
-        thread.join();
-      }
-      assertEquals(List.of(), List.copyOf(faults));
-      await()
-          .atMost(Duration.ofSeconds(30))
-          .untilAsserted(
-              () -> {
-                StoreStatistics figures = store.statistics();
-                assertEquals(0, figures.entries());
-                assertEquals(0, figures.ramBytes());
-                assertEquals(0, figures.diskBytes());
-              });
-      StoreStatistics figures = store.statistics();
-      assertEquals((long) THREADS * ROUNDS * CLUSTER, figures.preservedBytesTotal());
-      assertTrue(figures.spilledBytesTotal() > 0);
-      assertEquals("", figures.problem());
+      preserveAndReadBeside(store, List::of);
     }
+  }
+
+  @Test
+  void manyThreadsReadBackWhatTheyPreservedWhileTheSizesChange() throws Exception {
+    try (TieredStore store = open(16, 100_000)) {
+      Random random = new Random(5);
+      preserveAndReadBeside(
+          store,
+          () -> {
+            store.spillSooner(random.nextBoolean());
+            store.resize((8L + random.nextInt(60)) * CLUSTER, 100_000L * CLUSTER);
+            return List.of();
+          });
+    }
+  }
+
+  /// @param beside is called again and again meanwhile
+  private static void preserveAndReadBeside(TieredStore store, Callable<List<?>> beside)
+      throws Exception {
+    ConcurrentLinkedQueue<Throwable> faults = new ConcurrentLinkedQueue<>();
+    List<Thread> threads = new ArrayList<>();
+    for (int i = 0; i < THREADS; i++) {
+      int seed = i;
+      threads.add(
+          Thread.ofPlatform()
+              .start(
+                  () -> {
+                    try {
+                      preserveAndRead(store, new Random(seed));
+                    } catch (Exception | AssertionError e) {
+                      faults.add(e);
+                    }
+                  }));
+    }
+    for (Thread thread : threads) {
+      while (!thread.join(Duration.ofMillis(1))) {
+        assertEquals(List.of(), beside.call());
+      }
+    }
+    assertEquals(List.of(), List.copyOf(faults));
+    await()
+        .atMost(Duration.ofSeconds(30))
+        .untilAsserted(
+            () -> {
+              StoreStatistics figures = store.statistics();
+              assertEquals(0, figures.entries());
+              assertEquals(0, figures.ramBytes());
+              assertEquals(0, figures.diskBytes());
+            });
+    StoreStatistics figures = store.statistics();
+    assertEquals((long) THREADS * ROUNDS * CLUSTER, figures.preservedBytesTotal());
+    assertTrue(figures.spilledBytesTotal() > 0);
+    assertEquals("", figures.problem());
   }
 
   private static void preserveAndRead(TieredStore store, Random random) throws IOException {

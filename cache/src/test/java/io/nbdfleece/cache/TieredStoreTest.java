@@ -245,7 +245,7 @@ class TieredStoreTest {
     assertTrue(refused.isDone());
     assertEquals(
         "scratch directory /scratch is full: 8 KiB of 8 KiB used (limit --scratch-limit); release"
-            + " a snapshot or start the server with a larger --scratch-limit",
+            + " a snapshot or raise the limit: nbdfleece cache-resize --scratch-limit SIZE",
         assertThrows(StoreFullException.class, refused::slot).getMessage());
     assertEquals(2 * CLUSTER, store.statistics().diskBytes());
     for (int i = 0; i < SLOTS; i++) {

@@ -15,7 +15,7 @@ final class HeadStart {
   static void of(Subcommand command) {
     switch (command) {
       case SERVE, DEMO, WARM_UP -> start("head-start", HeadStart::ofServer);
-      case SNAPSHOT, RELEASE, LIST, STATUS, BITMAP, CHECKPOINT, EVENTS, QMP ->
+      case SNAPSHOT, RELEASE, LIST, STATUS, CACHE_RESIZE, BITMAP, CHECKPOINT, EVENTS, QMP ->
           start("head-start", HeadStart::ofJson);
       case PULL, APPLY -> start("head-start", LinuxFile::bindCalls);
       case INFO, MAP, VERSION, HELP -> {}

@@ -82,9 +82,9 @@ final class IncrementOptions {
     if (time.isEmpty()) {
       return;
     }
-    if (time.get().isZero()) {
+    if (time.get().toSeconds() == 0) {
       throw new CommandFailure(
-          ExitCode.USAGE, "--" + name + " 0: give at least a second, or leave it out for no limit");
+          ExitCode.USAGE, "--" + name + ": give at least a second, or leave it out for no limit");
     }
     arguments.put(name, time.get().toSeconds());
   }

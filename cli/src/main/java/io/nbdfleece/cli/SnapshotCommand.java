@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.cli;
 
+import io.nbdfleece.cli.base.ByteSize;
 import io.nbdfleece.cli.base.CommandFailure;
 import io.nbdfleece.cli.base.ExitCode;
 import io.nbdfleece.cli.base.Json;
@@ -62,6 +63,13 @@ final class SnapshotCommand implements Callable<Integer> {
       description = "Longest that preserving may hold up a guest write; 0 = no limit.")
   private Optional<Long> cbwTimeoutSeconds = Optional.empty();
 
+  @Option(
+      names = "--max-preserved",
+      paramLabel = "SIZE",
+      description =
+          "Breaks the snapshot, so that guests go on, when more would have to be preserved for it.")
+  private Optional<ByteSize> maxPreserved = Optional.empty();
+
   @Mixin private final IncrementOptions increment = new IncrementOptions();
   @Mixin private final ControlOptions control = new ControlOptions();
 
@@ -78,6 +86,7 @@ final class SnapshotCommand implements Callable<Integer> {
     arguments.put("access", discard ? "discard" : readOnce ? "read-once" : "read-only");
     onCbwError.ifPresent(policy -> arguments.put("on-cbw-error", policy.toString()));
     cbwTimeoutSeconds.ifPresent(seconds -> arguments.put("cbw-timeout", seconds));
+    maxPreserved.ifPresent(size -> arguments.put("max-preserved", size.bytes()));
     increment.addTo(arguments);
     try (QmpClient client = control.connect()) {
       JsonNode snapshot = client.execute("fleecing-start", arguments);

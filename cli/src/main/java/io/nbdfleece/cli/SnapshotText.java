@@ -90,6 +90,12 @@ final class SnapshotText {
     if (!ends(snapshot).isEmpty()) {
       terms.add("ends " + ends(snapshot));
     }
+    if (snapshot.has("max-preserved")) {
+      terms.add(
+          "breaks beyond "
+              + ByteSize.format(snapshot.path("max-preserved").asLong())
+              + " preserved");
+    }
     return String.join(", ", terms);
   }
 

@@ -88,7 +88,19 @@ final class StatusCommand implements Callable<Integer> {
           .append(", longest ")
           .append(Durations.format(disk.path("preserve-nanos-max").asLong()));
     }
+    long slowed = disk.path("slowed-writes").asLong();
+    if (slowed > 0) {
+      text.append("; ")
+          .append(count(slowed))
+          .append(" slowed, by ")
+          .append(Durations.format(disk.path("slowed-nanos-total").asLong() / slowed))
+          .append(" on average");
+    }
     text.append('\n');
+    String step = disk.path("write-budget").asString("normal");
+    if (!step.equals("normal")) {
+      text.append("  OVER ITS WRITE BUDGET: ").append(step).append('\n');
+    }
   }
 
   private static void snapshot(StringBuilder text, JsonNode snapshot) {
@@ -142,6 +154,14 @@ final class StatusCommand implements Callable<Integer> {
         .append(" spilled, ")
         .append(bytes(store, "released-bytes-total"))
         .append(" released\n");
+    long capacity = store.path("capacity-bytes").asLong();
+    if (capacity > 0) {
+      text.append(
+          String.format(
+              Locale.ROOT,
+              "  filled %.1f%%%n",
+              100.0 * store.path("used-bytes").asLong() / capacity));
+    }
     if (store.has("problem")) {
       text.append("  PROBLEM: ").append(store.path("problem").asString()).append('\n');
     }

@@ -4,6 +4,7 @@ package io.nbdfleece.cli;
 import io.nbdfleece.cli.base.ByteSize;
 import io.nbdfleece.cli.serve.StoreRequest;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.Optional;
 import picocli.CommandLine.Option;
 
@@ -60,6 +61,24 @@ final class StoreOptions {
       description = "Longest that preserving may hold up a guest write; 0 = no limit. Default: 30.")
   private long cbwTimeoutSeconds;
 
+  @Option(
+      names = "--slow-from",
+      paramLabel = "PERCENT",
+      defaultValue = "80",
+      description =
+          "How full RAM and scratch are when guest writes that preserve begin to be slowed, by at "
+              + "most 100 ms each; 100 = never. Default: 80.")
+  private int slowFromPercent;
+
+  @Option(
+      names = "--write-budget",
+      paramLabel = "TIME",
+      defaultValue = "0",
+      description =
+          "What preserving may add to a guest write (20ms, 1s) before prefetching, then the "
+              + "snapshots of the disk are given up for it; 0 = no budget. Default: 0.")
+  private Duration writeBudget = Duration.ZERO;
+
   StoreRequest request() {
     return new StoreRequest(
         ram.bytes(),
@@ -68,6 +87,8 @@ final class StoreOptions {
         clusterSize.bytes(),
         onCbwError.name(),
         cbwTimeoutSeconds,
+        slowFromPercent,
+        writeBudget,
         state);
   }
 }

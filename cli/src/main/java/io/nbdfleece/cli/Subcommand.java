@@ -11,6 +11,7 @@ enum Subcommand {
   RELEASE("release", ReleaseCommand.class),
   LIST("list", ListCommand.class),
   STATUS("status", StatusCommand.class),
+  CACHE_RESIZE("cache-resize", CacheResizeCommand.class),
   BITMAP("bitmap", BitmapCommand.class),
   CHECKPOINT("checkpoint", CheckpointCommand.class),
   EVENTS("events", EventsCommand.class),

@@ -114,6 +114,13 @@ final class ControlCommandsTest {
             + " | {'execute':'fleecing-start','arguments':{'disks':['vda'],'access':'read-only',"
             + "'checkpoint':'c2','since':'c1','bitmap-name':'b','outside':'zero','ttl':7200,"
             + "'idle-ttl':600}}",
+        "snapshot --max-preserved 1.5G"
+            + " | {'execute':'fleecing-start','arguments':{'disks':[],'access':'read-only',"
+            + "'max-preserved':1610612736}}",
+        "cache-resize --ram 512M --scratch-limit 0"
+            + " | {'execute':'cache-resize','arguments':{'ram':536870912,'scratch-limit':0}}",
+        "cache-resize --scratch-limit 20G"
+            + " | {'execute':'cache-resize','arguments':{'scratch-limit':21474836480}}",
         "qmp x a.b=1 c=d | {'execute':'x','arguments':{'a':{'b':1},'c':'d'}}"
       })
   void aCommandIsOneRequest(String arguments, String request) throws IOException {
@@ -243,6 +250,9 @@ final class ControlCommandsTest {
         "snapshot --bitmap-name b",
         "snapshot --outside nothing --since c1",
         "snapshot --ttl 0",
+        "snapshot --ttl 500ms",
+        "snapshot --max-preserved x",
+        "cache-resize",
         "snapshot --ttl 2w",
         "qmp a=1 b",
         "apply x.delta",
@@ -260,7 +270,8 @@ final class ControlCommandsTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"bitmap", "checkpoint", "qmp", "events", "apply", "bitmap add"})
+  @ValueSource(
+      strings = {"bitmap", "checkpoint", "qmp", "events", "apply", "bitmap add", "cache-resize"})
   void everyCommandHasHelp(String command) {
     List<String> words = new ArrayList<>(List.of(command.split(" ", -1)));
     words.add("--help");

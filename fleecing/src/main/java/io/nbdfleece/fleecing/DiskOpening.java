@@ -11,6 +11,7 @@ import io.nbdfleece.fleecing.block.BlockNode;
 import io.nbdfleece.fleecing.block.FileNode;
 import io.nbdfleece.fleecing.block.NodeAbility;
 import io.nbdfleece.fleecing.hook.FleecingHook;
+import io.nbdfleece.fleecing.hook.WriteTerms;
 import io.nbdfleece.fleecing.state.DiskIdentity;
 import io.nbdfleece.fleecing.state.DiskState;
 import io.nbdfleece.fleecing.state.FileDiskIdentity;
@@ -34,13 +35,16 @@ final class DiskOpening {
   private final Executor workers;
   private final Optional<DiskStates> states;
   private final EventHub events;
+  private final WriteTerms writeTerms;
 
   DiskOpening(
       EngineConfig config,
       ClusterStore store,
       Executor workers,
       Optional<DiskStates> states,
-      EventHub events) {
+      EventHub events,
+      WriteTerms writeTerms) {
+    this.writeTerms = writeTerms;
     this.config = config;
     this.store = store;
     this.workers = workers;
@@ -73,7 +77,8 @@ final class DiskOpening {
       state = openState(diskConfig, node, lost);
       TrackingNode tracked = new TrackingNode(node);
       FleecingHook hook =
-          new FleecingHook(diskConfig.name(), tracked, store, workers, System::nanoTime, events);
+          new FleecingHook(
+              diskConfig.name(), tracked, store, workers, System::nanoTime, events, writeTerms);
       DiskTracking tracking = tracking(diskConfig, node, tracked, state);
       lost.tell(tracking);
       ServedDisk disk = new ServedDisk(diskConfig, hook, tracking);

@@ -11,13 +11,15 @@ import java.util.Optional;
 /// @param scratchDirectory where the disk tier lives, as a file without a name
 /// @param scratchBytesMax cap of the disk tier; 0 = RAM only
 /// @param ioThreadCount upper bound of threads that wait for disks
+/// @param guestFirst what guests may have to pay for snapshots
 public record EngineConfig(
     int clusterBytes,
     long ramBytesMax,
     Path scratchDirectory,
     long scratchBytesMax,
     int ioThreadCount,
-    Optional<Path> stateDirectory) {
+    Optional<Path> stateDirectory,
+    GuestFirst guestFirst) {
 
   /// 64 KiB, as QEMU.
   public static final int CLUSTER_BYTES_DEFAULT = 64 << 10;
@@ -39,6 +41,36 @@ public record EngineConfig(
         scratchBytesMax,
         ioThreadCount,
         Optional.empty());
+  }
+
+  /// One whose guests pay what is usual.
+  public EngineConfig(
+      int clusterBytes,
+      long ramBytesMax,
+      Path scratchDirectory,
+      long scratchBytesMax,
+      int ioThreadCount,
+      Optional<Path> stateDirectory) {
+    this(
+        clusterBytes,
+        ramBytesMax,
+        scratchDirectory,
+        scratchBytesMax,
+        ioThreadCount,
+        stateDirectory,
+        GuestFirst.USUAL);
+  }
+
+  /// The same with tiers of other sizes.
+  EngineConfig resized(long ramBytes, long scratchBytes) {
+    return new EngineConfig(
+        clusterBytes,
+        ramBytes,
+        scratchDirectory,
+        scratchBytes,
+        ioThreadCount,
+        stateDirectory,
+        guestFirst);
   }
 
   public EngineConfig {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.fleecing;
 
+import io.nbdfleece.fleecing.hook.BudgetStep;
 import io.nbdfleece.fleecing.hook.HookListener;
 import java.lang.System.Logger.Level;
 import java.time.Instant;
@@ -108,6 +109,58 @@ final class EventHub implements HookListener, AutoCloseable {
         Long.toString(offsetBytes),
         reason);
     publish(new EngineEvent.ClusterLost(disk, offsetBytes, lengthBytes, reason));
+  }
+
+  @Override
+  public void guestWriteSlow(String disk, long offsetBytes, long waitedNanos) {
+    LOG.log(
+        Level.WARNING,
+        "a guest write on disk {0} waits since {1} ms for the old data at offset {2}: the disk or"
+            + " the scratch directory is slow; --cbw-timeout decides",
+        disk,
+        Long.toString(waitedNanos / 1_000_000),
+        Long.toString(offsetBytes));
+    publish(new EngineEvent.GuestWriteSlow(disk, offsetBytes, waitedNanos));
+  }
+
+  @Override
+  public void budgetStep(String disk, BudgetStep step, String reason) {
+    String done =
+        switch (step) {
+          case NORMAL -> "all is as usual again";
+          case SPILL_SOONER -> "half of RAM is kept free for what comes";
+          case ESSENTIALS_ONLY -> "nothing is prefetched, too";
+          case BREAK_SNAPSHOTS -> "its snapshots are broken, so that the guest can go on";
+        };
+    Level level = step == BudgetStep.NORMAL ? Level.INFO : Level.WARNING;
+    LOG.log(level, "write budget of disk {0}: {1}: {2}", disk, reason, done);
+    publish(new EngineEvent.WriteBudgetStep(disk, step, reason));
+  }
+
+  void storeFilling(int percent, long usedBytes, long capacityBytes) {
+    LOG.log(
+        Level.WARNING,
+        "preserved data takes more than {0} % of what RAM and scratch can hold ({1} of {2} MiB):"
+            + " release a snapshot, or nbdfleece cache-resize --scratch-limit SIZE",
+        percent,
+        Long.toString(usedBytes >> 20),
+        Long.toString(capacityBytes >> 20));
+    publish(new EngineEvent.StoreFilling(percent, usedBytes, capacityBytes));
+  }
+
+  void snapshotNearLimit(String snapshot, EngineEvent.Limit limit, long used, long max) {
+    String what =
+        switch (limit) {
+          case TTL -> "it has lived {1} of {2} s (ttl) and ends then";
+          case MAX_PRESERVED -> "{1} of {2} bytes are preserved for it (max-preserved)";
+        };
+    LOG.log(
+        Level.WARNING,
+        "snapshot {0}: " + what + ": release it when its backup is done",
+        snapshot,
+        Long.toString(used),
+        Long.toString(max));
+    publish(new EngineEvent.SnapshotNearLimit(snapshot, limit, used, max));
   }
 
   void bitmapInconsistent(String disk, String bitmap, boolean checkpoint, String reason) {

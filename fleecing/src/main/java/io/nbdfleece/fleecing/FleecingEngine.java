@@ -13,10 +13,12 @@ import io.nbdfleece.fleecing.bitmap.CheckpointChain;
 import io.nbdfleece.fleecing.bitmap.CheckpointInfo;
 import io.nbdfleece.fleecing.bitmap.GranuleSet;
 import io.nbdfleece.fleecing.block.BlockNode;
+import io.nbdfleece.fleecing.block.DelayTimer;
 import io.nbdfleece.fleecing.state.DiskState;
 import java.io.IOException;
 import java.util.List;
 import java.util.Optional;
+import java.util.OptionalLong;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
@@ -25,6 +27,7 @@ import java.util.concurrent.ScheduledFuture;
 import java.util.concurrent.ScheduledThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.Consumer;
 import java.util.function.LongSupplier;
 
@@ -36,18 +39,17 @@ import java.util.function.LongSupplier;
 public final class FleecingEngine implements AutoCloseable {
   private static final System.Logger LOG = System.getLogger(FleecingEngine.class.getName());
 
-  /// Measured: 307 bytes for each cluster in RAM.
-  private static final long HEAP_BYTES_PER_RAM_CLUSTER = 320;
-
-  private static final long HEAP_BASE_BYTES = 64L << 20;
   private static final long DEADLINE_TICK_MILLIS = 100;
   private static final long RETRY_TICK_MILLIS = 1000;
 
-  private final EngineConfig config;
+  private volatile EngineConfig config;
+  private final ReentrantLock resizing = new ReentrantLock();
   private final IoWorkers workers;
   private final TieredStore store;
   private final ScheduledThreadPoolExecutor ticker;
   private final EventHub events = new EventHub();
+  private final DelayTimer.Threaded brakeTimer = DelayTimer.threaded("nbdfleece-brake");
+  private final PressureWatch pressure;
   private final Disks disks = new Disks();
   private final BitmapViews views = new BitmapViews();
   private final Snapshots snapshots = new Snapshots(events);
@@ -77,7 +79,10 @@ public final class FleecingEngine implements AutoCloseable {
               return thread;
             });
     ticker.setRemoveOnCancelPolicy(true);
-    this.opening = new DiskOpening(config, store, workers, states, events);
+    this.opening =
+        new DiskOpening(
+            config, store, workers, states, events, config.guestFirst().terms(brakeTimer));
+    this.pressure = new PressureWatch(store, events);
     this.transactions =
         new Transactions(
             new TransactionRun.Surroundings(workers, ticker, snapshots, states, nanoClock));
@@ -100,7 +105,7 @@ public final class FleecingEngine implements AutoCloseable {
     IoWorkers workers = new IoWorkers("nbdfleece-io", config.ioThreadCount());
     TieredStore store;
     try {
-      requireHeap(config);
+      RamBudget.requireHeap(config, Runtime.getRuntime().maxMemory());
       store =
           TieredStore.open(
               new StoreConfig(
@@ -125,31 +130,12 @@ public final class FleecingEngine implements AutoCloseable {
     return engine;
   }
 
-  /// The heap holds the index of the RAM tier; running out of it would take the guests' disks
-  /// along.
-  private static void requireHeap(EngineConfig config) throws IOException {
-    long neededBytes =
-        HEAP_BASE_BYTES + config.ramBytesMax() / config.clusterBytes() * HEAP_BYTES_PER_RAM_CLUSTER;
-    long heapBytesMax = Runtime.getRuntime().maxMemory();
-    if (neededBytes > heapBytesMax) {
-      throw new IOException(
-          "RAM budget: "
-              + config.ramBytesMax() / config.clusterBytes()
-              + " clusters need a Java heap of "
-              + (neededBytes >> 20)
-              + " MiB, but it has "
-              + (heapBytesMax >> 20)
-              + " MiB: set NBDFLEECE_JAVA_OPTS=-Xmx"
-              + ((neededBytes >> 20) + 1)
-              + "m, or choose a smaller --ram or a larger --cluster-size");
-    }
-  }
-
   private void startTicking() {
     repeat(
         DEADLINE_TICK_MILLIS,
         () -> {
           servedDisks().forEach(disk -> disk.hook().expireCopies());
+          pressure.look(servedDisks());
           ends.tick();
         });
     repeat(RETRY_TICK_MILLIS, store::retryParked);
@@ -417,7 +403,29 @@ public final class FleecingEngine implements AutoCloseable {
     return store.statistics();
   }
 
-  /// What the engine was opened with.
+  /// Gives RAM and disk tier other sizes while they are in use; what is absent stays as it is. RAM
+  /// that is too much is given back when what it holds has been spilled. Fails, and changes
+  /// nothing, when what is preserved would not fit, or the memory is not there.
+  ///
+  /// @throws IllegalArgumentException for sizes that [EngineConfig] does not take
+  public void resizeStore(OptionalLong ramBytesMax, OptionalLong scratchBytesMax)
+      throws IOException {
+    resizing.lock();
+    try {
+      EngineConfig next =
+          config.resized(
+              ramBytesMax.orElse(config.ramBytesMax()),
+              scratchBytesMax.orElse(config.scratchBytesMax()));
+      RamBudget.requireHeap(next, Runtime.getRuntime().maxMemory());
+      RamBudget.requireMemory(next.ramBytesMax() - config.ramBytesMax(), RamBudget.available());
+      store.resize(next.ramBytesMax(), next.scratchBytesMax());
+      config = next;
+    } finally {
+      resizing.unlock();
+    }
+  }
+
+  /// What the engine was opened with, and the sizes as they are now.
   public EngineConfig config() {
     return config;
   }
@@ -433,6 +441,7 @@ public final class FleecingEngine implements AutoCloseable {
     ends.close();
     transactions.close();
     ticker.shutdownNow();
+    brakeTimer.close();
     ends.endAll();
     Failures failures = new Failures();
     for (ServedDisk disk : disks.close()) {

@@ -69,6 +69,9 @@ public final class ServedDisk implements Disk {
         hooked.preservingWrites(),
         hooked.preserveNanosTotal(),
         hooked.preserveNanosMax(),
-        users.clientCount());
+        users.clientCount(),
+        hooked.slowedWrites(),
+        hooked.slowedNanosTotal(),
+        hooked.budgetStep());
   }
 }

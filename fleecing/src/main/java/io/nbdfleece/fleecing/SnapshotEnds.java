@@ -41,6 +41,7 @@ final class SnapshotEnds {
   private static final class Watch {
     long lastClientNanos;
     long notBeforeNanos;
+    boolean nearTold;
 
     Watch(long bornNanos) {
       lastClientNanos = bornNanos;
@@ -136,7 +137,9 @@ final class SnapshotEnds {
     long nowNanos = nanoClock.getAsLong();
     List<Snapshot> all = snapshots.all();
     for (Snapshot snapshot : all) {
-      overdue(snapshot, nowNanos).ifPresent(reason -> endByItself(snapshot, reason));
+      overdue(snapshot, nowNanos)
+          .ifPresentOrElse(
+              reason -> endByItself(snapshot, reason), () -> tellIfNear(snapshot, nowNanos));
     }
     lock.lock();
     try {
@@ -173,6 +176,31 @@ final class SnapshotEnds {
     } finally {
       lock.unlock();
     }
+  }
+
+  /// At 80 % of its time, once.
+  private void tellIfNear(Snapshot snapshot, long nowNanos) {
+    Optional<Duration> max = snapshot.request().lifetime().max();
+    long livedNanos = nowNanos - snapshot.bornNanos();
+    if (!isOver(max.map(all -> all.dividedBy(5).multipliedBy(4)), livedNanos)
+        || isOver(max, livedNanos)) {
+      return;
+    }
+    lock.lock();
+    try {
+      Watch watch = watches.get(snapshot);
+      if (watch == null || watch.nearTold || snapshots.isEnding(snapshot)) {
+        return;
+      }
+      watch.nearTold = true;
+    } finally {
+      lock.unlock();
+    }
+    snapshots.nearLimit(
+        snapshot.name(),
+        EngineEvent.Limit.TTL,
+        Duration.ofNanos(livedNanos).toSeconds(),
+        max.orElseThrow().toSeconds());
   }
 
   private static boolean isOver(Optional<Duration> limit, long passedNanos) {

@@ -123,12 +123,31 @@ public record SnapshotRequest(
     ERROR
   }
 
-  /// When it ends by itself, as a failed backup.
+  /// When it ends by itself, as a failed backup, or is broken.
   ///
   /// @param max after its creation
   /// @param idleMax after the last client has left, or never came
-  public record Lifetime(Optional<Duration> max, Optional<Duration> idleMax) {
+  /// @param preservedBytesMax when so much is preserved for it, all its disks together; it is
+  ///   broken then, not released
+  public record Lifetime(
+      Optional<Duration> max, Optional<Duration> idleMax, Optional<Long> preservedBytesMax) {
     public static final Lifetime UNTIL_RELEASED = new Lifetime(Optional.empty(), Optional.empty());
+
+    public Lifetime {
+      preservedBytesMax.ifPresent(Lifetime::checkPreserved);
+    }
+
+    /// One whose size does not matter.
+    public Lifetime(Optional<Duration> max, Optional<Duration> idleMax) {
+      this(max, idleMax, Optional.empty());
+    }
+
+    private static void checkPreserved(long bytesMax) {
+      if (bytesMax < 1) {
+        throw new IllegalArgumentException(
+            "max-preserved: " + bytesMax + " (expected: at least 1)");
+      }
+    }
   }
 
   /// What clients of the snapshot may do beyond reading.

@@ -120,6 +120,11 @@ final class Snapshots {
     }
   }
 
+  /// Tells that a snapshot will end before long.
+  void nearLimit(String name, EngineEvent.Limit limit, long used, long max) {
+    events.snapshotNearLimit(name, limit, used, max);
+  }
+
   /// Takes care that nobody else ends this one, until [#end] or [#stay].
   Snapshot beginEnding(String name) throws IOException {
     lock.lock();

@@ -8,6 +8,7 @@ import io.nbdfleece.fleecing.bitmap.BitmapRef;
 import io.nbdfleece.fleecing.bitmap.DiskBitmaps;
 import io.nbdfleece.fleecing.bitmap.GranuleSet;
 import io.nbdfleece.fleecing.hook.Drain;
+import io.nbdfleece.fleecing.hook.PreservedQuota;
 import io.nbdfleece.fleecing.hook.SnapshotScope;
 import io.nbdfleece.fleecing.hook.SnapshotTerms;
 import io.nbdfleece.fleecing.hook.SnapshotView;
@@ -207,15 +208,15 @@ final class TransactionRun {
     plan.disks().forEach(disk -> views.forEach(disk.tracking()::endFreeze));
   }
 
-  private static void freeze(
-      PlannedSnapshot snapshot, TransactionPass pass, List<SnapshotView> views) {
+  private void freeze(PlannedSnapshot snapshot, TransactionPass pass, List<SnapshotView> views) {
     SnapshotRequest request = snapshot.request();
     SnapshotTerms terms =
         new SnapshotTerms(
             snapshot.name(),
             request.access(),
             request.onCbwError(),
-            request.cbwTimeout().toNanos());
+            request.cbwTimeout().toNanos(),
+            request.lifetime().preservedBytesMax().map(max -> quota(snapshot.name(), max)));
     Outside outside = request.increment().outside();
     for (ServedDisk disk : snapshot.disks()) {
       Optional<GranuleSet> wanted = pass.wanted(disk);
@@ -227,6 +228,15 @@ final class TransactionRun {
       views.add(view);
       pass.sinceFreeze(disk).ifPresent(bits -> disk.tracking().markSinceFreeze(view, bits));
     }
+  }
+
+  private PreservedQuota quota(String snapshot, long bytesMax) {
+    return new PreservedQuota(
+        bytesMax,
+        used ->
+            around
+                .snapshots()
+                .nearLimit(snapshot, EngineEvent.Limit.MAX_PRESERVED, used, bytesMax));
   }
 
   private void end(Performance performance, long heldNanos) {

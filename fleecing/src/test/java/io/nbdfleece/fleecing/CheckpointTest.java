@@ -230,6 +230,9 @@ final class CheckpointTest {
       rig.nowNanos.addAndGet(Duration.ofSeconds(59).toNanos());
       rig.engine().tickLifetimes();
       assertEquals(List.of("c1", "c2"), checkpoints("vda"));
+      assertEquals(
+          new EngineEvent.SnapshotNearLimit("inc", EngineEvent.Limit.TTL, 59, 60),
+          events.poll(10, TimeUnit.SECONDS));
       rig.nowNanos.addAndGet(Duration.ofSeconds(1).toNanos());
       rig.engine().tickLifetimes();
       assertEquals(

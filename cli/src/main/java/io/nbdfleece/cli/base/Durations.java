@@ -9,7 +9,7 @@ import java.util.regex.Pattern;
 /// Durations as people read them.
 public final class Durations {
   // At most nine digits: 31 years in seconds, and no overflow in days.
-  private static final Pattern FORM = Pattern.compile("(\\d{1,9})\\s*([smhd])?");
+  private static final Pattern FORM = Pattern.compile("(\\d{1,9})\\s*(ms|[smhd])?");
 
   private Durations() {}
 
@@ -42,16 +42,19 @@ public final class Durations {
             Locale.ROOT, "%d:%02d:%02d", seconds / 3600, seconds % 3600 / 60, seconds % 60);
   }
 
-  /// Parses `90`, `90s`, `10m`, `2h`, `1d`: whole numbers, seconds without a unit. Throws
+  /// Parses `90`, `90s`, `20ms`, `10m`, `2h`, `1d`: whole numbers, seconds without a unit. Throws
   /// IllegalArgumentException with a message for the person who typed it.
   public static Duration parse(String text) {
     Matcher form = FORM.matcher(text.strip());
     if (!form.matches()) {
       throw new IllegalArgumentException(
-          "duration: '" + text + "' (expected: seconds, or a number with s, m, h or d, e.g. 2h)");
+          "duration: '"
+              + text
+              + "' (expected: seconds, or a number with ms, s, m, h or d, e.g. 2h)");
     }
     long number = Long.parseLong(form.group(1));
     return switch (form.group(2)) {
+      case "ms" -> Duration.ofMillis(number);
       case "m" -> Duration.ofMinutes(number);
       case "h" -> Duration.ofHours(number);
       case "d" -> Duration.ofDays(number);

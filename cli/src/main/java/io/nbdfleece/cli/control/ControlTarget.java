@@ -19,6 +19,7 @@ import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
 import java.util.Optional;
+import java.util.OptionalLong;
 import java.util.concurrent.CompletableFuture;
 
 /// What the control socket controls. Any thread, many at once.
@@ -116,6 +117,12 @@ public interface ControlTarget {
 
   /// RAM and disk tier.
   Store store();
+
+  /// Gives RAM and disk tier other sizes; as the engine says.
+  default void resizeStore(OptionalLong ramBytesMax, OptionalLong scratchBytesMax)
+      throws IOException {
+    engine().resizeStore(ramBytesMax, scratchBytesMax);
+  }
 
   /// NBD URIs of an export, one per address served, ready to paste.
   List<String> uris(String exportName);

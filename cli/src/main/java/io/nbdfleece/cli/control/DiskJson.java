@@ -9,12 +9,17 @@ import io.nbdfleece.cli.control.schema.QmpType;
 import io.nbdfleece.cli.control.schema.QmpType.Member;
 import io.nbdfleece.fleecing.Disk;
 import io.nbdfleece.fleecing.DiskStatistics;
+import io.nbdfleece.fleecing.hook.BudgetStep;
 import java.util.List;
 import tools.jackson.databind.node.ArrayNode;
 import tools.jackson.databind.node.ObjectNode;
 
 /// A disk as the control socket shows it.
 final class DiskJson {
+  /// What is given up for the budget of guest writes.
+  static final QmpType.Enumeration BUDGET_STEP =
+      new QmpType.Enumeration("WriteBudgetStep", WireName.all(BudgetStep.class));
+
   static final QmpType.Struct TYPE =
       new QmpType.Struct(
           "FleecingDisk",
@@ -30,6 +35,9 @@ final class DiskJson {
               Member.of("preserving-writes", INT64),
               Member.of("preserve-nanos-total", INT64),
               Member.of("preserve-nanos-max", INT64),
+              Member.of("slowed-writes", INT64),
+              Member.of("slowed-nanos-total", INT64),
+              Member.of("write-budget", BUDGET_STEP),
               Member.of("uris", new QmpType.ArrayOf(STRING))));
 
   private DiskJson() {}
@@ -48,7 +56,10 @@ final class DiskJson {
             .put("preserves", statistics.preserves())
             .put("preserving-writes", statistics.preservingWrites())
             .put("preserve-nanos-total", statistics.preserveNanosTotal())
-            .put("preserve-nanos-max", statistics.preserveNanosMax());
+            .put("preserve-nanos-max", statistics.preserveNanosMax())
+            .put("slowed-writes", statistics.slowedWrites())
+            .put("slowed-nanos-total", statistics.slowedNanosTotal())
+            .put("write-budget", WireName.of(statistics.budgetStep()));
     ArrayNode uris = json.putArray("uris");
     target.uris(disk.config().name()).forEach(uris::add);
     return json;

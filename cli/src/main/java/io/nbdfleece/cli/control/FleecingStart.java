@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.cli.control;
 
+import static io.nbdfleece.cli.control.schema.QmpType.Builtin.SIZE;
 import static io.nbdfleece.cli.control.schema.QmpType.Builtin.STRING;
 import static io.nbdfleece.cli.control.schema.QmpType.Builtin.UINT32;
 
@@ -30,6 +31,8 @@ import tools.jackson.databind.JsonNode;
 /// - `outside`: what reading elsewhere gives: `data` (default), `zero`, `error`
 /// - `ttl`, `idle-ttl`: seconds, after its creation or after its last client left, until it ends by
 ///   itself as a failed backup
+/// - `max-preserved`: bytes; when more would have to be preserved for it, on all its disks
+///   together, it is broken, whatever `on-cbw-error` says
 final class FleecingStart implements QmpCommand {
   static final QmpType.Enumeration ACCESS =
       new QmpType.Enumeration("FleecingAccess", WireName.all(SnapshotRequest.Access.class));
@@ -53,7 +56,8 @@ final class FleecingStart implements QmpCommand {
               Member.optional("bitmap-name", STRING),
               Member.optional("outside", OUTSIDE),
               Member.optional("ttl", UINT32),
-              Member.optional("idle-ttl", UINT32)));
+              Member.optional("idle-ttl", UINT32),
+              Member.optional("max-preserved", SIZE)));
 
   private static final long SECONDS_MAX = 4_294_967_295L;
 
@@ -109,7 +113,15 @@ final class FleecingStart implements QmpCommand {
             Map.of(),
             exportedAs,
             outside.orElse(SnapshotRequest.Outside.DATA)),
-        new Lifetime(seconds(arguments, "ttl", 1), seconds(arguments, "idle-ttl", 1)));
+        new Lifetime(
+            seconds(arguments, "ttl", 1),
+            seconds(arguments, "idle-ttl", 1),
+            bytes(arguments, "max-preserved")));
+  }
+
+  private static Optional<Long> bytes(QmpArguments arguments, String name) throws QmpException {
+    OptionalLong bytes = arguments.optionalInteger(name, 1, Long.MAX_VALUE);
+    return bytes.isPresent() ? Optional.of(bytes.getAsLong()) : Optional.empty();
   }
 
   private static Optional<Duration> seconds(QmpArguments arguments, String name, long min)

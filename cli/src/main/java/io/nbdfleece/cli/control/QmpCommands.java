@@ -90,7 +90,8 @@ final class QmpCommands {
         new QueryCheckpoints(),
         new CheckpointDelete(),
         new QueryDisks(),
-        new QueryStore());
+        new QueryStore(),
+        new CacheResize());
   }
 
   Optional<QmpCommand> find(String name) {

@@ -4,9 +4,11 @@ package io.nbdfleece.cli.control;
 import static io.nbdfleece.cli.control.schema.QmpType.Builtin.BOOLEAN;
 import static io.nbdfleece.cli.control.schema.QmpType.Builtin.SIZE;
 import static io.nbdfleece.cli.control.schema.QmpType.Builtin.STRING;
+import static io.nbdfleece.cli.control.schema.QmpType.Builtin.UINT32;
 
 import io.nbdfleece.cli.control.schema.QmpType;
 import io.nbdfleece.cli.control.schema.QmpType.Member;
+import io.nbdfleece.fleecing.EngineEvent;
 import java.util.List;
 
 /// The events that there are. Those that QEMU has too are named and made as there.
@@ -44,6 +46,33 @@ enum QmpEventType {
       Member.of("disk", STRING),
       Member.of("offset", SIZE),
       Member.of("length", SIZE),
+      Member.of("reason", STRING)),
+
+  /// Preserved data takes so much of what RAM and disk tier can hold: 70, 80, 90 or 95 percent,
+  /// each told when it is passed, and again only after it was 5 points below.
+  X_NBDFLEECE_STORE_FILLING(
+      Member.of("percent", UINT32),
+      Member.of("used-bytes", SIZE),
+      Member.of("capacity-bytes", SIZE)),
+
+  /// A snapshot has used up 80 % of one of its limits: `ttl`, in seconds, when it ends, or
+  /// `max-preserved`, in bytes, when it breaks.
+  X_NBDFLEECE_SNAPSHOT_NEAR_LIMIT(
+      Member.of("name", STRING),
+      Member.of(
+          "limit", new QmpType.Enumeration("FleecingLimit", WireName.all(EngineEvent.Limit.class))),
+      Member.of("used", SIZE),
+      Member.of("max", SIZE)),
+
+  /// A guest's write has waited for so long, and waits still, for the old data at an offset to be
+  /// preserved.
+  X_NBDFLEECE_GUEST_WRITE_SLOW(
+      Member.of("disk", STRING), Member.of("offset", SIZE), Member.of("waited-ms", SIZE)),
+
+  /// Something is given up, or taken up again, so that guest writes keep within `--write-budget`.
+  X_NBDFLEECE_WRITE_BUDGET(
+      Member.of("disk", STRING),
+      Member.of("step", DiskJson.BUDGET_STEP),
       Member.of("reason", STRING)),
 
   /// A bitmap or checkpoint cannot be used any more: the next backup must be full.

@@ -82,6 +82,35 @@ public final class QmpEvents {
                   .put("offset", lost.offsetBytes())
                   .put("length", lost.lengthBytes())
                   .put("reason", lost.reason()));
+      case EngineEvent.StoreFilling filling ->
+          tell(
+              QmpEventType.X_NBDFLEECE_STORE_FILLING,
+              Json.object()
+                  .put("percent", filling.percent())
+                  .put("used-bytes", filling.usedBytes())
+                  .put("capacity-bytes", filling.capacityBytes()));
+      case EngineEvent.SnapshotNearLimit near ->
+          tell(
+              QmpEventType.X_NBDFLEECE_SNAPSHOT_NEAR_LIMIT,
+              Json.object()
+                  .put("name", near.snapshot())
+                  .put("limit", WireName.of(near.limit()))
+                  .put("used", near.used())
+                  .put("max", near.max()));
+      case EngineEvent.GuestWriteSlow slow ->
+          tell(
+              QmpEventType.X_NBDFLEECE_GUEST_WRITE_SLOW,
+              Json.object()
+                  .put("disk", slow.disk())
+                  .put("offset", slow.offsetBytes())
+                  .put("waited-ms", TimeUnit.NANOSECONDS.toMillis(slow.waitedNanos())));
+      case EngineEvent.WriteBudgetStep budget ->
+          tell(
+              QmpEventType.X_NBDFLEECE_WRITE_BUDGET,
+              Json.object()
+                  .put("disk", budget.disk())
+                  .put("step", WireName.of(budget.step()))
+                  .put("reason", budget.reason()));
       case EngineEvent.BitmapInconsistent inconsistent ->
           tell(
               QmpEventType.X_NBDFLEECE_BITMAP_INCONSISTENT,

@@ -54,6 +54,7 @@ final class SnapshotJson {
               Member.optional("ttl", INT64),
               Member.optional("seconds-left", INT64),
               Member.optional("idle-ttl", INT64),
+              Member.optional("max-preserved", INT64),
               Member.of("disks", new QmpType.ArrayOf(DISK_TYPE))));
 
   private SnapshotJson() {}
@@ -84,6 +85,7 @@ final class SnapshotJson {
       json.put("seconds-left", Math.max(0, left.toSeconds()));
     }
     status.lifetime().idleMax().ifPresent(idle -> json.put("idle-ttl", idle.toSeconds()));
+    status.lifetime().preservedBytesMax().ifPresent(max -> json.put("max-preserved", max));
     ArrayNode disks = json.putArray("disks");
     status.disks().forEach(disk -> disks.add(of(disk, increment, target)));
     return json;

@@ -29,6 +29,8 @@ final class StoreJson {
               Member.of("spilled-bytes-total", INT64),
               Member.of("released-bytes-total", INT64),
               Member.of("slot-waits-total", INT64),
+              Member.of("used-bytes", INT64),
+              Member.of("capacity-bytes", INT64),
               Member.optional("problem", STRING)));
 
   private StoreJson() {}
@@ -49,7 +51,9 @@ final class StoreJson {
             .put("preserved-bytes-total", statistics.preservedBytesTotal())
             .put("spilled-bytes-total", statistics.spilledBytesTotal())
             .put("released-bytes-total", statistics.releasedBytesTotal())
-            .put("slot-waits-total", statistics.slotWaitsTotal());
+            .put("slot-waits-total", statistics.slotWaitsTotal())
+            .put("used-bytes", statistics.usedBytes())
+            .put("capacity-bytes", statistics.capacityBytes());
     if (!statistics.problem().isEmpty()) {
       json.put("problem", statistics.problem());
     }

@@ -22,6 +22,7 @@ import java.lang.System.Logger.Level;
 import java.nio.file.Path;
 import java.time.Instant;
 import java.util.List;
+import java.util.OptionalLong;
 import java.util.concurrent.CompletableFuture;
 import java.util.stream.Stream;
 
@@ -170,6 +171,18 @@ final class EngineTarget implements ControlTarget {
   @Override
   public Store store() {
     return new Store(engine.storeStatistics(), scratchDirectory);
+  }
+
+  @Override
+  public void resizeStore(OptionalLong ramBytesMax, OptionalLong scratchBytesMax)
+      throws IOException {
+    engine.resizeStore(ramBytesMax, scratchBytesMax);
+    LOG.log(
+        Level.INFO,
+        "cache-resize: {0} RAM, then at most {1} in {2}",
+        ByteSize.format(engine.config().ramBytesMax()),
+        ByteSize.format(engine.config().scratchBytesMax()),
+        scratchDirectory);
   }
 
   @Override

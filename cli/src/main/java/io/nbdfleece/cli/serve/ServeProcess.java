@@ -263,7 +263,8 @@ public final class ServeProcess {
           options.store().scratchDirectory(),
           scratchBytesMax,
           EngineConfig.IO_THREADS_DEFAULT,
-          options.store().stateDirectory());
+          options.store().stateDirectory(),
+          options.store().guestFirst());
     } catch (IllegalArgumentException e) {
       throw new CommandFailure(ExitCode.USAGE, Messages.of(e) + ": see --help", e);
     }

@@ -4,6 +4,7 @@ package io.nbdfleece.cli.serve;
 import io.nbdfleece.cli.base.CommandFailure;
 import io.nbdfleece.cli.base.ExitCode;
 import io.nbdfleece.cli.control.ControlTarget;
+import io.nbdfleece.fleecing.GuestFirst;
 import io.nbdfleece.fleecing.SnapshotRequest;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -14,6 +15,8 @@ import java.util.Optional;
 /// @param scratchBytesMax half of the free space when empty
 /// @param onCbwError a name of [SnapshotRequest.OnCbwError]
 /// @param cbwTimeoutSeconds 0 = no limit
+/// @param slowFromPercent how full the tiers are when guest writes begin to be slowed; 100 = never
+/// @param writeBudget what preserving may add to a guest write; zero = anything
 /// @param stateDirectory where bitmaps and checkpoints outlive the process; they do not when empty
 public record StoreRequest(
     long ramBytes,
@@ -22,6 +25,8 @@ public record StoreRequest(
     long clusterBytes,
     String onCbwError,
     long cbwTimeoutSeconds,
+    int slowFromPercent,
+    Duration writeBudget,
     Optional<Path> stateDirectory) {
 
   /// This, once it has been checked.
@@ -31,11 +36,20 @@ public record StoreRequest(
           ExitCode.USAGE,
           "--cbw-timeout " + cbwTimeoutSeconds + ": give 0 (no limit) or more seconds");
     }
+    if (slowFromPercent < 1 || slowFromPercent > 100) {
+      throw new CommandFailure(
+          ExitCode.USAGE,
+          "--slow-from " + slowFromPercent + ": give a percentage from 1 to 100 (100 = never)");
+    }
     if (clusterBytes > Integer.MAX_VALUE) {
       throw new CommandFailure(
           ExitCode.USAGE, "--cluster-size " + clusterBytes + ": give a power of two from 4K to 4M");
     }
     return this;
+  }
+
+  GuestFirst guestFirst() {
+    return new GuestFirst(slowFromPercent, writeBudget);
   }
 
   ControlTarget.SnapshotDefaults snapshotDefaults() {

@@ -31,7 +31,7 @@ final class DurationsTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"90, 90", "90s, 90", "10m, 600", "2h, 7200", "1 d, 86400"})
+  @CsvSource({"90, 90", "90s, 90", "10m, 600", "2h, 7200", "1 d, 86400", "1500ms, 1"})
   void durationsAreTypedWithAUnit(String text, long seconds) {
     assertEquals(seconds, Durations.parse(text).toSeconds());
   }

@@ -11,6 +11,7 @@ import io.nbdfleece.cli.control.schema.SchemaCheck;
 import io.nbdfleece.fleecing.EngineEvent;
 import io.nbdfleece.fleecing.SnapshotRequest;
 import io.nbdfleece.fleecing.SnapshotStatus;
+import io.nbdfleece.fleecing.hook.BudgetStep;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -146,6 +147,11 @@ final class QmpEventsTest {
             new EngineEvent.SnapshotEnded("n", Optional.empty(), Optional.empty()),
             new EngineEvent.SnapshotBroken("n", "vda", "disk full", Instant.EPOCH),
             new EngineEvent.ClusterLost("vda", 65_536, 65_536, "read error"),
+            new EngineEvent.StoreFilling(80, 8 << 20, 10 << 20),
+            new EngineEvent.SnapshotNearLimit("n", EngineEvent.Limit.TTL, 80, 100),
+            new EngineEvent.SnapshotNearLimit("n", EngineEvent.Limit.MAX_PRESERVED, 80, 100),
+            new EngineEvent.GuestWriteSlow("vda", 65_536, 5_000_000_000L),
+            new EngineEvent.WriteBudgetStep("vda", BudgetStep.SPILL_SOONER, "slow"),
             new EngineEvent.BitmapInconsistent("vda", "b0", "torn"),
             new EngineEvent.StateLost("vda", "disk full"));
     try (RawClient client = ready()) {

@@ -3,6 +3,7 @@ package io.nbdfleece.cli.serve;
 
 import java.io.IOException;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -45,6 +46,8 @@ final class TypedRequest {
                 64 << 10,
                 "BREAK_SNAPSHOT",
                 30,
+                80,
+                Duration.ZERO,
                 Optional.empty()),
             new LifeRequest(qmp, Optional.empty(), Optional.empty(), run, false))
         .resolve(environment, PID);

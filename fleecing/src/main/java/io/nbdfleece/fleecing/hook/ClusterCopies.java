@@ -7,6 +7,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.TimeUnit;
 
 /// The copies under way of one hook, at most one per cluster, and what becomes of the writes that
 /// wait for them. A copy that does not stand here any more counts for nothing.
@@ -16,6 +17,9 @@ import java.util.Map;
 final class ClusterCopies {
   /// How much one write copies at once: what an event loop may do without yielding.
   private static final int COPY_BYTES_PER_STEP_MAX = 4 << 20;
+
+  /// A write that waits for so long is worth telling.
+  private static final long SLOW_NANOS = TimeUnit.SECONDS.toNanos(5);
 
   /// Clusters looked at in one go under the lock.
   private static final int LOOKED_AT_MAX = 65_536;
@@ -28,6 +32,7 @@ final class ClusterCopies {
   private final Map<Integer, ClusterCopy> table = new HashMap<>();
 
   private long preserved;
+  private boolean slowTold;
 
   ClusterCopies(FleecingHook hook) {
     this.hook = hook;
@@ -61,7 +66,7 @@ final class ClusterCopies {
       if (!hook.ledger().needsPreserve(cluster)) {
         continue;
       }
-      if (!table.containsKey(cluster) && preserveClean(cluster, kept)) {
+      if (!table.containsKey(cluster) && preserveClean(write, cluster, kept)) {
         continue;
       }
       room--;
@@ -76,6 +81,7 @@ final class ClusterCopies {
           toStart = new ArrayList<>(4);
         }
         toStart.add(copy);
+        write.preserves = true;
       }
       copy.waiters.add(write);
       write.await();
@@ -83,13 +89,14 @@ final class ClusterCopies {
     return toStart;
   }
 
-  private boolean preserveClean(int cluster, EntryList kept) {
+  private boolean preserveClean(GuestWrite write, int cluster, EntryList kept) {
     int version = hook.clean().keep(cluster);
     if (version == ClusterMap.ABSENT) {
       return false;
     }
     hook.ledger().preserve(cluster, version); // I2: the store holds it
     preserved++;
+    write.preserves = true;
     if (ClusterMap.isEntry(version)) {
       kept.add(ClusterMap.entryOf(version));
     }
@@ -113,6 +120,9 @@ final class ClusterCopies {
         hook.ledger().preserve(copy.cluster, version);
         hook.clean().drop(copy.cluster, after);
         preserved++;
+        for (PreservedQuota quota : hook.ledger().dueQuotas()) {
+          after.tell(quota::act);
+        }
         letGo(copy, after);
       } else if (ClusterMap.isEntry(version)) {
         after.freed.add(ClusterMap.entryOf(version));
@@ -183,22 +193,50 @@ final class ClusterCopies {
     after.run();
   }
 
-  /// Applies the deadlines of the snapshots to the copies under way. To be called every so often,
-  /// on a thread that never touches a disk.
+  /// Applies the deadlines of the snapshots and the budget of guest writes to the copies under way.
+  /// To be called every so often, on a thread that never touches a disk.
   void expire() {
     Aftermath after = new Aftermath(hook);
     hook.lock.lock();
     try {
       long now = hook.nanoTime();
+      long oldestNanos = 0;
+      long oldestOffset = 0;
       for (ClusterCopy copy : List.copyOf(table.values())) {
         if (table.get(copy.cluster) == copy && !copy.waiters.isEmpty()) {
-          expire(copy, now - copy.startedNanos, after);
+          long ageNanos = now - sinceNanos(copy);
+          if (ageNanos > oldestNanos) {
+            oldestNanos = ageNanos;
+            oldestOffset = hook.geometry().offsetOf(copy.cluster);
+          }
+          expire(copy, ageNanos, after);
         }
       }
+      tellIfSlow(oldestNanos, oldestOffset, after);
+      hook.keepBudget(now, oldestNanos, after);
     } finally {
       hook.lock.unlock();
     }
     after.runElsewhere();
+  }
+
+  /// Since when the copy, or what it is the last part of, has held a write up.
+  private static long sinceNanos(ClusterCopy copy) {
+    long since = copy.startedNanos;
+    for (GuestWrite write : copy.waiters) {
+      if (write.copyingSinceNanos != 0 && write.copyingSinceNanos - since < 0) {
+        since = write.copyingSinceNanos;
+      }
+    }
+    return since;
+  }
+
+  private void tellIfSlow(long waitedNanos, long offsetBytes, Aftermath after) {
+    boolean slow = waitedNanos >= SLOW_NANOS;
+    if (slow && !slowTold) {
+      after.tell(() -> hook.listener().guestWriteSlow(hook.disk(), offsetBytes, waitedNanos));
+    }
+    slowTold = slow;
   }
 
   private void expire(ClusterCopy copy, long ageNanos, Aftermath after) {

@@ -22,6 +22,9 @@ final class Epoch {
   /// Released bytes that do not make up a whole cluster yet.
   final ByteRangeSet releasedPartly = new ByteRangeSet();
 
+  /// Clusters that count in its quota, if it has one.
+  int chargedClusters;
+
   @Nullable Epoch older;
   @Nullable Epoch newer;
 

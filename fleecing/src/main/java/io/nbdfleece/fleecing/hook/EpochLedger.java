@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.fleecing.hook;
 
+import io.nbdfleece.fleecing.SnapshotRequest.OnCbwError;
 import java.util.ArrayList;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
@@ -25,6 +26,9 @@ final class EpochLedger {
   private @Nullable Epoch oldest;
   private @Nullable Epoch newest;
 
+  /// Epochs whose snapshot has a quota.
+  private int quotaCount;
+
   EpochLedger(ClusterGeometry geometry) {
     this.geometry = geometry;
   }
@@ -48,6 +52,7 @@ final class EpochLedger {
       newest.newer = epoch;
     }
     newest = epoch;
+    quotaCount += terms.quota().isPresent() ? 1 : 0;
     return epoch;
   }
 
@@ -84,6 +89,60 @@ final class EpochLedger {
     if (epoch == null || epoch.preserved.put(cluster, version) != ClusterMap.ABSENT) {
       throw new IllegalStateException("cluster " + cluster + " preserved twice, or for nobody");
     }
+    if (quotaCount > 0 && ClusterMap.isEntry(version)) {
+      charge(epoch, cluster);
+    }
+  }
+
+  /// Of a version of the newest epoch: each snapshot that reads it pays for it.
+  private void charge(Epoch holder, int cluster) {
+    for (Epoch epoch = holder; epoch != null; epoch = epoch.older) {
+      if (epoch != holder && epoch.preserved.has(cluster)) {
+        return; // this one and older ones read that version
+      }
+      if (epoch.terms.quota().isPresent() && !epoch.released.contains(cluster)) {
+        epoch.terms.quota().get().take(geometry.clusterBytes());
+        epoch.chargedClusters++;
+      }
+    }
+  }
+
+  private void giveBack(Epoch epoch, int clusterCount) {
+    if (epoch.terms.quota().isPresent()) {
+      epoch.terms.quota().get().giveBack((long) clusterCount * geometry.clusterBytes());
+      epoch.chargedClusters -= clusterCount;
+    }
+  }
+
+  /// Quotas about which something is to be done.
+  List<PreservedQuota> dueQuotas() {
+    List<PreservedQuota> due = List.of();
+    for (Epoch epoch = quotaCount == 0 ? null : newest; epoch != null; epoch = epoch.older) {
+      if (epoch.terms.quota().filter(PreservedQuota::isDue).isPresent()) {
+        due = due.isEmpty() ? new ArrayList<>() : due;
+        due.add(epoch.terms.quota().get());
+      }
+    }
+    return due;
+  }
+
+  /// Whether there are snapshots, and none insists on being kept whole.
+  boolean mayBreakAll() {
+    for (Epoch epoch = newest; epoch != null; epoch = epoch.older) {
+      if (epoch.terms.onCbwError() == OnCbwError.BREAK_GUEST_WRITE) {
+        return false;
+      }
+    }
+    return newest != null;
+  }
+
+  /// All snapshots, newest first.
+  List<Epoch> all() {
+    List<Epoch> all = new ArrayList<>();
+    for (Epoch epoch = newest; epoch != null; epoch = epoch.older) {
+      all.add(epoch);
+    }
+    return all;
   }
 
   /// The version that a snapshot reads; ABSENT means the disk.
@@ -121,6 +180,8 @@ final class EpochLedger {
   ///
   /// @param freed gets the entries of other epochs that nobody reads any more
   void end(Epoch epoch, EntryList freed) {
+    quotaCount -= epoch.terms.quota().isPresent() ? 1 : 0;
+    giveBack(epoch, epoch.chargedClusters);
     Epoch older = epoch.older;
     if (older != null) {
       older.preserved.absorb(epoch.preserved);
@@ -144,6 +205,9 @@ final class EpochLedger {
   /// Marks whole clusters released by a snapshot's client and collects the entries that nobody
   /// reads any more.
   void release(Epoch reader, int firstCluster, int endCluster, EntryList freed) {
+    if (reader.terms.quota().isPresent()) {
+      giveBack(reader, chargedClusters(reader, firstCluster, endCluster));
+    }
     reader.released.add((long) firstCluster, (long) endCluster);
     int cluster = nextVersion(reader, firstCluster, endCluster);
     while (cluster < endCluster) {
@@ -156,6 +220,18 @@ final class EpochLedger {
       }
       cluster = nextVersion(reader, cluster + 1, endCluster);
     }
+  }
+
+  private int chargedClusters(Epoch reader, int firstCluster, int endCluster) {
+    int charged = 0;
+    for (int cluster = nextVersion(reader, firstCluster, endCluster);
+        cluster < endCluster;
+        cluster = nextVersion(reader, cluster + 1, endCluster)) {
+      if (!reader.released.contains(cluster) && ClusterMap.isEntry(version(reader, cluster))) {
+        charged++;
+      }
+    }
+    return charged;
   }
 
   /// Versions of this epoch whose every reader has released them go.

@@ -85,7 +85,20 @@ public final class FleecingHook implements FilterNode {
   private int writesInFlight;
 
   @GuardedBy("lock")
-  private final WriteFigures figures = new WriteFigures();
+  private final WriteCosts costs;
+
+  private final WriteBrake brake;
+
+  /// A hook whose snapshots may cost guests anything.
+  public FleecingHook(
+      String disk,
+      BlockNode child,
+      ClusterStore store,
+      Executor continuations,
+      LongSupplier nanoClock,
+      HookListener listener) {
+    this(disk, child, store, continuations, nanoClock, listener, WriteTerms.NONE);
+  }
 
   /// @param disk name for messages
   /// @param continuations runs what must not run on the store's own thread
@@ -96,7 +109,10 @@ public final class FleecingHook implements FilterNode {
       ClusterStore store,
       Executor continuations,
       LongSupplier nanoClock,
-      HookListener listener) {
+      HookListener listener,
+      WriteTerms terms) {
+    this.brake = terms.brake();
+    this.costs = new WriteCosts(terms);
     this.disk = disk;
     this.child = child;
     this.store = store;
@@ -236,32 +252,69 @@ public final class FleecingHook implements FilterNode {
   private void advance(GuestWrite write) {
     List<ClusterCopy> toStart;
     EntryList kept = new EntryList();
+    List<PreservedQuota> dueQuotas = List.of();
     boolean ready = false;
     boolean more = false;
+    long pauseNanos = 0;
     lock.lock();
     try {
       toStart = copies.join(write, kept);
+      if (kept.count() > 0) {
+        dueQuotas = ledger.dueQuotas();
+      }
       if (!write.isWaiting()) {
-        if (write.copyingSinceNanos != 0) {
-          figures.preserved(nanoClock.getAsLong() - write.copyingSinceNanos);
-          write.copyingSinceNanos = 0;
-        }
         more = write.hasMoreClusters();
-        ready = !more && write.awaitReads(reads);
+        if (!more) {
+          long nowNanos = write.copyingSinceNanos == 0 ? 0 : nanoClock.getAsLong();
+          pauseNanos = costs.allPreserved(write, nowNanos, store.filledPermille());
+          ready = pauseNanos == 0 && write.awaitReads(reads);
+        }
       }
     } finally {
       lock.unlock();
     }
     if (kept.count() > 0) {
       store.kept(kept.array(), kept.count());
+      dueQuotas.forEach(PreservedQuota::act);
     }
     if (ready) {
       write.finish();
     } else if (more) {
       proceed(write);
+    } else if (pauseNanos > 0) {
+      brake.pause(pauseNanos, () -> continuations.execute(() -> advance(write)));
     }
     for (ClusterCopy copy : toStart) {
       copy.start();
+    }
+  }
+
+  /// Under the lock: gives up what has to be given up for the budget of guest writes.
+  ///
+  /// @param oldestWaitNanos for how long the write waits that has waited longest
+  @SuppressWarnings("GuardedBy") // asserted; called from ClusterCopies under the lock
+  void keepBudget(long nowNanos, long oldestWaitNanos, Aftermath after) {
+    assert lock.isHeldByCurrentThread();
+    WriteBudget.Change change =
+        costs.budget().look(nowNanos, oldestWaitNanos, ledger.mayBreakAll());
+    if (change == null) {
+      return;
+    }
+    after.tell(() -> listener.budgetStep(disk, change.step(), change.reason()));
+    if (change.step() == BudgetStep.BREAK_SNAPSHOTS) {
+      for (Epoch epoch : ledger.all()) {
+        end(epoch, "it held guest writes up (--write-budget): " + change.reason(), true, after);
+      }
+    }
+  }
+
+  /// What is given up now for the budget of guest writes.
+  public BudgetStep budgetStep() {
+    lock.lock();
+    try {
+      return costs.budget().step();
+    } finally {
+      lock.unlock();
     }
   }
 
@@ -270,7 +323,7 @@ public final class FleecingHook implements FilterNode {
     Runnable lastOneOut = null;
     lock.lock();
     try {
-      figures.ended(failed);
+      costs.ended(failed);
       if (--writesInFlight == 0 && gateClosed) {
         lastOneOut = drained;
         drained = null;
@@ -355,7 +408,9 @@ public final class FleecingHook implements FilterNode {
       if (!gateClosed || writesInFlight != 0) {
         throw new IllegalStateException("disk " + disk + " is not drained");
       }
-      return new SnapshotView(this, ledger.begin(terms, outside));
+      SnapshotView view = new SnapshotView(this, ledger.begin(terms, outside));
+      terms.quota().ifPresent(quota -> quota.covers(view));
+      return view;
     } finally {
       lock.unlock();
     }
@@ -399,7 +454,8 @@ public final class FleecingHook implements FilterNode {
     copies.forgetThoseNobodyNeeds(after);
   }
 
-  /// Applies the deadlines of the snapshots to the copies under way. To be called every so often.
+  /// Applies the deadlines of the snapshots and the budget of guest writes to the copies under way.
+  /// To be called every so often.
   public void expireCopies() {
     copies.expire();
   }
@@ -408,7 +464,7 @@ public final class FleecingHook implements FilterNode {
   public HookStatistics statistics() {
     lock.lock();
     try {
-      return figures.statistics(copies.preserved());
+      return costs.statistics(copies.preserved());
     } finally {
       lock.unlock();
     }

@@ -27,8 +27,14 @@ final class GuestWrite implements Completion {
   /// Whether there was a snapshot when it came.
   boolean mustAdvance;
 
-  /// When it began to wait for copies, in ns; 0 when it does not.
+  /// When it began to wait for copies, in ns; 0 when it has not, or has got all of them.
   long copyingSinceNanos;
+
+  /// Whether something is preserved because of it.
+  boolean preserves;
+
+  /// Whether it has had its pause, if one was due.
+  boolean braked;
 
   private int nextCluster;
 
@@ -82,6 +88,10 @@ final class GuestWrite implements Completion {
     if (refusal == null) {
       refusal = reason;
     }
+  }
+
+  boolean isRefused() {
+    return refusal != null;
   }
 
   /// Under the lock, all copies done: waits for registered reads, once (I4).

@@ -10,4 +10,15 @@ public interface HookListener {
   /// One cluster of the disk could not be read when it had to be preserved: reads of it from
   /// snapshots fail, the rest of the snapshots is whole.
   void clusterLost(String disk, long offsetBytes, long lengthBytes, String reason);
+
+  /// A guest's write has waited for so long now for old data to be preserved. Told once, and again
+  /// only after no write waited for long.
+  ///
+  /// @param offsetBytes the cluster that it waits for
+  default void guestWriteSlow(String disk, long offsetBytes, long waitedNanos) {}
+
+  /// Something is given up, or taken up again, for the budget of guest writes.
+  ///
+  /// @param reason for people
+  default void budgetStep(String disk, BudgetStep step, String reason) {}
 }

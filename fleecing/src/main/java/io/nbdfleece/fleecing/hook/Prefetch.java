@@ -61,6 +61,8 @@ final class Prefetch {
     try {
       if (epoch.hasEnded()) {
         ended = SnapshotView.ended(epoch);
+      } else if (hook.budgetStep().includes(BudgetStep.ESSENTIALS_ONLY)) {
+        noRoom = true; // guests need the disk for themselves
       } else {
         choose(pieces);
       }

@@ -119,6 +119,19 @@ public final class SnapshotView {
     after.run();
   }
 
+  /// Breaks the view, for good, and frees its copies; nothing if it has ended already. Writes that
+  /// waited for a copy go on elsewhere.
+  void breakBecause(String reason) {
+    Aftermath after = new Aftermath(hook);
+    hook.lock.lock();
+    try {
+      hook.end(epoch, reason, true, after);
+    } finally {
+      hook.lock.unlock();
+    }
+    after.runElsewhere();
+  }
+
   /// Why it is broken, if it is.
   public Optional<String> brokenBecause() {
     hook.lock.lock();

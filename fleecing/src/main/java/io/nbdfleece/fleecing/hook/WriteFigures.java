@@ -8,6 +8,8 @@ final class WriteFigures {
   private long preservingWrites;
   private long preserveNanosTotal;
   private long preserveNanosMax;
+  private long slowedWrites;
+  private long slowedNanosTotal;
 
   void ended(boolean failed) {
     writes++;
@@ -21,8 +23,22 @@ final class WriteFigures {
     preserveNanosMax = Math.max(preserveNanosMax, waitedNanos);
   }
 
-  HookStatistics statistics(long preserves) {
+  /// A write pauses for so long because the store is nearly full.
+  void slowed(long pauseNanos) {
+    slowedWrites++;
+    slowedNanosTotal += pauseNanos;
+  }
+
+  HookStatistics statistics(long preserves, BudgetStep budgetStep) {
     return new HookStatistics(
-        writes, errors, preserves, preservingWrites, preserveNanosTotal, preserveNanosMax);
+        writes,
+        errors,
+        preserves,
+        preservingWrites,
+        preserveNanosTotal,
+        preserveNanosMax,
+        slowedWrites,
+        slowedNanosTotal,
+        budgetStep);
   }
 }

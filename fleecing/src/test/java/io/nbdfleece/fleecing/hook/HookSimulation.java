@@ -19,6 +19,7 @@ import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.jspecify.annotations.Nullable;
 
@@ -63,6 +64,8 @@ final class HookSimulation {
     this.store = built.store();
     this.retryParked = built.retryParked();
     this.readErrors = plan.faults() && world.chance(0.5);
+    WriteBrake brake =
+        new WriteBrake(world.random.nextInt(1001), DELAY_NANOS_MAX / 5, new SimulatedTimer(world));
     for (int i = 0; i < 2; i++) {
       int clusters = 2 + world.random.nextInt(14);
       byte[] content =
@@ -82,7 +85,8 @@ final class HookSimulation {
               store,
               world.executor(DELAY_NANOS_MAX / 10),
               world::nowNanos,
-              new Listener()));
+              new Listener(),
+              new WriteTerms(brake, 0)));
     }
   }
 
@@ -165,6 +169,13 @@ final class HookSimulation {
     }
   }
 
+  private Optional<PreservedQuota> someQuota() {
+    long bytesMax = (1L + world.random.nextInt(20)) * plan.clusterBytes();
+    return plan.faults() && world.chance(0.2)
+        ? Optional.of(new PreservedQuota(bytesMax, used -> {}))
+        : Optional.empty();
+  }
+
   private void guestWrite() {
     int which = world.random.nextInt(2);
     SimulatedDisk disk = disks.get(which);
@@ -227,7 +238,8 @@ final class HookSimulation {
     long timeoutNanos = plan.faults() && world.chance(0.3) ? DELAY_NANOS_MAX / 2 : 0;
     List<Access> all = List.of(Access.values());
     Access access = all.get(world.random.nextInt(all.size()));
-    SnapshotTerms terms = new SnapshotTerms("s" + names++, access, policy, timeoutNanos);
+    SnapshotTerms terms =
+        new SnapshotTerms("s" + names++, access, policy, timeoutNanos, someQuota());
     List<byte[]> truth = new ArrayList<>();
     if (world.chance(0.4)) {
       freezeParts(chosen, terms);

@@ -25,6 +25,10 @@ final class HookedDisk implements BlockNode, HookListener, AutoCloseable {
   final ClusterStore store;
   final FleecingHook hook;
   final List<String> broken = new ArrayList<>();
+
+  /// What else the hook told.
+  final List<String> told = new ArrayList<>();
+
   int reads;
   long nowNanos;
 
@@ -32,6 +36,10 @@ final class HookedDisk implements BlockNode, HookListener, AutoCloseable {
   @Nullable List<Runnable> heldReads;
 
   HookedDisk(int clusters, int ramSlots) {
+    this(clusters, ramSlots, WriteTerms.NONE);
+  }
+
+  HookedDisk(int clusters, int ramSlots, WriteTerms terms) {
     content = new byte[clusters * CLUSTER];
     for (int i = 0; i < content.length; i++) {
       content[i] = (byte) (1 + i / CLUSTER);
@@ -39,18 +47,25 @@ final class HookedDisk implements BlockNode, HookListener, AutoCloseable {
     // What the store does in the background waits for ever: nothing here depends on it.
     SimulatedStores.Plan inRam = new SimulatedStores.Plan(CLUSTER, ramSlots, 0, false);
     store = SimulatedStores.build(new SimulatedWorld(0), inRam).store();
-    hook = new FleecingHook("d", this, store, Runnable::run, () -> nowNanos, this);
+    hook = new FleecingHook("d", this, store, Runnable::run, () -> nowNanos, this, terms);
   }
 
   SnapshotView freeze(Access access, long timeoutNanos) {
-    return Freeze.start(
-            List.of(hook),
-            new SnapshotTerms("s", access, OnCbwError.BREAK_SNAPSHOT, timeoutNanos),
-            () -> nowNanos)
-        .frozen()
-        .join()
-        .views()
-        .getFirst();
+    return freeze(new SnapshotTerms("s", access, OnCbwError.BREAK_SNAPSHOT, timeoutNanos));
+  }
+
+  SnapshotView freeze(SnapshotTerms terms) {
+    return Freeze.start(List.of(hook), terms, () -> nowNanos).frozen().join().views().getFirst();
+  }
+
+  /// A change of several clusters.
+  CompletableFuture<Void> discard(int cluster, int count) {
+    Outcome outcome = new Outcome();
+    hook.apply(
+        new Mutation.Discard(
+            (long) cluster * CLUSTER, (long) count * CLUSTER, Mutation.Durability.CACHED),
+        outcome);
+    return outcome.future();
   }
 
   CompletableFuture<Void> write(int cluster) {
@@ -122,6 +137,16 @@ final class HookedDisk implements BlockNode, HookListener, AutoCloseable {
   @Override
   public void clusterLost(String disk, long offsetBytes, long lengthBytes, String reason) {
     throw new AssertionError(reason);
+  }
+
+  @Override
+  public void guestWriteSlow(String disk, long offsetBytes, long waitedNanos) {
+    told.add("slow " + offsetBytes + " " + waitedNanos);
+  }
+
+  @Override
+  public void budgetStep(String disk, BudgetStep step, String reason) {
+    told.add(step.name());
   }
 
   @Override

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.nbdfleece.cache.posix;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.nio.ByteBuffer;
+import org.junit.jupiter.api.Test;
+
+final class PageReturnTest {
+  private static final int BYTES = 1 << 16;
+
+  @Test
+  void whatIsGivenBackReadsAsZeroesAndCanBeUsedAgainAndItsNeighboursStay() {
+    try (Arena arena = Arena.ofShared()) {
+      MemorySegment memory = arena.allocate(3L * BYTES, BYTES);
+      MemorySegment _ = memory.fill((byte) 7);
+      ByteBuffer middle = memory.asSlice(BYTES, BYTES).asByteBuffer();
+      assertTrue(PageReturn.giveBack(middle.position(17).limit(99)));
+      assertEquals(17, middle.position());
+      middle.clear();
+      for (int i = 0; i < BYTES; i++) {
+        assertEquals(0, middle.get(i));
+      }
+      assertEquals(7, memory.asByteBuffer().get(BYTES - 1));
+      assertEquals(7, memory.asByteBuffer().get(2 * BYTES));
+      middle.put(5, (byte) 9);
+      assertEquals(9, memory.asByteBuffer().get(BYTES + 5));
+    }
+  }
+}

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.nbdfleece.fleecing;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.OptionalLong;
+
+/// Whether a RAM budget fits the process and the machine.
+final class RamBudget {
+  /// Measured: 307 bytes for each cluster in RAM.
+  private static final long HEAP_BYTES_PER_RAM_CLUSTER = 320;
+
+  private static final long HEAP_BASE_BYTES = 64L << 20;
+  private static final String AVAILABLE = "MemAvailable:";
+
+  private RamBudget() {}
+
+  /// The heap holds the index of the RAM tier; running out of it would take the guests' disks
+  /// along.
+  static void requireHeap(EngineConfig config, long heapBytesMax) throws IOException {
+    long clusters = config.ramBytesMax() / config.clusterBytes();
+    long neededBytes = HEAP_BASE_BYTES + clusters * HEAP_BYTES_PER_RAM_CLUSTER;
+    if (neededBytes > heapBytesMax) {
+      throw new IOException(
+          "RAM budget: "
+              + clusters
+              + " clusters need a Java heap of "
+              + (neededBytes >> 20)
+              + " MiB, but it has "
+              + (heapBytesMax >> 20)
+              + " MiB: set NBDFLEECE_JAVA_OPTS=-Xmx"
+              + ((neededBytes >> 20) + 1)
+              + "m, or choose a smaller --ram or a larger --cluster-size");
+    }
+  }
+
+  /// More than the machine can give would have it end the process, and the guests' disks along with
+  /// it.
+  ///
+  /// @param moreBytes what the budget grows by
+  /// @param availableBytes empty = nobody knows
+  static void requireMemory(long moreBytes, OptionalLong availableBytes) throws IOException {
+    if (availableBytes.isPresent() && moreBytes > availableBytes.getAsLong()) {
+      throw new IOException(
+          "RAM budget: "
+              + (moreBytes >> 20)
+              + " MiB more than now, but the machine has only "
+              + (availableBytes.getAsLong() >> 20)
+              + " MiB available: choose a smaller --ram, or a larger --scratch-limit instead");
+    }
+  }
+
+  /// What the machine can give to a process without swapping.
+  static OptionalLong available() {
+    try {
+      for (String line : Files.readAllLines(Path.of("/proc/meminfo"))) {
+        if (line.startsWith(AVAILABLE)) {
+          String number = line.substring(AVAILABLE.length()).replace("kB", "").strip();
+          return OptionalLong.of(Long.parseLong(number) << 10);
+        }
+      }
+    } catch (IOException | NumberFormatException e) {
+      return OptionalLong.empty(); // then the kernel decides
+    }
+    return OptionalLong.empty();
+  }
+}

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.nbdfleece.fleecing;
+
+import static org.junit.jupiter.api.Assertions.assertDoesNotThrow;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.Optional;
+import java.util.OptionalLong;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+
+/// RAM and disk tier of an engine get other sizes while a snapshot uses them.
+@Timeout(60)
+final class StoreResizeOfEngineTest {
+  private static final int CLUSTER = EngineRig.GRANULE;
+
+  @TempDir Path directory = Path.of("");
+
+  @Test
+  void whatIsPreservedStaysReadableAndTheSizesAreShown() throws IOException {
+    try (EngineRig rig = new EngineRig(directory, false, "vda")) {
+      rig.write("vda", 3L * CLUSTER, new byte[] {42});
+      var _ =
+          EngineRig.get(
+              rig.engine()
+                  .snapshot(EngineRig.request("s", Optional.empty(), Optional.empty(), "vda")));
+      rig.write("vda", 3L * CLUSTER, new byte[] {1});
+      rig.engine().resizeStore(OptionalLong.of(2 << 20), OptionalLong.of(0));
+      assertEquals(2 << 20, rig.engine().storeStatistics().ramBytesMax());
+      assertEquals(0, rig.engine().storeStatistics().diskBytesMax());
+      rig.engine().resizeStore(OptionalLong.empty(), OptionalLong.of(8 << 20));
+      assertEquals(2 << 20, rig.engine().config().ramBytesMax());
+      assertEquals(8 << 20, rig.engine().storeStatistics().diskBytesMax());
+      assertEquals(42, EngineRig.read(rig.view("s", "vda"), 3L * CLUSTER, 1)[0]);
+    }
+  }
+
+  @Test
+  void whatCannotBeIsRefusedInWordsAndChangesNothing() throws IOException {
+    try (EngineRig rig = new EngineRig(directory, false, "vda")) {
+      IllegalArgumentException few =
+          assertThrows(
+              IllegalArgumentException.class,
+              () -> rig.engine().resizeStore(OptionalLong.of(CLUSTER), OptionalLong.empty()));
+      assertTrue(EngineRig.message(few).contains("at least 16 clusters"));
+      IOException heap =
+          assertThrows(
+              IOException.class,
+              () -> rig.engine().resizeStore(OptionalLong.of(1L << 46), OptionalLong.empty()));
+      assertTrue(EngineRig.message(heap).contains("Java heap"), EngineRig.message(heap));
+      assertEquals(4 << 20, rig.engine().storeStatistics().ramBytesMax());
+      assertEquals(4 << 20, rig.engine().config().ramBytesMax());
+    }
+  }
+
+  @Test
+  void ramThatTheMachineDoesNotHaveIsRefused() {
+    IOException refused =
+        assertThrows(
+            IOException.class,
+            () -> RamBudget.requireMemory(3L << 20, OptionalLong.of((3L << 20) - 1)));
+    assertTrue(EngineRig.message(refused).contains("2 MiB available"));
+    assertDoesNotThrow(() -> RamBudget.requireMemory(3L << 20, OptionalLong.of(3L << 20)));
+    assertDoesNotThrow(() -> RamBudget.requireMemory(3L << 20, OptionalLong.empty()));
+    assertTrue(RamBudget.available().orElse(1) > 0);
+  }
+}
