@@ -145,7 +145,7 @@ final class QmpEventsTest {
             new EngineEvent.SnapshotEnded("n", Optional.of(true), Optional.of("its time was up")),
             new EngineEvent.SnapshotEnded("n", Optional.empty(), Optional.empty()),
             new EngineEvent.SnapshotBroken("n", "vda", "disk full", Instant.EPOCH),
-            new EngineEvent.ClusterLost("vda", 65_536, 65_536, "read error"),
+            new EngineEvent.ClusterLost("vda", List.of("n"), 65_536, 65_536, "read error"),
             new EngineEvent.BitmapInconsistent("vda", "b0", "torn"),
             new EngineEvent.StateLost("vda", "disk full"));
     try (RawClient client = ready()) {
