@@ -103,6 +103,7 @@ final class HookSimulation {
         // time goes on
       }
     }
+    world.beginOperation(OPERATIONS);
     world.calmDown();
     settle();
     for (SimulatedSnapshot snapshot : List.copyOf(live)) {

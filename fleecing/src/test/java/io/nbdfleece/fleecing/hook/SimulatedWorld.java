@@ -30,7 +30,7 @@ final class SimulatedWorld {
   SimulatedWorld(long seed, Set<Fault> faults) {
     this.seed = seed;
     this.faults = faults;
-    this.random = new Random(spread(seed));
+    this.random = new Random();
     this.choice = new Random();
     beginOperation(-1);
   }
@@ -41,7 +41,9 @@ final class SimulatedWorld {
   }
 
   void beginOperation(int number) {
-    choice.setSeed(spread(spread(seed) + number));
+    long own = spread(spread(seed) + number);
+    choice.setSeed(own);
+    random.setSeed(spread(own + 1));
   }
 
   long nowNanos() {
