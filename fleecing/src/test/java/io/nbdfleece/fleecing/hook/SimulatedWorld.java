@@ -60,9 +60,10 @@ final class SimulatedWorld {
     return calm;
   }
 
-  /// Whether that fault happens now.
+  /// Whether that fault happens now. Takes its chance in any case, so that other faults strike
+  /// where they did when this one is left out.
   boolean strikes(Fault fault, double probability) {
-    return !calm && faults.contains(fault) && chance(probability);
+    return chance(probability) && faults.contains(fault) && !calm;
   }
 
   /// Runs later, after a random delay of up to this.
