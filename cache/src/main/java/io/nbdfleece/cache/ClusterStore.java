@@ -49,7 +49,7 @@ public interface ClusterStore extends AutoCloseable {
 
   /// Reads from a pinned entry: fills `target` from its position to its limit with the bytes at
   /// `offsetBytes` of the cluster. Fails when the disk tier cannot be read or its checksum is
-  /// wrong, never with wrong bytes.
+  /// wrong, never with wrong bytes; with an [EntryLostException] when trying again is of no use.
   void read(int entry, int offsetBytes, ByteBuffer target, Completion done);
 
   /// Drops entries; their space is free for others at once, or when the last pin goes.

@@ -3,40 +3,64 @@ package io.nbdfleece.cache;
 
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.io.IOException;
+import java.util.concurrent.atomic.LongAdder;
+import java.util.stream.LongStream;
 import org.junit.jupiter.api.Test;
 
-/// Random histories of a store on one thread against a byte array for each entry. A failure names
-/// its seed; `-Dtest.seed=N` runs that one alone.
+/// Random histories of a store, each on one thread, against a byte array for each entry. A failure
+/// names its seed; `-Dtest.seed=N` runs that one alone, `-Dtest.seeds=N` sets how many there are,
+/// `-Dtest.firstSeed=N` where they begin.
 class TieredStoreModelTest {
   private static final int SEEDS = 3000;
 
   @Test
-  void randomHistoriesKeepEveryByteAndGiveBackEverySlot() throws Exception {
+  void randomHistoriesKeepEveryByteAndGiveBackEverySlot() {
     Long seed = Long.getLong("test.seed");
-    long first = seed == null ? 1 : seed;
-    long last = seed == null ? SEEDS : seed;
-    long spilled = 0;
-    long damaged = 0;
-    long refused = 0;
-    long resized = 0;
-    long refusedResizes = 0;
-    for (long each = first; each <= last; each++) {
-      StoreHistory history = new StoreHistory(each);
-      try {
-        history.run();
-      } catch (RuntimeException | AssertionError e) {
-        throw new AssertionError("seed " + each + " (replay: -Dtest.seed=" + each + ")", e);
-      }
-      spilled += history.spilledBytes();
-      damaged += history.damagedReadCount();
-      refused += history.refusedCount();
-      resized += history.resizedCount();
-      refusedResizes += history.refusedResizeCount();
-    }
-    if (seed == null) {
+    long first = seed == null ? Long.getLong("test.firstSeed", 1) : seed;
+    long count = seed == null ? Long.getLong("test.seeds", SEEDS) : 1;
+    LongAdder spilled = new LongAdder();
+    LongAdder damaged = new LongAdder();
+    LongAdder refused = new LongAdder();
+    LongAdder resized = new LongAdder();
+    LongAdder refusedResizes = new LongAdder();
+    LongStream.range(first, first + count)
+        .parallel()
+        .forEach(
+            each -> {
+              StoreHistory history = new StoreHistory(each);
+              try {
+                history.run();
+              } catch (RuntimeException | AssertionError | IOException e) {
+                String line =
+                    "seed "
+                        + each
+                        + " failed; replay: -Dtest=TieredStoreModelTest -Dtest.seed="
+                        + each;
+                System.out.println(line);
+                throw new AssertionError(line, e);
+              }
+              spilled.add(history.spilledBytes());
+              damaged.add(history.damagedReadCount());
+              refused.add(history.refusedCount());
+              resized.add(history.resizedCount());
+              refusedResizes.add(history.refusedResizeCount());
+            });
+    System.out.println(
+        "TieredStoreModelTest: seeds: "
+            + count
+            + ", MiB spilled: "
+            + (spilled.sum() >> 20)
+            + ", reads of damaged entries: "
+            + damaged
+            + ", slots refused: "
+            + refused
+            + ", resized: "
+            + resized);
+    if (count > 100) {
       // The histories must reach what they are meant to try.
-      assertTrue(spilled > 0 && damaged > 0 && refused > 0);
-      assertTrue(resized > 0 && refusedResizes > 0);
+      assertTrue(spilled.sum() > 0 && damaged.sum() > 0 && refused.sum() > 0);
+      assertTrue(resized.sum() > 0 && refusedResizes.sum() > 0);
     }
   }
 }

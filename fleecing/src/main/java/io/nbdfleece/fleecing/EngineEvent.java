@@ -3,6 +3,7 @@ package io.nbdfleece.fleecing;
 
 import io.nbdfleece.fleecing.hook.BudgetStep;
 import java.time.Instant;
+import java.util.List;
 import java.util.Optional;
 
 /// Something that front ends tell their clients.
@@ -19,9 +20,14 @@ public sealed interface EngineEvent {
   record SnapshotBroken(String snapshot, String disk, String reason, Instant when)
       implements EngineEvent {}
 
-  /// Snapshots of the disk lack this range.
-  record ClusterLost(String disk, long offsetBytes, long lengthBytes, String reason)
-      implements EngineEvent {}
+  /// Snapshots of the disk lack this range, and are whole else.
+  record ClusterLost(
+      String disk, List<String> snapshots, long offsetBytes, long lengthBytes, String reason)
+      implements EngineEvent {
+    public ClusterLost {
+      snapshots = List.copyOf(snapshots);
+    }
+  }
 
   /// The bitmap (or checkpoint) cannot be used any more; the next backup must be full.
   record BitmapInconsistent(String disk, String bitmap, String reason) implements EngineEvent {}

@@ -5,6 +5,7 @@ import io.nbdfleece.fleecing.hook.BudgetStep;
 import io.nbdfleece.fleecing.hook.HookListener;
 import java.lang.System.Logger.Level;
 import java.time.Instant;
+import java.util.List;
 import java.util.concurrent.ArrayBlockingQueue;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.ThreadPoolExecutor;
@@ -100,15 +101,18 @@ final class EventHub implements HookListener, AutoCloseable {
   }
 
   @Override
-  public void clusterLost(String disk, long offsetBytes, long lengthBytes, String reason) {
+  public void clusterLost(
+      String disk, List<String> snapshots, long offsetBytes, long lengthBytes, String reason) {
     LOG.log(
         Level.WARNING,
-        "snapshots of disk {0} lack {1} bytes at offset {2}: {3}",
+        "{0} of disk {1} lacks {2} bytes at offset {3}: {4}",
+        (snapshots.size() == 1 ? "snapshot " : "each of the snapshots ")
+            + String.join(", ", snapshots),
         disk,
         Long.toString(lengthBytes),
         Long.toString(offsetBytes),
         reason);
-    publish(new EngineEvent.ClusterLost(disk, offsetBytes, lengthBytes, reason));
+    publish(new EngineEvent.ClusterLost(disk, snapshots, offsetBytes, lengthBytes, reason));
   }
 
   @Override

@@ -102,12 +102,27 @@ public final class FleecingEngine implements AutoCloseable {
   /// With a clock for lifetimes and a place for state of the caller's choice.
   static FleecingEngine open(
       EngineConfig config, Optional<DiskStates> states, LongSupplier nanoClock) throws IOException {
+    return open(config, states, nanoClock, TieredStore::open);
+  }
+
+  /// Makes the store.
+  interface StoreOpening {
+    TieredStore open(StoreConfig config, IoWorkers workers) throws IOException;
+  }
+
+  /// With a store of the caller's choice, too.
+  static FleecingEngine open(
+      EngineConfig config,
+      Optional<DiskStates> states,
+      LongSupplier nanoClock,
+      StoreOpening storeOpening)
+      throws IOException {
     IoWorkers workers = new IoWorkers("nbdfleece-io", config.ioThreadCount());
     TieredStore store;
     try {
       RamBudget.requireHeap(config, Runtime.getRuntime().maxMemory());
       store =
-          TieredStore.open(
+          storeOpening.open(
               new StoreConfig(
                   config.clusterBytes(),
                   config.ramBytesMax(),

@@ -142,6 +142,7 @@ public final class Snapshot {
           held.diskBytes(),
           held.releasedBytes(),
           held.lostBytes(),
+          held.lostRanges(),
           clients.get(),
           view.brokenBecause(),
           dirty.map(Dirty::exportedAs),

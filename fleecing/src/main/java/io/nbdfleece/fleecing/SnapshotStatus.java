@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.fleecing;
 
+import io.nbdfleece.fleecing.hook.SnapshotView;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
@@ -34,7 +35,9 @@ public record SnapshotStatus(
   /// @param exportName `disk@snapshot`
   /// @param preservedBytes old content held for it, shared copies counted in full
   /// @param releasedBytes what clients discarded or have read once
-  /// @param lostBytes what could not be read when it had to be preserved; reads of it fail
+  /// @param lostBytes what could not be read when it had to be preserved, or afterwards from the
+  ///   store; reads of it fail
+  /// @param lostRanges where that is; at most 100 ranges
   /// @param clients connections that have it open
   /// @param exportedBitmap NAME in `qemu:dirty-bitmap:NAME`
   /// @param dirtyBytes what that bitmap covers
@@ -47,6 +50,7 @@ public record SnapshotStatus(
       long diskBytes,
       long releasedBytes,
       long lostBytes,
+      List<SnapshotView.LostRange> lostRanges,
       int clients,
       Optional<String> brokenBecause,
       Optional<String> exportedBitmap,

@@ -12,7 +12,7 @@ import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 
 /// Runs many seeds. `-Dtest.seed=N` replays one (what the guests write is the same, the moments are
-/// not), `-Dtest.seeds=N` sets how many.
+/// not), `-Dtest.seeds=N` sets how many, `-Dtest.firstSeed=N` where they begin.
 @Timeout(value = 1, unit = TimeUnit.HOURS)
 final class BitmapModelTest {
   private static final int SEEDS_DEFAULT = 150;
@@ -20,9 +20,8 @@ final class BitmapModelTest {
   @Test
   void noWrittenGranuleIsEverUnmarked(@TempDir Path directory) throws IOException {
     Long replay = Long.getLong("test.seed");
-    long first = replay == null ? 1 : replay;
-    long last =
-        replay == null ? Math.min(Long.getLong("test.seeds", SEEDS_DEFAULT), 1_000_000) : replay;
+    long first = replay == null ? Long.getLong("test.firstSeed", 1) : replay;
+    long last = replay == null ? first + Long.getLong("test.seeds", SEEDS_DEFAULT) - 1 : replay;
     long incrementals = 0;
     long kills = 0;
     long moments = 0;
@@ -35,13 +34,15 @@ final class BitmapModelTest {
         kills += history.kills;
         moments += history.moments();
       } catch (AssertionError | RuntimeException | IOException e) {
-        throw new AssertionError(
-            "seed " + seed + " failed; replay: -Dtest=BitmapModelTest -Dtest.seed=" + seed, e);
+        String line =
+            "seed " + seed + " failed; replay: -Dtest=BitmapModelTest -Dtest.seed=" + seed;
+        System.out.println(line);
+        throw new AssertionError(line, e);
       }
       Files.delete(own.resolve("vda.img"));
     }
     System.out.println(
-        "seeds: "
+        "BitmapModelTest: seeds: "
             + (last - first + 1)
             + ", incrementals: "
             + incrementals
@@ -49,6 +50,7 @@ final class BitmapModelTest {
             + kills
             + ", moments looked at: "
             + moments);
-    assertTrue(replay != null || (incrementals > 0 && kills > 0), "it does not reach its purpose");
+    assertTrue(
+        last - first < 20 || (incrementals > 0 && kills > 0), "it does not reach its purpose");
   }
 }

@@ -47,6 +47,9 @@ final class SourceErrorTest {
         JsonNode status = server.snapshotDisk("nightly");
         assertEquals(CLUSTER_BYTES, status.path("lost-bytes").asLong(), status::toString);
         assertFalse(status.has("broken-because"), status::toString);
+        JsonNode lost = status.path("lost").path(0);
+        assertEquals(4 * CLUSTER_BYTES, lost.path("offset").asLong(), status::toString);
+        assertEquals(CLUSTER_BYTES, lost.path("length").asLong(), status::toString);
         NbdException refusal =
             Images.refused(
                 NbdError.EIO, backup.read(4 * CLUSTER_BYTES, ByteBuffer.allocateDirect(512)));

@@ -41,9 +41,10 @@ enum QmpEventType {
   X_NBDFLEECE_SNAPSHOT_BROKEN(
       Member.of("name", STRING), Member.of("disk", STRING), Member.of("reason", STRING)),
 
-  /// Snapshots of the disk lack a range.
+  /// Snapshots of the disk lack a range, and are whole else.
   X_NBDFLEECE_CLUSTER_LOST(
       Member.of("disk", STRING),
+      Member.of("snapshots", new QmpType.ArrayOf(STRING)),
       Member.of("offset", SIZE),
       Member.of("length", SIZE),
       Member.of("reason", STRING)),

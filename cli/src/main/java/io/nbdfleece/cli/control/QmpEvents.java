@@ -74,14 +74,15 @@ public final class QmpEvents {
                   .put("name", broken.snapshot())
                   .put("disk", broken.disk())
                   .put("reason", broken.reason()));
-      case EngineEvent.ClusterLost lost ->
-          tell(
-              QmpEventType.X_NBDFLEECE_CLUSTER_LOST,
-              Json.object()
-                  .put("disk", lost.disk())
-                  .put("offset", lost.offsetBytes())
-                  .put("length", lost.lengthBytes())
-                  .put("reason", lost.reason()));
+      case EngineEvent.ClusterLost lost -> {
+        ObjectNode data = Json.object().put("disk", lost.disk());
+        ArrayNode snapshots = data.putArray("snapshots");
+        lost.snapshots().forEach(snapshots::add);
+        data.put("offset", lost.offsetBytes())
+            .put("length", lost.lengthBytes())
+            .put("reason", lost.reason());
+        tell(QmpEventType.X_NBDFLEECE_CLUSTER_LOST, data);
+      }
       case EngineEvent.StoreFilling filling ->
           tell(
               QmpEventType.X_NBDFLEECE_STORE_FILLING,

@@ -10,6 +10,7 @@ import io.nbdfleece.cli.control.schema.QmpType;
 import io.nbdfleece.cli.control.schema.QmpType.Member;
 import io.nbdfleece.fleecing.SnapshotRequest;
 import io.nbdfleece.fleecing.SnapshotStatus;
+import io.nbdfleece.fleecing.hook.SnapshotView;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
@@ -19,6 +20,10 @@ import tools.jackson.databind.node.ObjectNode;
 
 /// A snapshot as the control socket shows it.
 final class SnapshotJson {
+  private static final QmpType.Struct RANGE_TYPE =
+      new QmpType.Struct(
+          "FleecingRange", List.of(Member.of("offset", INT64), Member.of("length", INT64)));
+
   private static final QmpType.Struct DISK_TYPE =
       new QmpType.Struct(
           "FleecingDiskInfo",
@@ -31,6 +36,7 @@ final class SnapshotJson {
               Member.of("disk-bytes", INT64),
               Member.of("released-bytes", INT64),
               Member.of("lost-bytes", INT64),
+              Member.optional("lost", new QmpType.ArrayOf(RANGE_TYPE)),
               Member.of("clients", INT64),
               Member.optional("broken-because", STRING),
               Member.optional("since", STRING),
@@ -104,6 +110,12 @@ final class SnapshotJson {
             .put("released-bytes", disk.releasedBytes())
             .put("lost-bytes", disk.lostBytes())
             .put("clients", disk.clients());
+    if (!disk.lostRanges().isEmpty()) {
+      ArrayNode lost = json.putArray("lost");
+      for (SnapshotView.LostRange range : disk.lostRanges()) {
+        lost.addObject().put("offset", range.offsetBytes()).put("length", range.lengthBytes());
+      }
+    }
     disk.brokenBecause().ifPresent(reason -> json.put("broken-because", reason));
     increment.sinceOf(disk.disk()).ifPresent(name -> json.put("since", name));
     disk.exportedBitmap().ifPresent(name -> json.put("bitmap", name));

@@ -232,6 +232,7 @@ public final class FakeTarget implements ControlTarget {
         56 << 20,
         0,
         0,
+        List.of(),
         1,
         Optional.empty(),
         Optional.empty(),

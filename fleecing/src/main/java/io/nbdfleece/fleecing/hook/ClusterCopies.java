@@ -175,15 +175,13 @@ final class ClusterCopies {
     try {
       if (table.remove(copy.cluster, copy)) {
         String reason = "cannot read " + describe(copy.cluster) + ": " + error.getMessage();
-        if (anyInsists(hook.ledger().needing(copy.cluster))) {
+        List<Epoch> needing = hook.ledger().needing(copy.cluster);
+        if (anyInsists(needing)) {
           refuse(copy, reason, error);
         } else {
           hook.ledger().preserve(copy.cluster, ClusterMap.LOST);
           hook.clean().drop(copy.cluster, after);
-          long offsetBytes = hook.geometry().offsetOf(copy.cluster);
-          int lengthBytes = hook.geometry().lengthOf(copy.cluster);
-          after.tell(
-              () -> hook.listener().clusterLost(hook.disk(), offsetBytes, lengthBytes, reason));
+          tellLost(copy.cluster, needing, reason, after);
         }
         letGo(copy, after);
       }
@@ -191,6 +189,33 @@ final class ClusterCopies {
       hook.lock.unlock();
     }
     after.run();
+  }
+
+  /// The store cannot read the copy of a cluster any more: those who see it lack that cluster from
+  /// now on, and are whole else.
+  void damaged(Epoch reader, int cluster, int entry, IOException error) {
+    Aftermath after = new Aftermath(hook);
+    hook.lock.lock();
+    try {
+      List<Epoch> lacking = hook.ledger().damage(reader, cluster, ClusterMap.ofEntry(entry));
+      if (!lacking.isEmpty()) {
+        after.freed.add(entry);
+        String reason = "cannot read back " + describe(cluster) + ": " + error.getMessage();
+        tellLost(cluster, lacking, reason, after);
+      }
+    } finally {
+      hook.lock.unlock();
+    }
+    after.run();
+  }
+
+  private void tellLost(int cluster, List<Epoch> lacking, String reason, Aftermath after) {
+    List<String> snapshots = lacking.stream().map(epoch -> epoch.terms.name()).toList();
+    long offsetBytes = hook.geometry().offsetOf(cluster);
+    int lengthBytes = hook.geometry().lengthOf(cluster);
+    after.tell(
+        () ->
+            hook.listener().clusterLost(hook.disk(), snapshots, offsetBytes, lengthBytes, reason));
   }
 
   /// Applies the deadlines of the snapshots and the budget of guest writes to the copies under way.

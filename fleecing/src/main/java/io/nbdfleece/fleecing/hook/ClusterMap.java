@@ -4,7 +4,7 @@ package io.nbdfleece.fleecing.hook;
 import org.jspecify.annotations.Nullable;
 
 /// A sparse array from cluster to version, 4 bytes a cluster where it is dense, nothing where it is
-/// empty. A version is [#ABSENT], [#ZERO], [#LOST], or a store entry plus one.
+/// empty. A version is [#ABSENT], [#ZERO], [#LOST], [#DAMAGED], or a store entry plus one.
 ///
 /// Not thread-safe; the hook's lock guards it.
 final class ClusterMap {
@@ -16,6 +16,9 @@ final class ClusterMap {
 
   /// The cluster could not be read when it had to be preserved.
   static final int LOST = -2;
+
+  /// The cluster was preserved, and the store cannot read it any more.
+  static final int DAMAGED = -5;
 
   private static final int CHUNK_BITS = 10;
   private static final int CHUNK_CLUSTERS = 1 << CHUNK_BITS;
@@ -36,6 +39,11 @@ final class ClusterMap {
 
   static boolean isEntry(int version) {
     return version > 0;
+  }
+
+  /// Whether nobody has the cluster's content any more.
+  static boolean isLost(int version) {
+    return version == LOST || version == DAMAGED;
   }
 
   static int entryOf(int version) {

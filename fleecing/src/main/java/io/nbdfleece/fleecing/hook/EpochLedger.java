@@ -145,6 +145,34 @@ final class EpochLedger {
     return all;
   }
 
+  /// The store cannot read the version of a cluster that a snapshot reads: it becomes DAMAGED, and
+  /// its entry is the caller's to free.
+  ///
+  /// @param version what it was when the reader chose it
+  /// @return the snapshots that lack the cluster from now on, newest first; nobody when the version
+  ///   is not there any more
+  List<Epoch> damage(Epoch reader, int cluster, int version) {
+    List<Epoch> lacking = new ArrayList<>();
+    if (reader.hasEnded() || version(reader, cluster) != version) {
+      return lacking;
+    }
+    Epoch holder = reader;
+    while (holder != null && !holder.preserved.has(cluster)) {
+      holder = holder.newer;
+    }
+    for (Epoch epoch = holder; epoch != null; epoch = epoch.older) {
+      if (epoch == holder) {
+        epoch.preserved.put(cluster, ClusterMap.DAMAGED);
+      } else if (epoch.preserved.has(cluster)) {
+        break;
+      }
+      if (!epoch.released.contains(cluster)) {
+        lacking.add(epoch);
+      }
+    }
+    return lacking;
+  }
+
   /// The version that a snapshot reads; ABSENT means the disk.
   int version(Epoch reader, int cluster) {
     for (Epoch epoch = reader; epoch != null; epoch = epoch.newer) {

@@ -118,7 +118,7 @@ final class FrozenLayout {
     return switch (version) {
       case ClusterMap.ABSENT -> FrozenExtent.Source.DISK;
       case ClusterMap.ZERO -> FrozenExtent.Source.ZERO;
-      case ClusterMap.LOST -> FrozenExtent.Source.LOST;
+      case ClusterMap.LOST, ClusterMap.DAMAGED -> FrozenExtent.Source.LOST;
       case RELEASED -> FrozenExtent.Source.RELEASED;
       case OUTSIDE -> FrozenExtent.Source.OUTSIDE;
       default ->

@@ -3,6 +3,7 @@ package io.nbdfleece.fleecing.hook;
 
 import com.google.errorprone.annotations.concurrent.GuardedBy;
 import io.nbdfleece.cache.Completion;
+import io.nbdfleece.cache.EntryLostException;
 import io.nbdfleece.fleecing.SnapshotRequest.Outside;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -113,7 +114,10 @@ final class FrozenRead {
         int entry = ClusterMap.entryOf(version);
         pieces.add(
             new StorePiece(
-                entry, (int) (position - geometry.offsetOf(cluster)), slice(position, end)));
+                cluster,
+                entry,
+                (int) (position - geometry.offsetOf(cluster)),
+                slice(position, end)));
       }
       position = end;
     }
@@ -130,9 +134,13 @@ final class FrozenRead {
     if (epoch.released.contains(cluster)) {
       return unreadable(cluster, "was released by its client (discarded, or read once)");
     }
-    return hook.ledger.version(epoch, cluster) == ClusterMap.LOST
-        ? unreadable(cluster, "is lost: the disk could not be read when it was overwritten")
-        : null;
+    return switch (hook.ledger.version(epoch, cluster)) {
+      case ClusterMap.LOST ->
+          unreadable(cluster, "is lost: the disk could not be read when it was overwritten");
+      case ClusterMap.DAMAGED ->
+          unreadable(cluster, "is lost: its copy in the scratch directory could not be read");
+      default -> null;
+    };
   }
 
   private IOException unreadable(int cluster, String why) {
@@ -222,11 +230,13 @@ final class FrozenRead {
   }
 
   private final class StorePiece extends Piece {
+    private final int cluster;
     private final int entry;
     private final int offsetInCluster;
     private final ByteBuffer part;
 
-    StorePiece(int entry, int offsetInCluster, ByteBuffer part) {
+    StorePiece(int cluster, int entry, int offsetInCluster, ByteBuffer part) {
+      this.cluster = cluster;
       this.entry = entry;
       this.offsetInCluster = offsetInCluster;
       this.part = part;
@@ -239,8 +249,14 @@ final class FrozenRead {
 
     @Override
     void end(@Nullable IOException error) {
+      IOException told = error;
+      if (error instanceof EntryLostException lost) {
+        // While it is pinned: its number is not another entry's.
+        hook.copies().damaged(epoch, cluster, entry, lost);
+        told = unreadable(cluster, "is lost: " + lost.getMessage());
+      }
       hook.store().unpin(entry);
-      ended(error);
+      ended(told);
     }
   }
 

@@ -8,6 +8,7 @@ import io.nbdfleece.fleecing.block.BlockExtent;
 import io.nbdfleece.fleecing.block.ExtentsCompletion;
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 
@@ -17,6 +18,9 @@ import java.util.Optional;
 public final class SnapshotView {
   /// What every failed read of a view that broke says, and no other failure.
   public static final String BROKEN_TEXT = " is broken and yields no data any more";
+
+  /// As many ranges are named as lost; how much is lost in all is told in bytes.
+  private static final int LOST_RANGES_MAX = 100;
 
   /// Clusters looked at in one go under the lock when counting.
   private static final int LOOKED_AT_MAX = 16_384;
@@ -151,6 +155,7 @@ public final class SnapshotView {
     long onDisk = 0;
     long lost = 0;
     long released = 0;
+    List<LostRange> lostRanges = new ArrayList<>();
     int cluster = 0;
     while (cluster < geometry.clusterCount()) {
       int sliceStart = cluster;
@@ -158,7 +163,7 @@ public final class SnapshotView {
       try {
         released = epoch.released.getLongCardinality() - epoch.outside.count();
         if (epoch.hasEnded()) {
-          return new ViewStatistics(0, 0, 0, released * geometry.clusterBytes(), 0);
+          return new ViewStatistics(0, 0, 0, released * geometry.clusterBytes(), 0, List.of());
         }
         for (int n = 0; n < LOOKED_AT_MAX && cluster < geometry.clusterCount(); n++) {
           int sliceEnd =
@@ -171,15 +176,16 @@ public final class SnapshotView {
               epoch.released.contains(cluster)
                   ? ClusterMap.ABSENT // somebody else's
                   : hook.ledger.version(epoch, cluster);
-          cluster++;
-          if (version == ClusterMap.LOST) {
+          if (ClusterMap.isLost(version)) {
             lost++;
+            LostRange.append(lostRanges, geometry.offsetOf(cluster), geometry.lengthOf(cluster));
           } else if (ClusterMap.isEntry(version)) {
             preserved++;
             Tier tier = hook.store().tierOf(ClusterMap.entryOf(version));
             inRam += tier == Tier.DISK ? 0 : 1;
             onDisk += tier == Tier.DISK ? 1 : 0;
           }
+          cluster++;
         }
       } finally {
         hook.lock.unlock();
@@ -187,7 +193,7 @@ public final class SnapshotView {
     }
     long unit = geometry.clusterBytes();
     return new ViewStatistics(
-        preserved * unit, inRam * unit, onDisk * unit, released * unit, lost * unit);
+        preserved * unit, inRam * unit, onDisk * unit, released * unit, lost * unit, lostRanges);
   }
 
   /// Bytes of whole clusters; a short last cluster counts as a whole one.
@@ -196,9 +202,36 @@ public final class SnapshotView {
   /// @param ramBytes of these, in RAM
   /// @param diskBytes of these, in the disk tier
   /// @param releasedBytes released by the client
-  /// @param lostBytes could not be read when they had to be preserved
+  /// @param lostBytes could not be read when they had to be preserved, or from the store
+  /// @param lostRanges the first 100 ranges of these, in order
   public record ViewStatistics(
-      long preservedBytes, long ramBytes, long diskBytes, long releasedBytes, long lostBytes) {}
+      long preservedBytes,
+      long ramBytes,
+      long diskBytes,
+      long releasedBytes,
+      long lostBytes,
+      List<LostRange> lostRanges) {
+    public ViewStatistics {
+      lostRanges = List.copyOf(lostRanges);
+    }
+  }
+
+  /// What the view lacks: reading it fails.
+  public record LostRange(long offsetBytes, long lengthBytes) {
+    private long endBytes() {
+      return offsetBytes + lengthBytes;
+    }
+
+    /// Adds one that does not come before the others; neighbours become one.
+    private static void append(List<LostRange> ranges, long offsetBytes, long lengthBytes) {
+      if (!ranges.isEmpty() && ranges.getLast().endBytes() == offsetBytes) {
+        LostRange last = ranges.removeLast();
+        ranges.add(new LostRange(last.offsetBytes, last.lengthBytes + lengthBytes));
+      } else if (ranges.size() < LOST_RANGES_MAX) {
+        ranges.add(new LostRange(offsetBytes, lengthBytes));
+      }
+    }
+  }
 
   static boolean isReadOnce(Epoch epoch) {
     return epoch.terms.access() == Access.READ_ONCE;

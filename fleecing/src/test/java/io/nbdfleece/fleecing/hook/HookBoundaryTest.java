@@ -66,7 +66,7 @@ final class HookBoundaryTest {
       for (int i = 0; i < old.length; i++) {
         old[i] = (byte) (1 + i % 251);
       }
-      SimulatedDisk disk = new SimulatedDisk(world, old.clone(), 0, 0);
+      SimulatedDisk disk = new SimulatedDisk(world, old.clone(), 0);
       try (ClusterStore store = SimulatedStores.inMemory(clusterBytes, 16)) {
         FleecingHook hook =
             new FleecingHook("d", disk, store, Runnable::run, System::nanoTime, new Silent());
@@ -139,7 +139,8 @@ final class HookBoundaryTest {
     }
 
     @Override
-    public void clusterLost(String disk, long offsetBytes, long lengthBytes, String reason) {
+    public void clusterLost(
+        String disk, List<String> snapshots, long offsetBytes, long lengthBytes, String reason) {
       throw new AssertionError(reason);
     }
   }

@@ -9,17 +9,17 @@ import io.nbdfleece.cache.ClusterStore;
 import io.nbdfleece.cache.StoreStatistics;
 import io.nbdfleece.fleecing.SnapshotRequest.Access;
 import io.nbdfleece.fleecing.SnapshotRequest.OnCbwError;
-import io.nbdfleece.fleecing.SnapshotRequest.Outside;
-import io.nbdfleece.fleecing.block.BlockExtent;
-import io.nbdfleece.fleecing.block.ExtentsCompletion;
 import io.nbdfleece.fleecing.block.Mutation;
 import io.nbdfleece.fleecing.block.NotFastException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
-import java.util.Arrays;
+import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.jspecify.annotations.Nullable;
 
@@ -28,9 +28,10 @@ import org.jspecify.annotations.Nullable;
 /// them or parts, reads, statuses, discards and releases of them, deadlines. Every byte that a
 /// snapshot yields is compared with the disk as it was at the freeze.
 final class HookSimulation {
-  private static final int OPERATIONS = 220;
+  static final int OPERATIONS = 220;
   private static final long DELAY_NANOS_MAX = 1_000_000;
 
+  private final SimulationCase which;
   private final SimulatedWorld world;
   private final SimulatedStores.Plan plan;
   private final ClusterStore store;
@@ -38,34 +39,34 @@ final class HookSimulation {
   private final List<SimulatedDisk> disks = new ArrayList<>();
   private final List<FleecingHook> hooks = new ArrayList<>();
   private final List<SimulatedSnapshot> live = new ArrayList<>();
-  private final List<String> broken = new ArrayList<>();
-  private final BufferArena buffers;
-  private final boolean readErrors;
+  private final Map<String, OnCbwError> policies = new HashMap<>();
+
+  /// What was told to be lost, by disk and snapshot.
+  private final Map<String, Set<Long>> lostOffsets = new HashMap<>();
+
+  private final SimulatedBackup.BufferArena buffers;
+  final SimulatedBackup backup;
   private boolean freezing;
   private int guestWritesOpen;
-  private int readsOpen;
   private int names;
   int refusedWrites;
+  int failedWrites;
   int lostClusters;
   int snapshotsTaken;
-  int readsVerified;
-  int partialReads;
   int snapshotsBroken;
-  int prefetches;
-  long prefetchedBytesMax;
-  private int prefetchesOpen;
 
-  HookSimulation(long seed, BufferArena buffers) {
-    this.world = new SimulatedWorld(seed);
+  HookSimulation(SimulationCase which, SimulatedBackup.BufferArena buffers) {
+    this.which = which;
+    this.world = new SimulatedWorld(which.seed(), which.faults());
     this.buffers = buffers;
     buffers.reset();
     this.plan = SimulatedStores.plan(world);
     SimulatedStores.Built built = SimulatedStores.build(world, plan);
     this.store = built.store();
     this.retryParked = built.retryParked();
-    this.readErrors = plan.faults() && world.chance(0.5);
+    this.backup = new SimulatedBackup(world, plan.clusterBytes(), store, buffers);
     WriteBrake brake =
-        new WriteBrake(world.random.nextInt(1001), DELAY_NANOS_MAX / 5, new SimulatedTimer(world));
+        new WriteBrake(world.choice.nextInt(1001), DELAY_NANOS_MAX / 5, new SimulatedTimer(world));
     for (int i = 0; i < 2; i++) {
       int clusters = 2 + world.random.nextInt(14);
       byte[] content =
@@ -75,8 +76,7 @@ final class HookSimulation {
           fill(content, at, Math.min(content.length, at + plan.clusterBytes()));
         }
       }
-      SimulatedDisk disk =
-          new SimulatedDisk(world, content, DELAY_NANOS_MAX, readErrors ? 0.02 : 0);
+      SimulatedDisk disk = new SimulatedDisk(world, content, DELAY_NANOS_MAX);
       disks.add(disk);
       hooks.add(
           new FleecingHook(
@@ -99,11 +99,15 @@ final class HookSimulation {
 
   void run() {
     for (int i = 0; i < OPERATIONS; i++) {
-      operate();
-      for (int steps = world.random.nextInt(8); steps > 0 && world.step(); steps--) {
+      world.beginOperation(i);
+      if (which.kept().get(i)) {
+        operate();
+      }
+      for (int steps = world.choice.nextInt(8); steps > 0 && world.step(); steps--) {
         // time goes on
       }
     }
+    world.beginOperation(OPERATIONS);
     world.calmDown();
     settle();
     for (SimulatedSnapshot snapshot : List.copyOf(live)) {
@@ -116,18 +120,29 @@ final class HookSimulation {
     live.clear();
     settle();
     assertEquals(0, guestWritesOpen, "guest writes never answered");
-    assertEquals(0, readsOpen, "snapshot reads never answered");
-    assertEquals(0, prefetchesOpen, "prefetches never answered");
-    for (FleecingHook hook : hooks) {
-      assertEquals(0, hook.copiesInFlight(), "copies left over");
-    }
+    assertEquals(0, backup.readsOpen, "snapshot reads never answered");
+    assertEquals(0, backup.prefetchesOpen, "prefetches never answered");
+    hooks.forEach(HookSimulation::assertNothingLeft);
     StoreStatistics left = store.statistics();
     assertEquals(0, left.entries(), "entries left in the store (I6)");
     assertEquals(0, left.ramBytes(), "RAM left in use");
-    if (!plan.faults()) {
-      assertEquals(List.of(), broken, "broken without a fault");
+    assertEquals(0, left.spareBytes(), "spare copies left");
+    assertEquals(0, left.diskBytes(), "scratch space left in use");
+    if (!Fault.any(Fault.OF_PRESERVING, world.faults)
+        && !Fault.any(Fault.OF_READING, world.faults)) {
       assertEquals(0, refusedWrites, "refused without a fault");
-      assertEquals(0, lostClusters, "lost without a fault");
+    }
+  }
+
+  private static void assertNothingLeft(FleecingHook hook) {
+    assertEquals(0, hook.copiesInFlight(), "copies left over");
+    hook.lock.lock();
+    try {
+      assertTrue(hook.ledger.isEmpty(), "epochs left over");
+      assertTrue(hook.reads.isEmpty(), "registered reads left over");
+      assertFalse(hook.clean.has(0), "clean copies left over");
+    } finally {
+      hook.lock.unlock();
     }
   }
 
@@ -147,7 +162,7 @@ final class HookSimulation {
   }
 
   private void operate() {
-    int what = world.random.nextInt(100);
+    int what = world.choice.nextInt(100);
     if (what < 50) {
       guestWrite();
     } else if (what < 56) {
@@ -155,13 +170,13 @@ final class HookSimulation {
     } else if (what < 60) {
       releaseSome();
     } else if (what < 82) {
-      someSnapshot(this::readSome);
+      someSnapshot(backup::readSome);
     } else if (what < 86) {
-      someSnapshot(this::statusSome);
+      someSnapshot(backup::statusSome);
     } else if (what < 90) {
-      someSnapshot(this::discardSome);
+      someSnapshot(backup::discardSome);
     } else if (what < 94) {
-      someSnapshot(this::prefetchSome);
+      someSnapshot(backup::prefetchSome);
     } else if (what < 97) {
       hooks.forEach(FleecingHook::expireCopies);
     } else {
@@ -170,31 +185,31 @@ final class HookSimulation {
   }
 
   private Optional<PreservedQuota> someQuota() {
-    long bytesMax = (1L + world.random.nextInt(20)) * plan.clusterBytes();
-    return plan.faults() && world.chance(0.2)
+    long bytesMax = (1L + world.choice.nextInt(20)) * plan.clusterBytes();
+    return chose(0.4) && world.faults.contains(Fault.QUOTA)
         ? Optional.of(new PreservedQuota(bytesMax, used -> {}))
         : Optional.empty();
   }
 
   private void guestWrite() {
-    int which = world.random.nextInt(2);
+    int which = world.choice.nextInt(2);
     SimulatedDisk disk = disks.get(which);
-    int from = world.random.nextInt(disk.content.length);
+    int from = world.choice.nextInt(disk.content.length);
     int lengthBytes =
-        1 + world.random.nextInt(Math.min(disk.content.length - from, plan.clusterBytes() * 3));
+        1 + world.choice.nextInt(Math.min(disk.content.length - from, plan.clusterBytes() * 3));
     Mutation mutation =
-        switch (world.random.nextInt(5)) {
+        switch (world.choice.nextInt(5)) {
           case 0 ->
               new Mutation.Zero(
                   from,
                   lengthBytes,
                   Mutation.Provisioning.MAY_PUNCH,
-                  world.chance(0.7) ? Mutation.Speed.ANY : Mutation.Speed.FAST_ONLY,
+                  chose(0.7) ? Mutation.Speed.ANY : Mutation.Speed.FAST_ONLY,
                   Mutation.Durability.CACHED);
           case 1 -> new Mutation.Discard(from, lengthBytes, Mutation.Durability.CACHED);
           default -> {
             ByteBuffer data = buffers.allocate(lengthBytes);
-            byte stamp = (byte) world.random.nextInt(256);
+            byte stamp = (byte) world.choice.nextInt(256);
             for (int i = 0; i < lengthBytes; i++) {
               data.put(i, (byte) (stamp ^ i));
             }
@@ -213,13 +228,26 @@ final class HookSimulation {
                 if (error instanceof NotFastException) {
                   assertTrue(freezing || !live.isEmpty(), "not fast without a snapshot");
                 } else if (error != null) {
-                  refusedWrites++;
-                  assertTrue(
-                      String.valueOf(error.getMessage()).contains("break-guest-write"),
-                      "a guest write failed for another reason: " + error);
+                  checkRefusal(String.valueOf(error.getMessage()));
                 }
               }
             });
+  }
+
+  private void checkRefusal(String text) {
+    if (text.contains(SimulatedDisk.ERROR_TEXT) && world.faults.contains(Fault.DISK_WRITE)) {
+      failedWrites++;
+    } else {
+      assertTrue(
+          text.contains("break-guest-write")
+              && policies.containsValue(OnCbwError.BREAK_GUEST_WRITE),
+          "a guest write failed for another reason: " + text);
+      refusedWrites++;
+    }
+  }
+
+  private boolean chose(double probability) {
+    return world.choice.nextDouble() < probability;
   }
 
   private void freeze() {
@@ -228,20 +256,21 @@ final class HookSimulation {
     }
     freezing = true;
     List<Integer> chosen =
-        switch (world.random.nextInt(3)) {
+        switch (world.choice.nextInt(3)) {
           case 0 -> List.of(0);
           case 1 -> List.of(1);
           default -> List.of(0, 1);
         };
-    OnCbwError policy =
-        world.chance(0.7) ? OnCbwError.BREAK_SNAPSHOT : OnCbwError.BREAK_GUEST_WRITE;
-    long timeoutNanos = plan.faults() && world.chance(0.3) ? DELAY_NANOS_MAX / 2 : 0;
+    OnCbwError policy = chose(0.7) ? OnCbwError.BREAK_SNAPSHOT : OnCbwError.BREAK_GUEST_WRITE;
+    long timeoutNanos =
+        world.faults.contains(Fault.DEADLINE) && chose(0.5) ? DELAY_NANOS_MAX / 2 : 0;
     List<Access> all = List.of(Access.values());
-    Access access = all.get(world.random.nextInt(all.size()));
+    Access access = all.get(world.choice.nextInt(all.size()));
     SnapshotTerms terms =
         new SnapshotTerms("s" + names++, access, policy, timeoutNanos, someQuota());
+    policies.put(terms.name(), policy);
     List<byte[]> truth = new ArrayList<>();
-    if (world.chance(0.4)) {
+    if (chose(0.4)) {
       freezeParts(chosen, terms);
       return;
     }
@@ -265,7 +294,8 @@ final class HookSimulation {
                         outcome.views().get(i),
                         truth.get(i),
                         SnapshotScope.ALL,
-                        plan.clusterBytes()));
+                        plan.clusterBytes(),
+                        lostOffsets(chosen.get(i), terms.name())));
               }
             })
         .exceptionally(
@@ -294,17 +324,21 @@ final class HookSimulation {
     snapshotsTaken++;
     for (int which : chosen) {
       byte[] truth = disks.get(which).content.clone();
-      SnapshotScope scope = SimulatedSnapshot.randomScope(world.random, truth.length);
+      SnapshotScope scope = SimulatedSnapshot.randomScope(world.choice, truth.length);
       live.add(
           new SimulatedSnapshot(
-              hooks.get(which).freeze(terms, scope), truth, scope, plan.clusterBytes()));
+              hooks.get(which).freeze(terms, scope),
+              truth,
+              scope,
+              plan.clusterBytes(),
+              lostOffsets(which, terms.name())));
     }
     chosen.forEach(which -> hooks.get(which).openGate());
   }
 
   private void releaseSome() {
-    if (!live.isEmpty() && world.chance(0.6)) {
-      SimulatedSnapshot snapshot = live.remove(world.random.nextInt(live.size()));
+    if (!live.isEmpty() && chose(0.6)) {
+      SimulatedSnapshot snapshot = live.remove(world.choice.nextInt(live.size()));
       snapshot.released = true;
       snapshot.view.release();
     }
@@ -312,175 +346,44 @@ final class HookSimulation {
 
   private void someSnapshot(java.util.function.Consumer<SimulatedSnapshot> what) {
     if (!live.isEmpty()) {
-      what.accept(live.get(world.random.nextInt(live.size())));
+      what.accept(live.get(world.choice.nextInt(live.size())));
     }
-  }
-
-  private void readSome(SimulatedSnapshot snapshot) {
-    int from = world.random.nextInt(snapshot.truth.length);
-    int rest = snapshot.truth.length - from;
-    read(snapshot, from, 1 + world.random.nextInt(Math.min(rest, plan.clusterBytes() * 4)));
-  }
-
-  private void read(SimulatedSnapshot snapshot, int from, int lengthBytes) {
-    ByteBuffer target = buffers.allocate(lengthBytes);
-    boolean releasedBefore = snapshot.anyReleased(from, lengthBytes);
-    boolean endedBefore = snapshot.released || snapshot.view.brokenBecause().isPresent();
-    readsOpen++;
-    snapshot.view.read(
-        from,
-        target,
-        new CalledOnce() {
-          @Override
-          void end(@Nullable IOException error) {
-            readsOpen--;
-            if (error != null) {
-              checkExcuse(error, snapshot, from, lengthBytes);
-              return;
-            }
-            assertFalse(releasedBefore, "a released cluster was read");
-            assertFalse(endedBefore, "an ended snapshot yielded data (I7)");
-            assertTrue(
-                snapshot.view.brokenBecause().isEmpty() && !snapshot.released,
-                "a read in flight yielded data after the end (I7)");
-            byte[] got = new byte[lengthBytes];
-            target.get(0, got);
-            assertFalse(
-                snapshot.outside() == Outside.ERROR && snapshot.anyOutside(from, lengthBytes),
-                "what is outside was read");
-            byte[] expected = Arrays.copyOfRange(snapshot.shown, from, from + lengthBytes);
-            assertEquals(
-                -1,
-                Arrays.mismatch(expected, got),
-                () -> "wrong byte in " + snapshot.view.terms() + " in a read at " + from);
-            readsVerified++;
-            partialReads += snapshot.anyOutside(from, lengthBytes) ? 1 : 0;
-            if (snapshot.access() == Access.READ_ONCE) {
-              snapshot.release(from, lengthBytes);
-            }
-          }
-        });
-  }
-
-  private void checkExcuse(
-      IOException error, SimulatedSnapshot snapshot, int from, int lengthBytes) {
-    String text = String.valueOf(error.getMessage());
-    boolean ended = snapshot.released || snapshot.view.brokenBecause().isPresent();
-    boolean excused = error instanceof SnapshotEndedException && ended;
-    if (text.contains("was released by its client")) {
-      excused |= snapshot.anyReleased(from, lengthBytes);
-    }
-    if (text.contains("is outside of the bitmap")) {
-      excused |= snapshot.outside() == Outside.ERROR && snapshot.anyOutside(from, lengthBytes);
-    }
-    excused |= text.contains("is lost") && lostClusters > 0;
-    excused |= text.contains("simulated EIO") && (readErrors || plan.faults());
-    excused |= text.contains("damaged") && plan.faults();
-    assertTrue(excused, "a read failed without reason: " + error);
-  }
-
-  private void statusSome(SimulatedSnapshot snapshot) {
-    int from = world.random.nextInt(snapshot.truth.length);
-    int lengthBytes = 1 + world.random.nextInt(snapshot.truth.length - from);
-    int extentsMax = 1 + world.random.nextInt(20);
-    snapshot.checkSources(from, lengthBytes, extentsMax);
-    snapshot.view.status(
-        from,
-        lengthBytes,
-        extentsMax,
-        new ExtentsCompletion() {
-          @Override
-          public void succeeded(List<BlockExtent> extents) {
-            assertFalse(extents.isEmpty(), "no extent");
-            assertTrue(
-                snapshot.check(from, extents) <= from + lengthBytes, "more status than asked");
-          }
-
-          @Override
-          public void failed(IOException error) {
-            assertTrue(error instanceof SnapshotEndedException, "status failed: " + error);
-          }
-        });
-  }
-
-  private void discardSome(SimulatedSnapshot snapshot) {
-    if (snapshot.access() != Access.DISCARD) {
-      return;
-    }
-    int from = world.random.nextInt(snapshot.truth.length);
-    int lengthBytes =
-        1 + world.random.nextInt(Math.min(snapshot.truth.length - from, plan.clusterBytes() * 3));
-    snapshot.view.discard(
-        from,
-        lengthBytes,
-        new CalledOnce() {
-          @Override
-          void end(@Nullable IOException error) {
-            if (error == null) {
-              snapshot.release(from, lengthBytes);
-            } else {
-              assertTrue(error instanceof SnapshotEndedException, "discard failed: " + error);
-            }
-          }
-        });
-  }
-
-  private void prefetchSome(SimulatedSnapshot snapshot) {
-    int from = world.random.nextInt(snapshot.truth.length);
-    int lengthBytes = 1 + world.random.nextInt(snapshot.truth.length - from);
-    long waitsBefore = store.statistics().slotWaitsTotal();
-    prefetchesOpen++;
-    snapshot.view.prefetch(
-        from,
-        lengthBytes,
-        new CalledOnce() {
-          @Override
-          void end(@Nullable IOException error) {
-            prefetchesOpen--;
-            assertTrue(
-                error == null || error instanceof SnapshotEndedException,
-                "a prefetch failed: " + error);
-            prefetches++;
-          }
-        });
-    assertEquals(waitsBefore, store.statistics().slotWaitsTotal(), "a prefetch waits for room");
-    prefetchedBytesMax = Math.max(prefetchedBytesMax, store.statistics().spareBytes());
   }
 
   private void verifyWhole(SimulatedSnapshot snapshot) {
     for (int at = 0; at < snapshot.truth.length; at += plan.clusterBytes()) {
-      read(snapshot, at, Math.min(plan.clusterBytes(), snapshot.truth.length - at));
+      backup.read(snapshot, at, Math.min(plan.clusterBytes(), snapshot.truth.length - at));
       untilIdle();
     }
+    snapshot.checkLost();
+  }
+
+  private Set<Long> lostOffsets(int which, String snapshot) {
+    return lostOffsets.computeIfAbsent("d" + which + "@" + snapshot, _ -> new HashSet<>());
   }
 
   private final class Listener implements HookListener {
     @Override
     public void snapshotBroken(String disk, String snapshot, String reason) {
-      broken.add(reason);
+      assertTrue(
+          Fault.any(Fault.OF_PRESERVING, world.faults), () -> "broken without a fault: " + reason);
+      if (!reason.contains("max-preserved")) { // that breaks it whatever the policy
+        assertEquals(OnCbwError.BREAK_SNAPSHOT, policies.get(snapshot), "against its policy");
+      }
+      assertFalse(reason.isBlank(), "broken for no reason");
       snapshotsBroken++;
     }
 
     @Override
-    public void clusterLost(String disk, long offsetBytes, long lengthBytes, String reason) {
-      assertTrue(readErrors, "lost without a read error");
+    public void clusterLost(
+        String disk, List<String> snapshots, long offsetBytes, long lengthBytes, String reason) {
+      assertTrue(
+          Fault.any(Fault.OF_READING, world.faults), () -> "lost without a fault: " + reason);
+      assertFalse(snapshots.isEmpty(), "lost to nobody");
+      for (String snapshot : snapshots) {
+        assertTrue(lostOffsets(disk.equals("d0") ? 0 : 1, snapshot).add(offsetBytes), "lost twice");
+      }
       lostClusters++;
-    }
-  }
-
-  /// Direct buffers for one run, all taken back at the start of the next.
-  static final class BufferArena {
-    private final ByteBuffer slab = ByteBuffer.allocateDirect(16 << 20);
-    private int used;
-
-    void reset() {
-      used = 0;
-    }
-
-    ByteBuffer allocate(int lengthBytes) {
-      ByteBuffer buffer = slab.slice(used, lengthBytes);
-      used += lengthBytes;
-      return buffer;
     }
   }
 }

@@ -3,66 +3,94 @@ package io.nbdfleece.fleecing.hook;
 
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.util.EnumMap;
+import java.util.Map;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.LongAdder;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 
-/// Runs many seeds. `-Dtest.seed=N` replays one, `-Dtest.seeds=N` sets how many.
+/// Runs many seeds: `-Dtest.seeds=N` sets how many, `-Dtest.firstSeed=N` where they begin. A seed
+/// that fails is shrunk, and the line that replays it is printed: `-Dtest.seed=N`, with
+/// `-Dtest.operations` and `-Dtest.faults` for a part of what it does.
+@Timeout(value = 1, unit = TimeUnit.DAYS)
 final class HookSimulationTest {
+  private static final int SEEDS_DEFAULT = 20_000;
+
+  private final Map<Count, LongAdder> counts = new EnumMap<>(Count.class);
+
+  private enum Count {
+    SNAPSHOTS,
+    READS_VERIFIED,
+    READS_OF_PARTS,
+    SNAPSHOTS_BROKEN,
+    GUEST_WRITES_REFUSED,
+    GUEST_WRITES_FAILED,
+    CLUSTERS_LOST,
+    READS_OF_LOST,
+    PREFETCHES
+  }
+
   @Test
   void everyByteASnapshotYieldsIsTheByteOfTheFreeze() {
-    HookSimulation.BufferArena buffers = new HookSimulation.BufferArena();
-    Long replay = Long.getLong("test.seed");
-    long first = replay == null ? 1 : replay;
-    long last = replay == null ? Long.getLong("test.seeds", 20_000) : replay;
-    long snapshots = 0;
-    long reads = 0;
-    long partialReads = 0;
-    long broken = 0;
-    long refused = 0;
-    long lost = 0;
-    long prefetches = 0;
-    long prefetchedBytesMax = 0;
-    for (long seed = first; seed <= last; seed++) {
-      try {
-        HookSimulation simulation = new HookSimulation(seed, buffers);
-        simulation.run();
-        snapshots += simulation.snapshotsTaken;
-        reads += simulation.readsVerified;
-        partialReads += simulation.partialReads;
-        broken += simulation.snapshotsBroken;
-        refused += simulation.refusedWrites;
-        lost += simulation.lostClusters;
-        prefetches += simulation.prefetches;
-        prefetchedBytesMax = Math.max(prefetchedBytesMax, simulation.prefetchedBytesMax);
-      } catch (AssertionError | RuntimeException e) {
-        throw new AssertionError(
-            "seed " + seed + " failed; replay: -Dtest=HookSimulationTest -Dtest.seed=" + seed, e);
-      }
+    for (Count count : Count.values()) {
+      counts.put(count, new LongAdder());
     }
-    System.out.println(
-        "simulated seeds: "
-            + (last - first + 1)
-            + ", snapshots: "
-            + snapshots
-            + ", reads verified: "
-            + reads
-            + ", of these of parts: "
-            + partialReads
-            + ", snapshots broken: "
-            + broken
-            + ", guest writes refused: "
-            + refused
-            + ", clusters lost: "
-            + lost
-            + ", prefetches: "
-            + prefetches);
+    SeedRange seeds = SeedRange.ofProperties(SEEDS_DEFAULT);
+    seeds.play(
+        () -> {
+          SimulatedBackup.BufferArena buffers = new SimulatedBackup.BufferArena();
+          return seed -> play(SimulationCase.replayed(seed, HookSimulation.OPERATIONS), buffers);
+        });
+    System.out.println("HookSimulationTest: seeds: " + seeds.count() + ", " + counts);
     assertTrue(
-        replay != null
-            || (reads > last
-                && partialReads > 0
-                && broken > 0
-                && refused > 0
-                && lost > 0
-                && prefetchedBytesMax > 0),
+        seeds.isReplay()
+            || seeds.count() < 1000
+            || counts.values().stream().allMatch(count -> count.sum() > 0),
         "the simulation does not reach what it is for");
+  }
+
+  private void play(SimulationCase which, SimulatedBackup.BufferArena buffers) {
+    HookSimulation simulation;
+    try {
+      simulation = new HookSimulation(which, buffers);
+      simulation.run();
+    } catch (AssertionError | RuntimeException e) {
+      throw failed(which, buffers, e);
+    }
+    add(Count.SNAPSHOTS, simulation.snapshotsTaken);
+    add(Count.READS_VERIFIED, simulation.backup.readsVerified);
+    add(Count.READS_OF_PARTS, simulation.backup.partialReads);
+    add(Count.SNAPSHOTS_BROKEN, simulation.snapshotsBroken);
+    add(Count.GUEST_WRITES_REFUSED, simulation.refusedWrites);
+    add(Count.GUEST_WRITES_FAILED, simulation.failedWrites);
+    add(Count.CLUSTERS_LOST, simulation.lostClusters);
+    add(Count.READS_OF_LOST, simulation.backup.lostReads);
+    add(Count.PREFETCHES, simulation.backup.prefetches);
+  }
+
+  private void add(Count count, long value) {
+    counts.getOrDefault(count, new LongAdder()).add(value);
+  }
+
+  private static AssertionError failed(
+      SimulationCase which, SimulatedBackup.BufferArena buffers, Throwable why) {
+    SimulationCase shrunk = which.shrunk(less -> fails(less, buffers));
+    String line =
+        "seed "
+            + which.seed()
+            + " failed; replay: -Dtest=HookSimulationTest "
+            + shrunk.properties();
+    System.out.println(line);
+    return new AssertionError(line, why);
+  }
+
+  private static boolean fails(SimulationCase which, SimulatedBackup.BufferArena buffers) {
+    try {
+      new HookSimulation(which, buffers).run();
+      return false;
+    } catch (AssertionError | RuntimeException e) {
+      return true;
+    }
   }
 }

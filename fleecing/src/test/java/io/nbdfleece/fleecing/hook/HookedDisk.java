@@ -45,7 +45,7 @@ final class HookedDisk implements BlockNode, HookListener, AutoCloseable {
       content[i] = (byte) (1 + i / CLUSTER);
     }
     // What the store does in the background waits for ever: nothing here depends on it.
-    SimulatedStores.Plan inRam = new SimulatedStores.Plan(CLUSTER, ramSlots, 0, false);
+    SimulatedStores.Plan inRam = new SimulatedStores.Plan(CLUSTER, ramSlots, 0);
     store = SimulatedStores.build(new SimulatedWorld(0), inRam).store();
     hook = new FleecingHook("d", this, store, Runnable::run, () -> nowNanos, this, terms);
   }
@@ -135,7 +135,8 @@ final class HookedDisk implements BlockNode, HookListener, AutoCloseable {
   }
 
   @Override
-  public void clusterLost(String disk, long offsetBytes, long lengthBytes, String reason) {
+  public void clusterLost(
+      String disk, List<String> snapshots, long offsetBytes, long lengthBytes, String reason) {
     throw new AssertionError(reason);
   }
 

@@ -15,6 +15,7 @@ import java.util.BitSet;
 import java.util.List;
 import java.util.Optional;
 import java.util.Random;
+import java.util.Set;
 import org.roaringbitmap.RoaringBitmap;
 
 /// A view in a simulation, what it must show, and what its client has given up.
@@ -28,12 +29,22 @@ final class SimulatedSnapshot {
   final byte[] shown;
 
   boolean released;
+
+  /// Offsets of the clusters that were told to be lost.
+  private final Set<Long> lostOffsets;
+
   private final SnapshotScope scope;
   private final int clusterBytes;
   private final BitSet releasedBytes = new BitSet();
   private final BitSet outsideBytes = new BitSet();
 
-  SimulatedSnapshot(SnapshotView view, byte[] truth, SnapshotScope scope, int clusterBytes) {
+  SimulatedSnapshot(
+      SnapshotView view,
+      byte[] truth,
+      SnapshotScope scope,
+      int clusterBytes,
+      Set<Long> lostOffsets) {
+    this.lostOffsets = lostOffsets;
     this.view = view;
     this.truth = truth;
     this.scope = scope;
@@ -97,6 +108,36 @@ final class SimulatedSnapshot {
       }
     }
     return false;
+  }
+
+  /// Whether a cluster of the range was told to be lost.
+  boolean anyLost(int from, int lengthBytes) {
+    for (int at = from / clusterBytes * clusterBytes; at < from + lengthBytes; at += clusterBytes) {
+      if (lostOffsets.contains((long) at)) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  /// What is told to be lost, less what was released, is what the status says.
+  void checkLost() {
+    SnapshotView.ViewStatistics held = view.statistics();
+    long lost =
+        view.brokenBecause().isPresent()
+            ? 0
+            : lostOffsets.stream().filter(at -> !anyReleased(at.intValue(), 1)).count();
+    assertEquals(lost * clusterBytes, held.lostBytes(), "lost");
+    long ranges = 0;
+    for (SnapshotView.LostRange range : held.lostRanges()) {
+      for (long at = range.offsetBytes();
+          at < range.offsetBytes() + range.lengthBytes();
+          at += clusterBytes) {
+        assertTrue(lostOffsets.contains(at), "lost and not told");
+        ranges++;
+      }
+    }
+    assertEquals(lost, ranges, "ranges of what is lost");
   }
 
   boolean anyOutside(int from, int lengthBytes) {

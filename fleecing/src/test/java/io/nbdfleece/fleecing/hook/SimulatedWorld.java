@@ -3,26 +3,55 @@ package io.nbdfleece.fleecing.hook;
 
 import java.util.PriorityQueue;
 import java.util.Random;
+import java.util.Set;
 import java.util.concurrent.Executor;
 
 /// Time and chance of a simulation: one thread, a virtual clock, one seed. What is scheduled runs
 /// in the order of its time, ties by chance.
 final class SimulatedWorld {
+  /// Of what happens: delays, faults.
   final Random random;
+
+  /// Of what is done: its own for each operation, so that an operation is much the same when others
+  /// are left out.
+  final Random choice;
+
+  final Set<Fault> faults;
+  private final long seed;
   private final PriorityQueue<Event> events = new PriorityQueue<>();
   private long nowNanos;
   private boolean calm;
 
+  /// A world in which nothing goes wrong.
   SimulatedWorld(long seed) {
-    // The first numbers of java.util.Random hardly differ for neighbouring seeds: spread them.
-    this.random = new Random(seed * 0x9E3779B97F4A7C15L);
+    this(seed, Set.of());
+  }
+
+  SimulatedWorld(long seed, Set<Fault> faults) {
+    this.seed = seed;
+    this.faults = faults;
+    this.random = new Random();
+    this.choice = new Random();
+    beginOperation(-1);
+  }
+
+  /// The first numbers of java.util.Random hardly differ for neighbouring seeds.
+  static long spread(long seed) {
+    return seed * 0x9E3779B97F4A7C15L;
+  }
+
+  void beginOperation(int number) {
+    long own = spread(spread(seed) + number);
+    choice.setSeed(own);
+    random.setSeed(spread(own + 1));
   }
 
   long nowNanos() {
     return nowNanos;
   }
 
-  /// From now on nothing is delayed by chance and nothing fails: to bring a simulation to its end.
+  /// From now on nothing is delayed by chance and nothing new fails: to bring a simulation to its
+  /// end.
   void calmDown() {
     calm = true;
   }
@@ -31,9 +60,16 @@ final class SimulatedWorld {
     return calm;
   }
 
+  /// Whether that fault happens now. Takes its chance in any case, so that other faults strike
+  /// where they did when this one is left out.
+  boolean strikes(Fault fault, double probability) {
+    return chance(probability) && faults.contains(fault) && !calm;
+  }
+
   /// Runs later, after a random delay of up to this.
   void later(long delayNanosMax, Runnable what) {
-    long delayNanos = delayNanosMax == 0 ? 0 : random.nextLong(delayNanosMax);
+    long slow = strikes(Fault.SLOW, 0.05) ? 50 : 1;
+    long delayNanos = delayNanosMax == 0 ? 0 : random.nextLong(delayNanosMax * slow);
     events.add(new Event(nowNanos + delayNanos, random.nextInt(), what));
   }
 

@@ -62,7 +62,8 @@ final class StatusOfLargeDisksTest {
     }
 
     @Override
-    public void clusterLost(String disk, long offsetBytes, long lengthBytes, String reason) {
+    public void clusterLost(
+        String disk, List<String> snapshots, long offsetBytes, long lengthBytes, String reason) {
       throw new AssertionError(reason);
     }
   }
