@@ -208,7 +208,7 @@ final class QmpServerTest {
       assertEquals(
           256 << 20,
           client.execute("x-nbdfleece-query-store", Json.object()).path("ram-bytes-max").asInt());
-      assertEquals(45, client.execute("query-commands", Json.object()).size());
+      assertEquals(46, client.execute("query-commands", Json.object()).size());
     }
   }
 
