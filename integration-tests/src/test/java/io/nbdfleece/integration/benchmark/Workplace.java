@@ -108,9 +108,8 @@ final class Workplace {
     if (Files.exists(path)) {
       return path;
     }
-    // 16 MiB over and over: nothing here looks for what is alike. In pieces as programs write: what
-    // is written in one piece lies in the page cache as one folio of up to 2 MiB, and with large
-    // ones ext4 spends most of a small write's time on walking them.
+    // 16 MiB over and over: nothing here looks for what is alike. In pieces as programs write:
+    // after larger ones ext4 takes longer for small writes, whoever makes them.
     byte[] pattern = new byte[PATTERN_MIB << 20];
     new Random(1).nextBytes(pattern);
     try (OutputStream out = Files.newOutputStream(path)) {
