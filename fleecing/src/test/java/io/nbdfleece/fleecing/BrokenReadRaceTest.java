@@ -125,8 +125,17 @@ final class BrokenReadRaceTest {
     long last = replay == null ? Integer.getInteger("test.races", 1000) : replay;
     SlowDisk disk = new SlowDisk();
     new Random(1).nextBytes(disk.content);
-    try (FleecingEngine engine =
-        FleecingEngine.open(new EngineConfig(CLUSTER, 16L * CLUSTER, directory, 0, 2))) {
+    // Nobody pauses while the store fills up: the races would take ten times as long and more.
+    EngineConfig config =
+        new EngineConfig(
+            CLUSTER,
+            16L * CLUSTER,
+            directory,
+            0,
+            2,
+            Optional.empty(),
+            new GuestFirst(100, Duration.ZERO));
+    try (FleecingEngine engine = FleecingEngine.open(config)) {
       var _ = engine.addDisk(new DiskConfig("vda", "memory", DiskConfig.Access.READ_WRITE), disk);
       var _ =
           engine.subscribe(
