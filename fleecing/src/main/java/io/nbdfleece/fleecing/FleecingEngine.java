@@ -460,6 +460,7 @@ public final class FleecingEngine implements AutoCloseable {
     ends.close();
     transactions.close();
     ticker.shutdownNow();
+    ticker.close(); // a tick under way may hand work to the workers
     brakeTimer.close();
     ends.endAll();
     Failures failures = new Failures();

@@ -2,6 +2,7 @@
 package io.nbdfleece.fleecing;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assertions.fail;
 
@@ -202,13 +203,10 @@ final class RaceJudge {
       assertTrue(
           RacedOperation.mayBreak(plays.getFirst().operation, plays.getLast().operation),
           () -> "broken: " + view.brokenBecause());
-      SnapshotEndedException refused = null;
-      try {
-        var _ = EngineRig.read(view, 0, PairRace.CLUSTER);
-      } catch (SnapshotEndedException e) {
-        refused = e;
-      }
-      assertTrue(refused != null && refused.broken(), "a broken snapshot yields data");
+      SnapshotEndedException refused =
+          assertThrows(
+              SnapshotEndedException.class, () -> EngineRig.read(view, 0, PairRace.CLUSTER));
+      assertTrue(refused.broken(), () -> "" + refused);
       return;
     }
     BitSet gone = new BitSet();
@@ -229,13 +227,13 @@ final class RaceJudge {
   }
 
   private static void requireGone(SnapshotView view, int offset, int length) {
-    try {
-      var _ = EngineRig.read(view, offset, length);
-    } catch (IOException e) {
-      assertTrue(EngineRig.message(e).contains("was released by its client"), () -> "" + e);
-      return;
-    }
-    fail("the cluster at " + offset + " was discarded and can be read");
+    IOException refused =
+        assertThrows(
+            IOException.class,
+            () -> EngineRig.read(view, offset, length),
+            () -> "the cluster at " + offset + " was discarded");
+    assertTrue(
+        EngineRig.message(refused).contains("was released by its client"), () -> "" + refused);
   }
 
   /// One instant: all of a change is in it, or nothing of it.
