@@ -154,8 +154,7 @@ final class RacedStore {
     int entry = entries[0];
     Body body =
         switch (operation) {
-          case COMMIT ->
-() -> commitIfThereIsRoom(stamp);
+          case COMMIT -> () -> commitIfThereIsRoom(stamp);
           case READ -> pinned(entry, () -> requireStamp(entry, stamps[0]));
           case PREFETCH -> pinned(entry, () -> prefetch(entry));
           case RELEASE -> () -> release(entries[number]);

@@ -67,8 +67,7 @@ final class TieredStoreRaceTest {
     long replay = Long.getLong("test.seed", -1);
     long firstSeed = replay >= 0 ? replay : Math.abs(System.nanoTime() / 2);
     int rounds = replay >= 0 ? 1 : Integer.getInteger("test.rounds", ROUNDS);
-    try (TieredStore store =
-        TieredStore.open(RacedStore.config(directory), workers)) {
+    try (TieredStore store = TieredStore.open(RacedStore.config(directory), workers)) {
       for (long seed = firstSeed; seed < firstSeed + rounds; seed++) {
         try {
           race(store, first, second, new Random(seed));

@@ -53,9 +53,7 @@ final class Transactions {
       CompletableFuture<TransactionResult> result,
       CompletableFuture<Void> over) {
     try {
-      around
-          .workers()
-          .execute(() -> start(plan, result, over));
+      around.workers().execute(() -> start(plan, result, over));
     } catch (RejectedExecutionException e) {
       end(null, new IOException("the server is shutting down", e), result, over);
     } catch (OutOfMemoryError e) {

@@ -66,7 +66,8 @@ final class RaceJudge {
             () -> play.operation + " was refused: " + refusal);
         if (play.operation == RacedOperation.SNAPSHOT_READ
             && !(refusal instanceof SnapshotEndedException)) {
-          String reason = other == RacedOperation.DISCARD ? "was released by its client" : "stopped";
+          String reason =
+              other == RacedOperation.DISCARD ? "was released by its client" : "stopped";
           assertTrue(text.contains(reason), () -> "a read was refused: " + refusal);
         }
       }
@@ -90,7 +91,8 @@ final class RaceJudge {
     int end = part.offsetBytes() + part.bytes().length;
     int mismatch =
         Arrays.mismatch(Arrays.copyOfRange(frozen, part.offsetBytes(), end), part.bytes());
-    assertEquals(-1, mismatch, () -> what + " at " + part.offsetBytes() + " is not what was frozen");
+    assertEquals(
+        -1, mismatch, () -> what + " at " + part.offsetBytes() + " is not what was frozen");
   }
 
   /// Each byte is what one of the changes left there; where two met, either's.
@@ -211,17 +213,14 @@ final class RaceJudge {
     }
     BitSet gone = new BitSet();
     plays.forEach(
-        play ->
-            play.discarded()
-                .ifPresent(span -> gone.set(span.offsetBytes(), span.endBytes())));
+        play -> play.discarded().ifPresent(span -> gone.set(span.offsetBytes(), span.endBytes())));
     for (int cluster = 0; cluster < PairRace.CLUSTERS; cluster++) {
       int start = cluster * PairRace.CLUSTER;
       int end = Math.min(PairRace.SIZE, start + PairRace.CLUSTER);
       if (gone.nextClearBit(start) >= end) {
         requireGone(view, start, end - start);
       } else {
-        requireFrozen(
-            "cluster", new FrozenPart(start, EngineRig.read(view, start, end - start)));
+        requireFrozen("cluster", new FrozenPart(start, EngineRig.read(view, start, end - start)));
       }
     }
   }

@@ -135,8 +135,7 @@ final class RacedPlay implements Runnable {
             span.lengthBytes(),
             Mutation.Provisioning.MAY_PUNCH,
             Mutation.Durability.CACHED)
-        : new Mutation.Discard(
-            span.offsetBytes(), span.lengthBytes(), Mutation.Durability.CACHED);
+        : new Mutation.Discard(span.offsetBytes(), span.lengthBytes(), Mutation.Durability.CACHED);
   }
 
   private void beginSnapshot() throws IOException {
@@ -145,8 +144,7 @@ final class RacedPlay implements Runnable {
             race.rig()
                 .engine()
                 .snapshot(
-                    EngineRig.request(
-                        lateSnapshot(), Optional.empty(), Optional.empty(), "vda")));
+                    EngineRig.request(lateSnapshot(), Optional.empty(), Optional.empty(), "vda")));
   }
 
   private void readAll() {
@@ -213,8 +211,7 @@ final class RacedPlay implements Runnable {
   /// What it has left on the disk.
   Optional<Effect> effect() {
     return operation.changesDisk() && !isRefused()
-        ? Optional.of(
-            new Effect(span, data, operation == RacedOperation.TRIM && !punches))
+        ? Optional.of(new Effect(span, data, operation == RacedOperation.TRIM && !punches))
         : Optional.empty();
   }
 

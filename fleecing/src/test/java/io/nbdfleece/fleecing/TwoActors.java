@@ -23,8 +23,8 @@ final class TwoActors implements AutoCloseable {
   /// Returns when both have ended. Fails with what one of them threw, and with the stacks of all
   /// threads when one hangs.
   ///
-  /// @param headStart turns of a loop that the second waits for the first; the first for the
-  ///   second when negative
+  /// @param headStart turns of a loop that the second waits for the first; the first for the second
+  ///   when negative
   void race(Runnable first, Runnable second, int headStart) {
     AtomicInteger arrived = new AtomicInteger();
     CompletableFuture<Void> one = start(arrived, first, -headStart);
@@ -35,7 +35,9 @@ final class TwoActors implements AutoCloseable {
       throw new AssertionError("an actor failed", e.getCause());
     } catch (TimeoutException e) {
       throw new AssertionError(
-          "hangs:" + (one.isDone() ? "" : " the first") + (other.isDone() ? "" : " the second")
+          "hangs:"
+              + (one.isDone() ? "" : " the first")
+              + (other.isDone() ? "" : " the second")
               + stacks(),
           e);
     } catch (InterruptedException e) {

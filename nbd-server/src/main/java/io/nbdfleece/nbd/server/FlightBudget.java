@@ -34,8 +34,8 @@ final class FlightBudget {
     /// It waits for so many now. Called under the lock of the budget, while it is queued.
     void awaits(long bytes);
 
-    /// The budget has taken [#awaitedBytes] for it, and it is not queued any more. Any thread, under
-    /// no lock.
+    /// The budget has taken [#awaitedBytes] for it, and it is not queued any more. Any thread,
+    /// under no lock.
     void granted();
   }
 
