@@ -19,9 +19,9 @@ import java.util.concurrent.locks.ReentrantReadWriteLock;
 /// Two operations that meet again and again on an engine over one small file.
 ///
 /// ```
-///   other content ─▶ snapshot "base" ─▶ some clusters preserved ─▶ both operations at once ─▶ judged
-///        ▲                                                                                      │
-///        └── nothing may be left ◀── snapshots released ◀── judged again ◀── all overwritten ◀──┘
+/// new content ─▶ snapshot "base" ─▶ some clusters preserved ─▶ both at once ─▶ judged
+///      ▲                                                                        │
+///      └── nothing is left? ◀── released ◀── judged again ◀── overwritten ◀─────┘
 /// ```
 final class PairRace implements AutoCloseable {
   static final int CLUSTER = 4096;
