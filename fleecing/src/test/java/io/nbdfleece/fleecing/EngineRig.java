@@ -31,7 +31,7 @@ final class EngineRig implements AutoCloseable {
   static final int SIZE = 1 << 20;
   static final int GRANULE = 64 << 10;
 
-  final MemoryStates states = new MemoryStates();
+  final MemoryStates states;
   final AtomicLong nowNanos = new AtomicLong();
   private final Path directory;
   private final List<String> diskNames;
@@ -59,6 +59,7 @@ final class EngineRig implements AutoCloseable {
       FleecingEngine.StoreOpening storeOpening,
       String... diskNames)
       throws IOException {
+    this.states = new MemoryStates(sizeBytes);
     this.directory = directory;
     this.keepsState = keepsState;
     this.config = config;

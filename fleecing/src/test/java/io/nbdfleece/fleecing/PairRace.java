@@ -57,10 +57,13 @@ final class PairRace implements AutoCloseable {
   private final ReentrantReadWriteLock clients = new ReentrantReadWriteLock();
 
   private volatile Optional<SnapshotView> base = Optional.empty();
+  private final Path directory;
+  private int overlaps;
 
   PairRace(Path directory, RacedOperation first, RacedOperation second) throws IOException {
     this.first = first;
     this.second = second;
+    this.directory = directory;
     this.keepsState = stops(); // what is kept by a stop is looked at after it
     this.rig =
         new EngineRig(
@@ -92,6 +95,11 @@ final class PairRace implements AutoCloseable {
   /// Whether one of the operations is the end of the engine.
   boolean stops() {
     return first == RacedOperation.SHUTDOWN || second == RacedOperation.SHUTDOWN;
+  }
+
+  /// In how many rounds both were at it at the same time.
+  int overlaps() {
+    return overlaps;
   }
 
   EngineRig rig() {
@@ -127,12 +135,13 @@ final class PairRace implements AutoCloseable {
     ServedDisk disk = rig.disk("vda");
     int headStart = random.nextInt(1 << random.nextInt(HEAD_START_BITS));
     actors.race(one, other, random.nextBoolean() ? headStart : -headStart);
+    overlaps += one.overlapped(other) ? 1 : 0;
     RaceJudge judge = new RaceJudge(this, frozen, before, onDisk(), one, other);
     judge.refusals();
     judge.reads();
     judge.disk();
     if (stops()) {
-      RaceLeftovers.requireNone(disk.hook(), store().statistics(), rig.file("vda").getParent());
+      RaceLeftovers.requireNone(disk.hook(), store().statistics(), directory);
       rig.restart();
       judge.bitmaps();
     } else {

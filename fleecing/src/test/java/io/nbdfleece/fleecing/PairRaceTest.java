@@ -54,6 +54,13 @@ final class PairRaceTest {
       for (long seed = firstSeed; seed < end; seed++) {
         play(race, first + "+" + second, seed);
       }
+      System.out.println(
+          "PairRaceTest: "
+              + (first + "+" + second)
+              + ": rounds: "
+              + (end - firstSeed)
+              + ", in which both overlapped: "
+              + race.overlaps());
     }
     assertEquals(List.of(), RaceLeftovers.openIn(directory), "files open after the end");
   }

@@ -70,16 +70,20 @@ final class RaceLeftovers {
     List<String> open = new ArrayList<>();
     try (Stream<Path> descriptors = Files.list(Path.of("/proc/self/fd"))) {
       for (Path descriptor : descriptors.toList()) {
-        try {
-          String target = Files.readSymbolicLink(descriptor).toString();
-          if (target.startsWith(prefix)) {
-            open.add(target);
-          }
-        } catch (NoSuchFileException e) {
-          continue; // closed since it was listed
+        String target = target(descriptor);
+        if (target.startsWith(prefix)) {
+          open.add(target);
         }
       }
     }
     return open;
+  }
+
+  private static String target(Path descriptor) throws IOException {
+    try {
+      return Files.readSymbolicLink(descriptor).toString();
+    } catch (NoSuchFileException e) {
+      return ""; // closed since it was listed
+    }
   }
 }

@@ -34,9 +34,11 @@ final class RacedPlay implements Runnable {
   /// What a change leaves on the disk.
   ///
   /// @param mayKeep what was there before may stay instead
+  @SuppressWarnings("ArrayRecordComponent") // never compared, never changed
   record Effect(Span span, byte[] bytes, boolean mayKeep) {}
 
   /// What a read of the snapshot yielded.
+  @SuppressWarnings("ArrayRecordComponent") // never compared, never changed
   record FrozenPart(int offsetBytes, byte[] bytes) {}
 
   /// What is done to the bitmap.
@@ -62,6 +64,8 @@ final class RacedPlay implements Runnable {
   private final List<Span> readSpans = new ArrayList<>();
   private final byte[] data;
   private final boolean punches;
+  private long beganNanos;
+  private long endedNanos;
 
   RacedPlay(PairRace race, RacedOperation operation, int number, Random random) {
     this.race = race;
@@ -88,19 +92,28 @@ final class RacedPlay implements Runnable {
 
   @Override
   public void run() {
-    Body body =
-        switch (operation) {
-          case GUEST_WRITE, TRIM -> () -> asClient(() -> race.rig().apply("vda", mutation()));
-          case SNAPSHOT_START -> this::beginSnapshot;
-          case SNAPSHOT_READ -> () -> asClient(this::readAll);
-          case DISCARD -> () -> asClient(this::discard);
-          case RELEASE -> this::release;
-          case SPILL -> () -> race.store().spillSooner(true);
-          case BITMAP_COMMAND -> this::command;
-          case CACHE_RESIZE -> this::resize;
-          case SHUTDOWN -> this::close;
-        };
-    tolerate(body);
+    beganNanos = System.nanoTime();
+    tolerate(body());
+    endedNanos = System.nanoTime();
+  }
+
+  /// Whether both were at it at the same time, for some while.
+  boolean overlapped(RacedPlay other) {
+    return beganNanos - other.endedNanos < 0 && other.beganNanos - endedNanos < 0;
+  }
+
+  private Body body() {
+    return switch (operation) {
+      case GUEST_WRITE, TRIM -> () -> asClient(() -> race.rig().apply("vda", mutation()));
+      case SNAPSHOT_START -> this::beginSnapshot;
+      case SNAPSHOT_READ -> () -> asClient(this::readAll);
+      case DISCARD -> () -> asClient(this::discard);
+      case RELEASE -> this::release;
+      case SPILL -> () -> race.store().spillSooner(true);
+      case BITMAP_COMMAND -> this::command;
+      case CACHE_RESIZE -> this::resize;
+      case SHUTDOWN -> this::close;
+    };
   }
 
   private void tolerate(Body body) {
