@@ -420,13 +420,17 @@ public final class FleecingEngine implements AutoCloseable {
 
   /// Gives RAM and disk tier other sizes while they are in use; what is absent stays as it is. RAM
   /// that is too much is given back when what it holds has been spilled. Fails, and changes
-  /// nothing, when what is preserved would not fit, or the memory is not there.
+  /// nothing, when what is preserved would not fit, or the memory is not there, or the engine has
+  /// been closed.
   ///
   /// @throws IllegalArgumentException for sizes that [EngineConfig] does not take
   public void resizeStore(OptionalLong ramBytesMax, OptionalLong scratchBytesMax)
       throws IOException {
     resizing.lock();
     try {
+      if (closed.get()) {
+        throw new IOException("the server is shutting down");
+      }
       EngineConfig next =
           config.resized(
               ramBytesMax.orElse(config.ramBytesMax()),
@@ -456,6 +460,7 @@ public final class FleecingEngine implements AutoCloseable {
     ends.close();
     transactions.close();
     ticker.shutdownNow();
+    ticker.close(); // a tick under way may hand work to the workers
     brakeTimer.close();
     ends.endAll();
     Failures failures = new Failures();
@@ -466,7 +471,12 @@ public final class FleecingEngine implements AutoCloseable {
     }
     failures.run(opening::close);
     workers.close(); // first: what they do may still use the store's memory
-    failures.run(store::close);
+    resizing.lock(); // so may a change of its size, which opens the scratch file, too
+    try {
+      failures.run(store::close);
+    } finally {
+      resizing.unlock();
+    }
     events.close();
     failures.rethrow();
   }

@@ -53,17 +53,27 @@ final class Transactions {
       CompletableFuture<TransactionResult> result,
       CompletableFuture<Void> over) {
     try {
-      around
-          .workers()
-          .execute(
-              () -> {
-                var _ =
-                    TransactionRun.start(plan, around)
-                        .whenComplete((outcome, error) -> end(outcome, error, result, over));
-              });
+      around.workers().execute(() -> start(plan, result, over));
     } catch (RejectedExecutionException e) {
       end(null, new IOException("the server is shutting down", e), result, over);
+    } catch (OutOfMemoryError e) {
+      end(null, new IOException("no thread for a transaction", e), result, over);
     }
+  }
+
+  /// Whatever happens, the next one gets its turn.
+  private void start(
+      TransactionPlan plan,
+      CompletableFuture<TransactionResult> result,
+      CompletableFuture<Void> over) {
+    CompletableFuture<TransactionResult> running;
+    try {
+      running = TransactionRun.start(plan, around);
+    } catch (RuntimeException | Error e) {
+      end(null, e, result, over);
+      return;
+    }
+    var _ = running.whenComplete((outcome, error) -> end(outcome, error, result, over));
   }
 
   /// The next one's turn comes first: whoever hears of the result may wait for another transaction.

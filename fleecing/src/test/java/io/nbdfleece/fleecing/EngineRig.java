@@ -2,6 +2,7 @@
 package io.nbdfleece.fleecing;
 
 import io.nbdfleece.cache.Completion;
+import io.nbdfleece.cache.TieredStore;
 import io.nbdfleece.fleecing.bitmap.BitmapInfo;
 import io.nbdfleece.fleecing.bitmap.BitmapRef;
 import io.nbdfleece.fleecing.bitmap.GranuleSet;
@@ -30,20 +31,43 @@ final class EngineRig implements AutoCloseable {
   static final int SIZE = 1 << 20;
   static final int GRANULE = 64 << 10;
 
-  final MemoryStates states = new MemoryStates();
+  final MemoryStates states;
   final AtomicLong nowNanos = new AtomicLong();
   private final Path directory;
   private final List<String> diskNames;
   private final boolean keepsState;
+  private final EngineConfig config;
+  private final FleecingEngine.StoreOpening storeOpening;
   private FleecingEngine engine;
 
   EngineRig(Path directory, boolean keepsState, String... diskNames) throws IOException {
+    this(
+        directory,
+        keepsState,
+        SIZE,
+        new EngineConfig(GRANULE, 4 << 20, directory, 16 << 20, 4),
+        TieredStore::open,
+        diskNames);
+  }
+
+  /// One over files of another size, with a store of the caller's choice.
+  EngineRig(
+      Path directory,
+      boolean keepsState,
+      int sizeBytes,
+      EngineConfig config,
+      FleecingEngine.StoreOpening storeOpening,
+      String... diskNames)
+      throws IOException {
+    this.states = new MemoryStates(sizeBytes);
     this.directory = directory;
     this.keepsState = keepsState;
+    this.config = config;
+    this.storeOpening = storeOpening;
     this.diskNames = List.of(diskNames);
     for (String name : diskNames) {
       Path file = file(name);
-      Files.write(file, new byte[SIZE]);
+      Files.write(file, new byte[sizeBytes]);
     }
     this.engine = open();
   }
@@ -55,9 +79,10 @@ final class EngineRig implements AutoCloseable {
   private FleecingEngine open() throws IOException {
     FleecingEngine opened =
         FleecingEngine.open(
-            new EngineConfig(GRANULE, 4 << 20, directory, 16 << 20, 4),
+            config,
             keepsState ? Optional.of(states) : Optional.empty(),
-            nowNanos::get);
+            nowNanos::get,
+            storeOpening);
     for (String name : diskNames) {
       var _ =
           opened.addDisk(new DiskConfig(name, file(name).toString(), DiskConfig.Access.READ_WRITE));

@@ -26,6 +26,7 @@ import java.util.function.Consumer;
 /// A commit of several disks prepares each, decides, and then each disk takes its list over; one
 /// that a kill kept from it does so when it is opened.
 final class MemoryStates implements DiskStates {
+  private final long diskBytes;
   private final Map<String, Stored> disks = new ConcurrentHashMap<>();
   private final AtomicInteger generation = new AtomicInteger();
 
@@ -80,6 +81,11 @@ final class MemoryStates implements DiskStates {
       files.keySet().retainAll(named(list));
       forced.keySet().retainAll(named(list));
     }
+  }
+
+  /// @param diskBytes size of each disk
+  MemoryStates(long diskBytes) {
+    this.diskBytes = diskBytes;
   }
 
   private static Set<String> named(List<BitmapRecord> records) {
@@ -207,7 +213,7 @@ final class MemoryStates implements DiskStates {
       requireAlive();
       synchronized (stored) {
         String name = "live-" + ++stored.made;
-        HeapBitArray bits = new HeapBitArray(1 << 20, granularityBytes);
+        HeapBitArray bits = new HeapBitArray(diskBytes, granularityBytes);
         stored.files.put(name, bits);
         stored.forced.put(name, bits.toSet());
         return new LiveContent(name, bits);

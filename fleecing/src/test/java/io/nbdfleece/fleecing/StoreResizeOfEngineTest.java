@@ -6,8 +6,10 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.nbdfleece.cache.TieredStore;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Optional;
 import java.util.OptionalLong;
 import org.junit.jupiter.api.Test;
@@ -55,6 +57,21 @@ final class StoreResizeOfEngineTest {
       assertTrue(EngineRig.message(heap).contains("Java heap"), EngineRig.message(heap));
       assertEquals(4 << 20, rig.engine().storeStatistics().ramBytesMax());
       assertEquals(4 << 20, rig.engine().config().ramBytesMax());
+    }
+  }
+
+  @Test
+  void closedEngineTakesNoOtherSizesAndOpensNoScratchFile() throws IOException {
+    EngineConfig ramOnly = new EngineConfig(CLUSTER, 4 << 20, directory, 0, 4);
+    try (EngineRig rig =
+        new EngineRig(directory, false, EngineRig.SIZE, ramOnly, TieredStore::open, "vda")) {
+      rig.engine().close();
+      IOException refused =
+          assertThrows(
+              IOException.class,
+              () -> rig.engine().resizeStore(OptionalLong.empty(), OptionalLong.of(8 << 20)));
+      assertEquals("the server is shutting down", refused.getMessage());
+      assertEquals(List.of(), RaceLeftovers.openIn(directory));
     }
   }
 

@@ -132,7 +132,10 @@ final class TidyTest {
         || other
             .path()
             .toString()
-            .equals(sibling.toString().replaceFirst("/src/(test|jmh)/java/", "/src/main/java/"))
+            .equals(
+                sibling
+                    .toString()
+                    .replaceFirst("/src/(test|jmh|jcstress)/java/", "/src/main/java/"))
         || (other.path().equals(source.path()) && source.name().equals("package-info"));
   }
 

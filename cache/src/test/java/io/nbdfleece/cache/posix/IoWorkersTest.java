@@ -8,8 +8,10 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.CyclicBarrier;
 import java.util.concurrent.RejectedExecutionException;
+import java.util.concurrent.ThreadFactory;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 
 class IoWorkersTest {
 
@@ -60,5 +62,47 @@ class IoWorkersTest {
     assertEquals(100, ran.get());
     assertThrows(RejectedExecutionException.class, () -> workers.execute(ran::incrementAndGet));
     assertTrue(ran.get() == 100);
+  }
+
+  @Test
+  @Timeout(60)
+  void whenNoMoreThreadsCanBeMadeThoseThatAreThereDoTheWork() throws Exception {
+    AtomicInteger asked = new AtomicInteger();
+    ThreadFactory oneOnly =
+        task -> {
+          if (asked.incrementAndGet() > 1) {
+            throw new OutOfMemoryError("unable to create native thread");
+          }
+          return new Thread(task, "test-io");
+        };
+    try (IoWorkers workers = new IoWorkers(4, oneOnly)) {
+      CountDownLatch second = new CountDownLatch(1);
+      CountDownLatch done = new CountDownLatch(2);
+      workers.execute(
+          () -> {
+            try {
+              second.await();
+            } catch (InterruptedException e) {
+              throw new IllegalStateException(e);
+            }
+            done.countDown();
+          });
+      workers.execute(done::countDown);
+      second.countDown();
+      done.await();
+      assertEquals(1, workers.threadCount());
+      assertEquals(2, asked.get());
+    }
+  }
+
+  @Test
+  void whereThereIsNoThreadTheCallerIsTold() {
+    ThreadFactory none =
+        task -> {
+          throw new OutOfMemoryError("unable to create native thread");
+        };
+    try (IoWorkers workers = new IoWorkers(4, none)) {
+      assertThrows(OutOfMemoryError.class, () -> workers.execute(() -> {}));
+    }
   }
 }

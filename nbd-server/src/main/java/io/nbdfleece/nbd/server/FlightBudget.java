@@ -20,10 +20,24 @@ final class FlightBudget {
   private final Object lock = new Object();
 
   @GuardedBy("lock")
-  private final ArrayDeque<FlightShare> waiters = new ArrayDeque<>();
+  private final ArrayDeque<Waiter> waiters = new ArrayDeque<>();
 
   /// Whether there are waiters.
   private volatile boolean contended;
+
+  /// Who waits for bytes: a [FlightShare].
+  interface Waiter {
+
+    /// How many it waits for. Called under the lock of the budget.
+    long awaitedBytes();
+
+    /// It waits for so many now. Called under the lock of the budget, while it is queued.
+    void awaits(long bytes);
+
+    /// The budget has taken [#awaitedBytes] for it, and it is not queued any more. Any thread,
+    /// under no lock.
+    void granted();
+  }
 
   FlightBudget(long bytesMax) {
     this.bytesMax = bytesMax;
@@ -60,8 +74,8 @@ final class FlightBudget {
     }
   }
 
-  /// Queues up; [FlightShare#granted] follows unless [#leave] comes first.
-  void queue(FlightShare waiter) {
+  /// Queues up; [Waiter#granted] follows unless [#leave] comes first.
+  void queue(Waiter waiter) {
     synchronized (lock) {
       waiters.add(waiter);
       contended = true;
@@ -71,7 +85,7 @@ final class FlightBudget {
 
   /// Waits for so much now, in the same place of the queue; nothing changes when the grant has been
   /// made.
-  void revise(FlightShare waiter, long awaitedBytes) {
+  void revise(Waiter waiter, long awaitedBytes) {
     synchronized (lock) {
       if (waiters.contains(waiter)) {
         waiter.awaits(awaitedBytes);
@@ -81,7 +95,7 @@ final class FlightBudget {
   }
 
   /// No longer waits. Whether it did: otherwise the grant has been made.
-  boolean leave(FlightShare waiter) {
+  boolean leave(Waiter waiter) {
     boolean waited;
     synchronized (lock) {
       waited = waiters.remove(waiter);
@@ -95,16 +109,16 @@ final class FlightBudget {
   }
 
   private void serve() {
-    List<FlightShare> served = new ArrayList<>();
+    List<Waiter> served = new ArrayList<>();
     synchronized (lock) {
-      FlightShare first;
+      Waiter first;
       while ((first = waiters.peek()) != null && fits(first.awaitedBytes())) {
         waiters.remove();
         served.add(first);
       }
       contended = !waiters.isEmpty();
     }
-    for (FlightShare waiter : served) {
+    for (Waiter waiter : served) {
       waiter.granted();
     }
   }

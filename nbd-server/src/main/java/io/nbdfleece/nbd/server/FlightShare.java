@@ -10,7 +10,7 @@ import java.util.concurrent.RejectedExecutionException;
 ///
 /// While it waits it holds nothing but what its requests in flight need, and these are finished
 /// without any more. So whoever is first in the queue gets what it waits for.
-final class FlightShare {
+final class FlightShare implements FlightBudget.Waiter {
   /// Taken at once where there is enough.
   private static final long PIECE_BYTES_MAX = 256 << 10;
 
@@ -141,18 +141,18 @@ final class FlightShare {
     return takenBytes > 0;
   }
 
-  /// Of the budget. Any thread, under its lock.
-  long awaitedBytes() {
+  @Override
+  public long awaitedBytes() {
     return awaitedBytes;
   }
 
-  /// By the budget, under its lock, while the share is queued.
-  void awaits(long bytes) {
+  @Override
+  public void awaits(long bytes) {
     awaitedBytes = bytes;
   }
 
-  /// The budget has taken [#awaitedBytes] for this connection. Any thread.
-  void granted() {
+  @Override
+  public void granted() {
     try {
       connection.channel().eventLoop().execute(this::useGrant);
     } catch (RejectedExecutionException serverClosed) {
