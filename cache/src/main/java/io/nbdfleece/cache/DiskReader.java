@@ -39,7 +39,14 @@ final class DiskReader {
       return;
     }
     ByteBuffer pooled = spare.poll();
-    ByteBuffer whole = pooled == null ? ByteBuffer.allocateDirect(clusterBytes) : pooled;
+    ByteBuffer whole;
+    try {
+      whole = pooled == null ? ByteBuffer.allocateDirect(clusterBytes) : pooled;
+    } catch (OutOfMemoryError noBuffer) {
+      // Of this read alone: the entry is not lost, and whoever waits must hear of it.
+      done.failed(new IOException("no memory to read a preserved cluster now", noBuffer));
+      return;
+    }
     new WholeRead(entry, checksum, whole.clear(), done) {
       @Override
       void intact() {

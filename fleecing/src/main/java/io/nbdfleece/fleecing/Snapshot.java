@@ -10,6 +10,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.function.LongSupplier;
 
 /// A named snapshot of one disk or several, taken at one instant. Any thread.
 public final class Snapshot {
@@ -22,10 +23,11 @@ public final class Snapshot {
   private final SnapshotRequest request;
   private final List<Part> parts;
   private final Map<String, String> bitmapsInUse;
+  private final LongSupplier nanoClock;
   private final long bornNanos;
 
   /// @param bitmapsInUse by disk, the bitmap that is busy as long as the snapshot lasts
-  /// @param bornNanos what the clock of lifetimes showed
+  /// @param nanoClock of lifetimes
   Snapshot(
       String name,
       Instant created,
@@ -33,14 +35,15 @@ public final class Snapshot {
       SnapshotRequest request,
       List<Part> parts,
       Map<String, String> bitmapsInUse,
-      long bornNanos) {
+      LongSupplier nanoClock) {
     this.name = name;
     this.created = created;
     this.freezeTime = freezeTime;
     this.request = request;
     this.parts = List.copyOf(parts);
     this.bitmapsInUse = Map.copyOf(bitmapsInUse);
-    this.bornNanos = bornNanos;
+    this.nanoClock = nanoClock;
+    this.bornNanos = nanoClock.getAsLong();
   }
 
   public String name() {
@@ -89,6 +92,7 @@ public final class Snapshot {
     return new SnapshotStatus(
         name,
         created,
+        Duration.ofNanos(nanoClock.getAsLong() - bornNanos),
         freezeTime,
         request.access(),
         request.onCbwError(),

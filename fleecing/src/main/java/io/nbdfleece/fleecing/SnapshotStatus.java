@@ -9,11 +9,13 @@ import java.util.Optional;
 
 /// A snapshot at this moment.
 ///
-/// @param created the instant it shows
+/// @param created the instant it shows, by the wall clock
+/// @param age for how long it has been there, by the clock that its lifetime is counted with
 /// @param freezeTime how long guest writes were held up to create it
 public record SnapshotStatus(
     String name,
     Instant created,
+    Duration age,
     Duration freezeTime,
     SnapshotRequest.Access access,
     SnapshotRequest.OnCbwError onCbwError,

@@ -312,7 +312,7 @@ final class TransactionRun {
             request,
             parts,
             bitmapsInUse,
-            around.nanoClock().getAsLong());
+            around.nanoClock());
     around.snapshots().add(kept);
     request.increment().checkpoint().ifPresent(name -> warnIfInMemory(snapshot, name));
     return kept;

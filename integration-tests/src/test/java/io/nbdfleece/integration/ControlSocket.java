@@ -78,6 +78,15 @@ final class ControlSocket implements AutoCloseable {
     return Optional.ofNullable(lines.readLine()).map(Command::parse);
   }
 
+  /// The data of the next event of that name. Everything else that comes before it is left out.
+  JsonNode awaitEvent(String name) throws IOException {
+    JsonNode message = receive();
+    while (!message.path("event").asString("").equals(name)) {
+      message = receive();
+    }
+    return message.path("data");
+  }
+
   @Override
   public void close() throws IOException {
     channel.close();

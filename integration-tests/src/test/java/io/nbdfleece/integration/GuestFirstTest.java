@@ -31,13 +31,13 @@ final class GuestFirstTest {
         ControlSocket events = server.control()) {
       JsonNode _ = server.snapshot("nightly");
       overwrite(guest, 0, 60);
-      assertEquals(70, await(events, "X_NBDFLEECE_STORE_FILLING").path("percent").asInt());
+      assertEquals(70, events.awaitEvent("X_NBDFLEECE_STORE_FILLING").path("percent").asInt());
       assertEquals(0, server.disk().path("slowed-writes").asInt());
       JsonNode larger = server.run("cache-resize", "--scratch-limit", "12M").succeeds().json();
       assertEquals(12 << 20, larger.path("disk_bytes_max").asInt());
       overwrite(guest, 60, 180);
       for (int percent : new int[] {70, 80}) {
-        JsonNode told = await(events, "X_NBDFLEECE_STORE_FILLING");
+        JsonNode told = events.awaitEvent("X_NBDFLEECE_STORE_FILLING");
         assertEquals(percent, told.path("percent").asInt());
         assertEquals(13 << 20, told.path("capacity-bytes").asInt());
       }
@@ -67,12 +67,12 @@ final class GuestFirstTest {
           server.run("snapshot", "--name", "small", "--max-preserved", "1M").succeeds().json();
       assertEquals(1 << 20, taken.path("max_preserved").asInt());
       overwrite(guest, 0, 16);
-      JsonNode near = await(events, "X_NBDFLEECE_SNAPSHOT_NEAR_LIMIT");
+      JsonNode near = events.awaitEvent("X_NBDFLEECE_SNAPSHOT_NEAR_LIMIT");
       assertEquals("max-preserved", near.path("limit").asString());
       assertEquals(1 << 20, near.path("max").asInt());
       assertFalse(server.snapshotDisk("small").has("broken-because"));
       overwrite(guest, 16, 32);
-      JsonNode broken = await(events, "X_NBDFLEECE_SNAPSHOT_BROKEN");
+      JsonNode broken = events.awaitEvent("X_NBDFLEECE_SNAPSHOT_BROKEN");
       assertTrue(broken.path("reason").asString().contains("max-preserved"), broken::toString);
       assertEquals(0, server.disk().path("write-errors").asInt());
       assertEquals("normal", server.disk().path("write-budget").asString());
@@ -88,14 +88,5 @@ final class GuestFirstTest {
     for (int cluster = from; cluster < end; cluster++) {
       Images.write(guest, (long) cluster * CLUSTER_BYTES, Images.filled(CLUSTER_BYTES, 0xee));
     }
-  }
-
-  /// The data of the next event of that name.
-  private static JsonNode await(ControlSocket events, String name) throws IOException {
-    JsonNode message = events.receive();
-    while (!message.path("event").asString("").equals(name)) {
-      message = events.receive();
-    }
-    return message.path("data");
   }
 }

@@ -172,6 +172,11 @@ final class PackagedServer implements AutoCloseable {
     int _ = Command.await(process, command);
   }
 
+  /// Sends a signal, `STOP` for example.
+  void signal(String name) throws IOException {
+    Command.Result _ = Command.run("kill", "-" + name, Long.toString(pid())).succeeds();
+  }
+
   /// The exit code of one that has been told to end, by a signal of the test's own.
   int awaitEnd() {
     ended = true;

@@ -21,10 +21,11 @@ enum Peer {
   QEMU_NBD("qemu-nbd", "qemu-utils"),
   QEMU_STORAGE_DAEMON("qemu-storage-daemon", "qemu-system-common"),
   PRLIMIT("prlimit", "util-linux"),
+  UNSHARE("unshare", "util-linux"),
+  CC("cc", "gcc libc6-dev"),
   SOCAT("socat", "socat"),
   OPENSSL("openssl", "openssl"),
-  SYSTEMD_SOCKET_ACTIVATE("systemd-socket-activate", "systemd"),
-  MOUNT("mount", "mount");
+  SYSTEMD_SOCKET_ACTIVATE("systemd-socket-activate", "systemd");
 
   private static final Collection<String> MISSING = new ConcurrentSkipListSet<>();
 
@@ -63,9 +64,13 @@ enum Peer {
 
   /// Tests that mount things need root.
   static void requireRoot() {
-    if (!"root".equals(System.getProperty("user.name"))) {
+    if (!isRoot()) {
       absent("not root: tests with file systems of their own need it");
     }
+  }
+
+  static boolean isRoot() {
+    return "root".equals(System.getProperty("user.name"));
   }
 
   /// What was wanted and not there, so far.

@@ -46,6 +46,13 @@ final class PeerServer implements AutoCloseable {
     return "nbd+unix:///" + exportName + "?socket=" + socket;
   }
 
+  /// SIGKILL. Its socket stays and is removed here, so that another one can listen there.
+  void kill() throws IOException {
+    process.destroyForcibly();
+    int _ = Command.await(process, List.of("peer"));
+    Files.delete(socket);
+  }
+
   @Override
   public void close() {
     process.destroy();

@@ -9,8 +9,6 @@ import io.nbdfleece.integration.PointInTimeChecker.Interval;
 import io.nbdfleece.integration.PointInTimeChecker.View;
 import io.nbdfleece.nbd.client.NbdClient;
 import java.io.IOException;
-import java.nio.ByteBuffer;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -106,8 +104,8 @@ final class PointInTimeTest {
           store.path("spilled-bytes-total").asLong() * 2
               > store.path("preserved-bytes-total").asLong(),
           "most of it spilled: " + store);
-      assertArrayEquals(now.get(0).contents(), onDisk(vda, 0));
-      assertArrayEquals(now.get(1).contents(), onDisk(vdb, 1));
+      assertArrayEquals(now.get(0).contents(), StampReader.ofFile(vda, 0));
+      assertArrayEquals(now.get(1).contents(), StampReader.ofFile(vdb, 1));
     }
   }
 
@@ -154,15 +152,6 @@ final class PointInTimeTest {
         control.execute("fleecing-stop", ControlSocket.object().put("name", snapshot.name));
     live.remove(snapshot);
     ended.add(snapshot);
-  }
-
-  private static long[] onDisk(Path path, int disk) throws IOException {
-    ByteBuffer bytes = ByteBuffer.wrap(Files.readAllBytes(path));
-    long[] contents = new long[bytes.capacity() / Stamp.BLOCK_BYTES];
-    for (int i = 0; i < contents.length; i++) {
-      contents[i] = Stamp.read(bytes, i * Stamp.BLOCK_BYTES, disk, i);
-    }
-    return contents;
   }
 
   /// A snapshot, and what its exports showed when they were first read.

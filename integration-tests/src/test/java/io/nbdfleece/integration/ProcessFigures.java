@@ -28,6 +28,51 @@ record ProcessFigures(int threads, int descriptors, long residentBytes, long ano
         status(process, "RssAnon:"));
   }
 
+  /// Space on the file system that files take which were made in that directory, are open in the
+  /// process, and have no name (any more).
+  static long unnamedBytes(long pid, Path directory) throws IOException {
+    long bytes = 0;
+    try (Stream<Path> descriptors = Files.list(Path.of("/proc", Long.toString(pid), "fd"))) {
+      for (Path descriptor : descriptors.toList()) {
+        bytes += isUnnamedIn(directory, descriptor) ? allocatedBytes(descriptor) : 0;
+      }
+    }
+    return bytes;
+  }
+
+  private static boolean isUnnamedIn(Path directory, Path descriptor) throws IOException {
+    try {
+      String target = Files.readSymbolicLink(descriptor).toString();
+      return target.startsWith(directory.toString()) && target.endsWith(" (deleted)");
+    } catch (NoSuchFileException e) {
+      return false; // closed meanwhile
+    }
+  }
+
+  private static long allocatedBytes(Path descriptor) throws IOException {
+    Command.Result blocks = Command.run("stat", "-L", "-c", "%b", descriptor.toString());
+    return blocks.exitCode() == 0 ? Long.parseLong(blocks.out().strip()) * 512 : 0;
+  }
+
+  /// Threads but for those whose names begin so, as far as the kernel knows names (15 characters).
+  static int threadsBesides(long pid, String prefix) throws IOException {
+    int threads = 0;
+    try (Stream<Path> tasks = Files.list(Path.of("/proc", Long.toString(pid), "task"))) {
+      for (Path task : tasks.toList()) {
+        threads += isNamed(task, prefix) ? 0 : 1;
+      }
+    }
+    return threads;
+  }
+
+  private static boolean isNamed(Path task, String prefix) {
+    try {
+      return Files.readString(task.resolve("comm")).startsWith(prefix);
+    } catch (IOException e) {
+      return true; // it ended between the listing and now
+    }
+  }
+
   /// Threads that are in the kernel, in a read at a position of a file, at this moment.
   static int threadsInRead(long pid) throws IOException {
     int reading = 0;

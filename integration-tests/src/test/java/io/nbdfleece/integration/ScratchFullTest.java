@@ -178,26 +178,22 @@ final class ScratchFullTest {
 
   @Test
   void fullFileSystemBreaksTheSnapshotAndNeverTheGuest() throws Exception {
-    Peer.requireRoot();
     byte[] _ = disk();
     Path scratch = Files.createDirectory(directory.resolve("scratch"));
-    Command.Result _ =
-        Command.run(Peer.MOUNT.path(), "-t", "tmpfs", "-o", "size=4m", "none", scratch.toString())
-            .succeeds();
-    try {
-      try (PackagedServer server =
-              small("--scratch", scratch.toString(), "--scratch-limit", "1G").start();
-          NbdClient guest = server.connect("vda");
-          NbdClient before = connectAfterSnapshot(server, "nightly")) {
-        overwriteAll(guest);
-        assertBroken(server, before);
-        JsonNode disk = server.snapshotDisk("nightly");
-        assertTrue(
-            disk.path("broken-because").asString().contains(scratch.toString()), disk::toString);
-        assertEquals(0, server.disk().path("write-errors").asInt());
-      }
-    } finally {
-      Command.Result _ = Command.run("umount", scratch.toString()).succeeds();
+    try (PackagedServer server =
+            small("--scratch", scratch.toString(), "--scratch-limit", "1G")
+                .through(PrivateMount.tmpfs(scratch, "4m"))
+                .start();
+        ControlSocket events = server.control();
+        NbdClient guest = server.connect("vda");
+        NbdClient before = connectAfterSnapshot(server, "nightly")) {
+      overwriteAll(guest);
+      assertBroken(server, before);
+      JsonNode broken = events.awaitEvent("X_NBDFLEECE_SNAPSHOT_BROKEN");
+      assertTrue(broken.path("reason").asString().contains(scratch.toString()), broken::toString);
+      assertTrue(server.log().contains("No space left"), server.log());
+      assertEquals(0, server.disk().path("write-errors").asInt());
+      assertArrayEquals(bytes(Images.filled(SIZE_BYTES, 0xee)), Images.read(guest, 0, SIZE_BYTES));
     }
   }
 

@@ -3,26 +3,42 @@ package io.nbdfleece.integration;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.nbdfleece.nbd.client.NbdClient;
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
 import java.util.Random;
+import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 import tools.jackson.databind.JsonNode;
 
-/// Threads, file descriptors and memory stay flat over 1,000 snapshots. `-Dtest.cycles=N` for more.
-@Timeout(300)
+/// Threads, file descriptors, memory and scratch space stay flat: over 1,000 snapshots, one after
+/// the other, and while all that there is happens at once. `-Dtest.cycles=N` and `-Dtest.minutes=N`
+/// for more of it; `./check --soak MINUTES` runs the latter.
 final class SoakTest {
   private static final int SIZE_BYTES = 4 << 20;
   private static final int CLUSTER_BYTES = 64 << 10;
   private static final long GROWTH_BYTES_MAX = 64 << 20;
   private static final int GROWTH_THREADS_MAX = 4;
 
+  private static final List<String> DISKS = List.of("vda", "vdb");
+  private static final int DISK_BYTES = 16 << 20;
+  private static final int WARM_ROUNDS = 2;
+  private static final int MEASURED_ROUNDS_MIN = 3;
+  private static final Duration SHORT_ROUND = Duration.ofSeconds(4);
+  private static final Duration LONG_ROUND = Duration.ofSeconds(15);
+
+  private final long minutes = Long.getLong("test.minutes", 0);
   private final int cycles = Integer.getInteger("test.cycles", 1000);
   private final long seed = Long.getLong("test.seed", System.nanoTime());
   private final Random random = new Random(seed);
@@ -30,6 +46,45 @@ final class SoakTest {
   @TempDir private Path directory;
 
   @Test
+  @Timeout(604_800)
+  void everythingAtOnceLeavesNothingBehind() throws Exception {
+    System.out.println("SoakTest: test.seed=" + seed + " test.minutes=" + minutes);
+    Path scratch = Files.createDirectory(directory.resolve("scratch"));
+    PackagedServer.Setup setup =
+        PackagedServer.in(directory)
+            .jvm(SoakFigures.jvmOptions())
+            .with("--ram", "2M", "--scratch", scratch.toString(), "--scratch-limit", "256M")
+            .with("--state", directory.resolve("state").toString());
+    for (String disk : DISKS) {
+      setup = setup.disk(disk, Images.sparse(directory.resolve(disk + ".img"), DISK_BYTES));
+    }
+    try (PackagedServer server = setup.start()) {
+      SoakHistory history = new SoakHistory(DISKS.size(), DISK_BYTES / Stamp.BLOCK_BYTES);
+      SoakRoutines routines = new SoakRoutines(server, DISKS, DISK_BYTES);
+      List<SoakFigures> series = new ArrayList<>();
+      long endNanos = System.nanoTime() + TimeUnit.MINUTES.toNanos(minutes);
+      for (int number = 0;
+          number < WARM_ROUNDS + MEASURED_ROUNDS_MIN || System.nanoTime() < endNanos;
+          number++) {
+        SoakRound round = new SoakRound(server, DISKS, history, random.nextLong());
+        Map<String, Integer> turns =
+            round.run(
+                routines,
+                minutes == 0 ? SHORT_ROUND : LONG_ROUND,
+                "round " + number + ", test.seed=" + seed);
+        SoakFigures figures = SoakFigures.of(server, scratch);
+        System.out.println("SoakTest: round " + number + ": " + figures + ", " + turns);
+        if (number >= WARM_ROUNDS) {
+          series.add(figures);
+        }
+      }
+      SoakFigures.assertFlat(series);
+      assertFalse(server.log().contains("LEAK"), server.log());
+    }
+  }
+
+  @Test
+  @Timeout(300)
   void thousandSnapshotsLeaveNothingBehind() throws Exception {
     System.out.println("SoakTest: test.seed=" + seed + " test.cycles=" + cycles);
     Path image = directory.resolve("vda.img");

@@ -11,12 +11,10 @@ import io.nbdfleece.nbd.NbdException;
 import io.nbdfleece.nbd.NbdUri;
 import io.nbdfleece.nbd.client.NbdClient;
 import java.io.IOException;
-import java.io.RandomAccessFile;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
-import java.util.Arrays;
 import java.util.List;
 import org.awaitility.Awaitility;
 import org.junit.jupiter.api.Test;
@@ -75,23 +73,6 @@ final class SourceErrorTest {
               NbdError.EIO, guest.read(8 * CLUSTER_BYTES, ByteBuffer.allocateDirect(4096)));
       Files.delete(failing);
       assertArrayEquals(new byte[4096], Images.read(guest, 32 * CLUSTER_BYTES, 4096));
-    }
-  }
-
-  @Test
-  void fileThatIsCutUnderTheServerGivesEioAndNoCrash() throws Exception {
-    Path image = directory.resolve("vda.img");
-    byte[] old = Images.random(image, 16 * CLUSTER_BYTES, 3);
-    try (PackagedServer server = PackagedServer.in(directory).disk("vda", image).start();
-        NbdClient guest = server.connect("vda")) {
-      try (RandomAccessFile file = new RandomAccessFile(image.toFile(), "rw")) {
-        file.setLength(8 * CLUSTER_BYTES);
-      }
-      NbdException _ =
-          Images.refused(
-              NbdError.EIO, guest.read(12 * CLUSTER_BYTES, ByteBuffer.allocateDirect(4096)));
-      assertArrayEquals(Arrays.copyOf(old, 4096), Images.read(guest, 0, 4096));
-      assertTrue(server.isAlive());
     }
   }
 

@@ -5,6 +5,8 @@ import io.nbdfleece.nbd.NbdUri;
 import io.nbdfleece.nbd.client.NbdClient;
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -51,6 +53,16 @@ final class StampReader {
       }
     }
     return blocks;
+  }
+
+  /// What each block of an image holds.
+  static long[] ofFile(Path image, int disk) throws IOException {
+    ByteBuffer bytes = ByteBuffer.wrap(Files.readAllBytes(image));
+    long[] contents = new long[bytes.capacity() / Stamp.BLOCK_BYTES];
+    for (int i = 0; i < contents.length; i++) {
+      contents[i] = Stamp.read(bytes, i * Stamp.BLOCK_BYTES, disk, i);
+    }
+    return contents;
   }
 
   static long[] read(NbdUri uri, int disk) throws IOException {

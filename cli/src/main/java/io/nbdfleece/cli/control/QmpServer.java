@@ -12,11 +12,15 @@ import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.concurrent.locks.LockSupport;
 
 /// The control socket. One virtual thread accepts; each client has one that reads and answers and
 /// one that writes. They end with [#close], which any thread may call.
 public final class QmpServer implements AutoCloseable {
   private static final System.Logger LOG = System.getLogger("nbdfleece.control");
+
+  /// After accepting a client has failed.
+  private static final long RETRY_NANOS = Duration.ofSeconds(1).toNanos();
 
   /// For all clients together to read that we end.
   private static final Duration FAREWELL = Duration.ofSeconds(2);
@@ -77,13 +81,30 @@ public final class QmpServer implements AutoCloseable {
   }
 
   private void accept() {
+    boolean failureTold = false;
     while (socket.isOpen()) {
+      SocketChannel client;
       try {
-        serve(socket.accept());
+        client = socket.accept();
+        failureTold = false;
       } catch (IOException e) {
-        if (socket.isOpen()) {
-          LOG.log(Level.WARNING, "control socket: cannot accept: {0}", e.getMessage());
+        if (socket.isOpen() && !failureTold) {
+          failureTold = true;
+          LOG.log(
+              Level.WARNING,
+              "control socket: cannot accept clients, tried again each second: {0}",
+              e.getMessage());
         }
+        if (socket.isOpen()) {
+          // Whoever waits to be accepted would make it fail again at once.
+          LockSupport.parkNanos(RETRY_NANOS);
+        }
+        continue;
+      }
+      try {
+        serve(client);
+      } catch (IOException e) {
+        LOG.log(Level.WARNING, "control socket: a client was lost: {0}", e.getMessage());
       }
     }
   }

@@ -12,7 +12,6 @@ import io.nbdfleece.fleecing.SnapshotRequest;
 import io.nbdfleece.fleecing.SnapshotStatus;
 import io.nbdfleece.fleecing.hook.SnapshotView;
 import java.time.Duration;
-import java.time.Instant;
 import java.util.List;
 import java.util.Optional;
 import tools.jackson.databind.node.ArrayNode;
@@ -66,10 +65,6 @@ final class SnapshotJson {
   private SnapshotJson() {}
 
   static ObjectNode of(SnapshotStatus status, ControlTarget target) {
-    return of(status, target, Instant.now());
-  }
-
-  static ObjectNode of(SnapshotStatus status, ControlTarget target, Instant now) {
     ObjectNode json =
         Json.object()
             .put("name", status.name())
@@ -86,7 +81,7 @@ final class SnapshotJson {
     }
     Optional<Duration> ttl = status.lifetime().max();
     if (ttl.isPresent()) {
-      Duration left = Duration.between(now, status.created().plus(ttl.get()));
+      Duration left = ttl.get().minus(status.age());
       json.put("ttl", ttl.get().toSeconds());
       json.put("seconds-left", Math.max(0, left.toSeconds()));
     }

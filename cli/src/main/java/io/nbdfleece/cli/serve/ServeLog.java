@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.cli.serve;
 
+import java.time.Instant;
 import java.time.ZoneId;
 import java.time.format.DateTimeFormatter;
 import java.time.temporal.ChronoUnit;
@@ -14,15 +15,22 @@ import java.util.logging.Logger;
 
 /// The log: standard error, one line per event, no stack traces. Under systemd each line carries
 /// its priority (sd-daemon(3)) and leaves the time to the journal.
+///
+/// A line must be possible when the process can open no more files. So what Java reads from a file
+/// to tell the time is read when the log is made: once that has failed it fails for ever, and an
+/// event loop, or the end on a signal, would go with it.
 final class ServeLog extends Formatter {
   private static final DateTimeFormatter TIME = DateTimeFormatter.ISO_OFFSET_DATE_TIME;
 
   private final boolean journal;
   private final boolean traces;
+  private final ZoneId zone = ZoneId.systemDefault();
 
   ServeLog(boolean journal, boolean traces) {
     this.journal = journal;
     this.traces = traces;
+    String first = time(Instant.now());
+    assert !first.isEmpty();
   }
 
   /// Sets up `java.util.logging`, where the loggers of all libraries end.
@@ -46,9 +54,7 @@ final class ServeLog extends Formatter {
     if (journal) {
       line.append('<').append(priority(event.getLevel())).append('>');
     } else {
-      line.append(
-              TIME.format(
-                  event.getInstant().truncatedTo(ChronoUnit.MILLIS).atZone(ZoneId.systemDefault())))
+      line.append(time(event.getInstant()))
           .append(' ')
           .append(event.getLevel().getName())
           .append(' ');
@@ -63,6 +69,10 @@ final class ServeLog extends Formatter {
       }
     }
     return line.append('\n').toString();
+  }
+
+  private String time(Instant instant) {
+    return TIME.format(instant.truncatedTo(ChronoUnit.MILLIS).atZone(zone));
   }
 
   private static int priority(Level level) {

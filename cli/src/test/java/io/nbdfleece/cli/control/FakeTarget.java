@@ -211,6 +211,7 @@ public final class FakeTarget implements ControlTarget {
         new SnapshotStatus(
             name,
             Instant.parse("2026-11-21T03:12:44Z"),
+            Duration.ofSeconds(90),
             Duration.ofNanos(1_300_000),
             request.access(),
             request.onCbwError(),

@@ -73,6 +73,7 @@ final class FleecingCommandsTest {
       assertEquals("c1", answer.path("disks").path(0).path("since").asString());
       assertEquals("zero", answer.path("outside").asString());
       assertEquals(7200, answer.path("ttl").asLong());
+      assertEquals(7200 - 90, answer.path("seconds-left").asLong());
       assertEquals(600, answer.path("idle-ttl").asLong());
     }
   }

@@ -174,6 +174,7 @@ final class QmpEventsTest {
         "n",
         Instant.EPOCH,
         Duration.ZERO,
+        Duration.ZERO,
         SnapshotRequest.Access.READ_ONLY,
         SnapshotRequest.OnCbwError.BREAK_SNAPSHOT,
         SnapshotRequest.Increment.NONE,

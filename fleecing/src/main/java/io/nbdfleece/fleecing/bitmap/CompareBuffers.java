@@ -38,7 +38,12 @@ final class CompareBuffers {
     }
     ByteBuffer pooled = idle.get(number).pollFirst();
     if (pooled == null) {
-      pooled = ByteBuffer.allocateDirect(capacityBytes);
+      try {
+        pooled = ByteBuffer.allocateDirect(capacityBytes);
+      } catch (OutOfMemoryError noBuffer) {
+        usedBytes.addAndGet(-capacityBytes);
+        return Optional.empty();
+      }
     } else {
       idleBytes.addAndGet(-capacityBytes);
     }

@@ -2,6 +2,7 @@
 package io.nbdfleece.nbd.server;
 
 import io.netty.channel.EventLoop;
+import java.lang.System.Logger.Level;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
@@ -19,6 +20,8 @@ import org.jspecify.annotations.Nullable;
 final class ReadQueue {
   static final int TURN_BYTES = 512 << 10;
 
+  private static final System.Logger LOG = System.getLogger("io.nbdfleece.nbd.server.connections");
+
   private final Transmission transmission;
   private final Replies replies;
   private final DirectReads directReads;
@@ -29,6 +32,7 @@ final class ReadQueue {
   private @Nullable Request newest;
   private long turnBytes = TURN_BYTES;
   private boolean nextTurnScheduled;
+  private boolean noMemoryTold;
 
   ReadQueue(
       Transmission transmission,
@@ -80,10 +84,19 @@ final class ReadQueue {
       }
       read.allocate();
     } catch (OutOfMemoryError noBuffer) {
+      tellNoMemory(read.lengthBytes);
       transmission.refuseBegun(read, Verdict.NO_MEMORY);
       return;
     }
     export.start(read);
+  }
+
+  /// One line per connection, however many reads it is.
+  private void tellNoMemory(long lengthBytes) {
+    LOG.log(
+        noMemoryTold ? Level.DEBUG : Level.WARNING,
+        () -> "no memory for the reply to a read, which is refused: length=" + lengthBytes);
+    noMemoryTold = true;
   }
 
   /// The event loop has looked after others meanwhile, or is about to.

@@ -8,6 +8,9 @@ import org.jspecify.annotations.Nullable;
 
 /// Drops a client that leaves its replies in the socket, or keeps encryption from sending them.
 /// Looks now and then while replies wait, and costs nothing otherwise. Event loop only.
+///
+/// Looks are counted, and not what the clock says: when this process stood still (SIGSTOP) it was
+/// not the client that did nothing.
 final class StallWatch implements Runnable {
   private static final int LOOKS_PER_DEADLINE = 8;
 
@@ -16,6 +19,7 @@ final class StallWatch implements Runnable {
   private final long deadlineNanos;
   private boolean running;
   private long progressNanos;
+  private int looksWithoutProgress;
   private @Nullable Object message;
   private long messageProgress;
   private long pendingBytes;
@@ -31,6 +35,7 @@ final class StallWatch implements Runnable {
     if (!running) {
       running = true;
       progressNanos = System.nanoTime();
+      looksWithoutProgress = 0;
       message = null;
       again();
     }
@@ -47,7 +52,8 @@ final class StallWatch implements Runnable {
     long now = System.nanoTime();
     if (hasMoved(outbound)) {
       progressNanos = now;
-    } else if (now - progressNanos >= deadlineNanos) {
+      looksWithoutProgress = 0;
+    } else if (++looksWithoutProgress >= LOOKS_PER_DEADLINE) {
       running = false;
       connection.drop(
           "takes no replies since "
