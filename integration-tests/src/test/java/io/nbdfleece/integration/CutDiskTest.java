@@ -60,8 +60,7 @@ final class CutDiskTest {
         cut();
         IOException _ =
             assertThrows(
-                IOException.class,
-                () -> Images.read(guest, (CUT - 8) * CLUSTER_BYTES, length));
+                IOException.class, () -> Images.read(guest, (CUT - 8) * CLUSTER_BYTES, length));
       }
       try (NbdClient guest = server.connect("vda")) {
         assertArrayEquals(Arrays.copyOf(old, length), Images.read(guest, 0, length));
@@ -94,8 +93,7 @@ final class CutDiskTest {
       JsonNode status = server.snapshotDisk("nightly");
       assertFalse(status.has("broken-because"), status::toString);
       assertTrue(status.path("lost-bytes").asLong() >= CLUSTER_BYTES, status::toString);
-      assertArrayEquals(
-          new byte[] {0x11}, Images.read(guest, CUT * CLUSTER_BYTES + 4095, 1));
+      assertArrayEquals(new byte[] {0x11}, Images.read(guest, CUT * CLUSTER_BYTES + 4095, 1));
       assertEquals(0, server.disk().path("write-errors").asInt());
     }
   }

@@ -67,8 +67,7 @@ final class DescriptorsTest {
         }
         Images.await(guest.flush());
         assertArrayEquals(old, Images.read(backup, 0, SIZE_BYTES));
-        JsonNode disk =
-            control.execute("x-nbdfleece-query-disks", ControlSocket.object()).get(0);
+        JsonNode disk = control.execute("x-nbdfleece-query-disks", ControlSocket.object()).get(0);
         assertEquals(0, disk.path("write-errors").asInt(), disk::toString);
       }
       assertFewLines(server);
@@ -146,9 +145,7 @@ final class DescriptorsTest {
     for (int i = 0; i < CLIENTS; i++) {
       waiting.add(SocketChannel.open(UnixDomainSocketAddress.of(server.socket())));
     }
-    Awaitility.await()
-        .atMost(Duration.ofSeconds(30))
-        .until(() -> server.log().contains(EXHAUSTED));
+    Awaitility.await().atMost(Duration.ofSeconds(30)).until(() -> server.log().contains(EXHAUSTED));
   }
 
   private static int limit(PackagedServer server) throws IOException {

@@ -59,8 +59,7 @@ record SoakFigures(
 
   private static boolean isIdle(PackagedServer server, Path scratch) throws IOException {
     try (ControlSocket control = server.control()) {
-      for (JsonNode disk :
-          control.execute("x-nbdfleece-query-disks", ControlSocket.object())) {
+      for (JsonNode disk : control.execute("x-nbdfleece-query-disks", ControlSocket.object())) {
         if (disk.path("clients").asInt() > 0) {
           return false;
         }

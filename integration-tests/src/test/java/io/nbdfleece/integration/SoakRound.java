@@ -51,8 +51,7 @@ final class SoakRound {
     long writesBefore = history.numbers().get();
     List<Thread> threads = new ArrayList<>();
     List<WriteRecord> records;
-    try (StampLoad load =
-        StampLoad.start(server, disks, 1, random.nextLong(), history.numbers())) {
+    try (StampLoad load = StampLoad.start(server, disks, 1, random.nextLong(), history.numbers())) {
       routines
           .byName()
           .forEach((name, routine) -> threads.add(start(name, routine, random.nextLong())));
@@ -105,8 +104,7 @@ final class SoakRound {
     stop.set(true);
     for (Thread thread : threads) {
       if (!thread.join(TURN_MAX)) {
-        throw new AssertionError(
-            thread.getName() + " hangs: " + List.of(thread.getStackTrace()));
+        throw new AssertionError(thread.getName() + " hangs: " + List.of(thread.getStackTrace()));
       }
     }
   }

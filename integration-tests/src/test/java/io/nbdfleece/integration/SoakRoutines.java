@@ -159,8 +159,7 @@ final class SoakRoutines {
     JsonNode _ = execute("fleecing-start", arguments);
     for (String disk : disks) {
       String context = full ? "base:allocation" : "qemu:dirty-bitmap:changes";
-      try (NbdClient backup =
-          NbdClient.connect(server.uri(disk + "@" + name), List.of(context))) {
+      try (NbdClient backup = NbdClient.connect(server.uri(disk + "@" + name), List.of(context))) {
         for (DirtyMap.Range range : full ? List.<DirtyMap.Range>of() : ranges(backup, context)) {
           int length = (int) Math.min(range.lengthBytes(), 1 << 20);
           byte[] first = Images.read(backup, range.offsetBytes(), length);

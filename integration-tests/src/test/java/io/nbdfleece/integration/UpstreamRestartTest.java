@@ -64,8 +64,7 @@ final class UpstreamRestartTest {
       load.stop();
       assertEquals(List.of(), load.failures());
       PointInTimeChecker checker = new PointInTimeChecker(load.records());
-      assertEquals(
-          List.of(), checker.check(window, List.of(new View(0, frozen))), "seed=" + seed);
+      assertEquals(List.of(), checker.check(window, List.of(new View(0, frozen))), "seed=" + seed);
       long nowNanos = System.nanoTime();
       long[] live = StampReader.readTwice(server.uri("vda"), 0);
       assertEquals(
@@ -93,8 +92,7 @@ final class UpstreamRestartTest {
               guest.write(0, Images.filled(CLUSTER_BYTES, 0x22), Export.Durability.CACHED));
       assertTrue(
           String.valueOf(refusal.getMessage()).contains(socket.toString()), refusal::toString);
-      NbdException _ =
-          Images.refused(NbdError.EIO, guest.read(0, ByteBuffer.allocateDirect(4096)));
+      NbdException _ = Images.refused(NbdError.EIO, guest.read(0, ByteBuffer.allocateDirect(4096)));
       upstream = upstream();
       Awaitility.await()
           .atMost(Duration.ofSeconds(60))
