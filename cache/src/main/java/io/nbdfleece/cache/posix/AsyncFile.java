@@ -10,7 +10,7 @@ import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.LongSupplier;
 
 /// A file whose operations never make the calling thread wait for a device: they end inside the
-/// call when they can, and on a worker thread else.
+/// call when they can, and are short, and on a worker thread else.
 ///
 /// **Threads.** Any thread may call anything at any time. Buffers must be direct and belong to the
 /// operation until its [Completion] is called; their position moves.
@@ -24,7 +24,13 @@ public final class AsyncFile {
    * first whether that page is in the cache. The other is throttling, when too many pages are
    * dirty, and that cannot be asked for. So we measure: as long as inline writes are fast they
    * stay inline; after a slow one all writes go to workers for a while, then one tries again.
+   *
+   * A long write does not wait either, but copying it takes so much longer than a change of threads
+   * that it is better done on a worker: the caller receives the next one meanwhile.
    */
+
+  /// As long as this, and it goes to a worker.
+  static final int LONG_WRITE_BYTES = 256 << 10;
 
   /// An inline write slower than this, plus a nanosecond for each byte, sends later ones to
   /// workers.
@@ -179,6 +185,9 @@ public final class AsyncFile {
   }
 
   private boolean mayWriteInline(long offsetBytes, int lengthBytes) throws IOException {
+    if (lengthBytes >= LONG_WRITE_BYTES) {
+      return false;
+    }
     if (slow) {
       if (nanoClock.getAsLong() - slowUntilNanos < 0) {
         return false;

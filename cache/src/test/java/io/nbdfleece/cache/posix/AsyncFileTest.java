@@ -131,6 +131,22 @@ class AsyncFileTest {
   }
 
   @Test
+  void longWriteGoesToAWorker() throws Exception {
+    Outcome shorter = new Outcome();
+    async.write(0, filled(AsyncFile.LONG_WRITE_BYTES - 4096, 1), shorter);
+    assertTrue(shorter.isDone());
+    Outcome done = new Outcome();
+    async.write(0, filled(AsyncFile.LONG_WRITE_BYTES, 2), done);
+    assertFalse(done.isDone());
+    assertEquals(1, workers.pending());
+    workers.runAll();
+    done.await();
+    ByteBuffer found = ByteBuffer.allocateDirect(AsyncFile.LONG_WRITE_BYTES);
+    assertEquals(found.capacity(), file.read(found, 0));
+    assertEquals(filled(found.capacity(), 2), found.flip());
+  }
+
+  @Test
   void slowWriteSendsLaterOnesToWorkersForAWhile() throws IOException {
     stepNanos = AsyncFile.SLOW_WRITE_NANOS + 4096 + 1;
     async.write(0, filled(4096, 1), new Outcome());
