@@ -9,6 +9,7 @@ import io.netty.channel.Channel;
 import io.netty.channel.ChannelFutureListener;
 import io.netty.channel.ChannelHandlerContext;
 import io.netty.channel.ChannelInboundHandlerAdapter;
+import io.netty.channel.EventLoop;
 import io.netty.channel.epoll.EpollDomainSocketChannel;
 import io.netty.channel.socket.ChannelInputShutdownEvent;
 import io.netty.channel.unix.PeerCredentials;
@@ -42,6 +43,10 @@ final class Connection extends ChannelInboundHandlerAdapter {
   private boolean paused;
   private boolean inputEnded;
   private boolean closing;
+
+  /// Between two event loops: what comes meanwhile is for the next one.
+  private boolean moving;
+
   private volatile boolean ended;
 
   Connection(ServerState server, Channel channel) {
@@ -112,7 +117,7 @@ final class Connection extends ChannelInboundHandlerAdapter {
   public void channelReadComplete(ChannelHandlerContext ctx) {
     inTurn = false;
     Phase current = phase;
-    if (current != null && !ended) {
+    if (current != null && !ended && !moving) {
       current.flush();
     }
     goOn();
@@ -137,6 +142,10 @@ final class Connection extends ChannelInboundHandlerAdapter {
 
   @Override
   public void channelInactive(ChannelHandlerContext ctx) {
+    lose();
+  }
+
+  private void lose() {
     closing = true;
     input.release();
     Phase current = phase;
@@ -164,6 +173,58 @@ final class Connection extends ChannelInboundHandlerAdapter {
     phase = next;
   }
 
+  /// Runs a step on that event loop, and everything that comes after it: now if this is the one, or
+  /// if the server is closing.
+  void runOn(EventLoop loop, Runnable step) {
+    if (loop.inEventLoop() || server.isClosing()) {
+      step.run();
+      return;
+    }
+    moving = true;
+    // Netty deregisters when the turn is over. From there until it is registered again nothing of
+    // this connection runs anywhere.
+    channel
+        .deregister()
+        .addListener(
+            gone ->
+                loop.register(channel)
+                    .addListener(
+                        arrived -> {
+                          if (arrived.isSuccess()) {
+                            arrive(step);
+                          } else {
+                            LOG.log(Level.DEBUG, "closed on its way", arrived.cause());
+                            lose();
+                          }
+                        }));
+  }
+
+  private void arrive(Runnable step) {
+    moving = false;
+    inTurn = false;
+    if (!closing) {
+      step.run();
+      consume();
+    }
+  }
+
+  /// Runs something on the event loop, if that has not ended. Any thread.
+  void execute(Runnable task) {
+    EventLoop loop = channel.eventLoop();
+    try {
+      loop.execute(
+          () -> {
+            if (channel.eventLoop().inEventLoop()) {
+              task.run();
+            } else {
+              execute(task); // it has moved meanwhile
+            }
+          });
+    } catch (RejectedExecutionException serverClosed) {
+      LOG.log(Level.DEBUG, "event loop has ended", serverClosed);
+    }
+  }
+
   /// Nothing more is read or consumed until the phase may continue.
   void pause() {
     paused = true;
@@ -172,7 +233,7 @@ final class Connection extends ChannelInboundHandlerAdapter {
 
   /// Goes on if it was paused and the phase may continue.
   void goOn() {
-    if (consuming || closing) {
+    if (consuming || moving || closing) {
       return;
     }
     Phase current = phase;
@@ -203,18 +264,12 @@ final class Connection extends ChannelInboundHandlerAdapter {
 
   /// Others need the place of this handshake. Any thread.
   void evict() {
-    try {
-      channel
-          .eventLoop()
-          .execute(
-              () -> {
-                if (phase instanceof Haggling) {
-                  drop("too many handshakes are pending, and this one waits longest");
-                }
-              });
-    } catch (RejectedExecutionException serverClosed) {
-      LOG.log(Level.DEBUG, "event loop has ended", serverClosed);
-    }
+    execute(
+        () -> {
+          if (phase instanceof Haggling && !moving) {
+            drop("too many handshakes are pending, and this one waits longest");
+          }
+        });
   }
 
   /// Encrypts everything from here on, both ways. Nothing may be unread. The answer to
@@ -308,7 +363,7 @@ final class Connection extends ChannelInboundHandlerAdapter {
   }
 
   private void consume() {
-    if (consuming) {
+    if (consuming || moving) {
       return;
     }
     consuming = true;
@@ -324,7 +379,7 @@ final class Connection extends ChannelInboundHandlerAdapter {
         }
         before.consume();
       } while (phase != before);
-      if (!inTurn) {
+      if (!inTurn && !moving) {
         before.flush();
       }
       if (inputEnded && !paused && !closing) {

@@ -385,9 +385,14 @@ final class Haggling implements Phase {
     connection.server().handshakes().end(connection);
     HeaderStyle style = HeaderStyle.of(structuredReplies, extendedHeaders);
     connection.input().expectRequests();
-    connection.enter(
-        Transmission.open(connection, ctx, new CheckedExport(export), style, selectedMeta(name)));
-    flush(); // not before: who has the answer is a client of the export
+    List<String> contexts = selectedMeta(name);
+    connection.runOn(
+        connection.server().loopOf(ctx.channel(), export.info()),
+        () -> {
+          connection.enter(
+              Transmission.open(connection, ctx, new CheckedExport(export), style, contexts));
+          flush(); // not before: who has the answer is a client of the export
+        });
     return false;
   }
 

@@ -5,19 +5,15 @@ import io.nbdfleece.nbd.ExportCatalog;
 import io.nbdfleece.nbd.NbdUri;
 import io.netty.buffer.ByteBufAllocator;
 import io.netty.buffer.PooledByteBufAllocator;
-import io.netty.channel.EventLoopGroup;
-import io.netty.channel.MultiThreadIoEventLoopGroup;
 import io.netty.channel.epoll.Epoll;
-import io.netty.util.concurrent.DefaultThreadFactory;
-import io.netty.util.concurrent.EventExecutor;
 import java.io.IOException;
 import java.lang.System.Logger.Level;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.CountDownLatch;
-import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 
@@ -45,14 +41,14 @@ public final class NbdServer {
 
   private static final Duration LOOP_END = Duration.ofSeconds(5);
 
-  private final EventLoopGroup loops;
+  private final EventLoops loops;
   private final ServerState state;
   private final List<Listener> listeners;
   private final List<NbdUri> uris;
   private final AtomicBoolean closeBegun = new AtomicBoolean();
   private final CountDownLatch closed = new CountDownLatch(1);
 
-  private NbdServer(EventLoopGroup loops, ServerState state, List<Listener> listeners) {
+  private NbdServer(EventLoops loops, ServerState state, List<Listener> listeners) {
     this.loops = loops;
     this.state = state;
     this.listeners = List.copyOf(listeners);
@@ -67,15 +63,14 @@ public final class NbdServer {
       throw new IOException("epoll is not available", Epoll.unavailabilityCause());
     }
     int loopCount = config.limits().eventLoopCount();
+    EventLoops loops = EventLoops.create(loopCount);
     ServerState state =
-        ServerState.create(catalog, config.limits(), config.tls(), allocator(loopCount));
-    EventLoopGroup loops =
-        new MultiThreadIoEventLoopGroup(
-            loopCount, new DefaultThreadFactory("nbd-loop"), RejoiningEpoll.factory());
+        ServerState.create(
+            catalog, config.limits(), config.tls(), allocator(2 * loopCount), Optional.of(loops));
     List<Listener> listeners = new ArrayList<>();
     try {
       for (ServerConfig.Listen listen : config.listen()) {
-        listeners.add(Listener.bind(listen, loops, state));
+        listeners.add(Listener.bind(listen, loops.accepting(), state));
       }
       return new NbdServer(loops, state, listeners);
     } catch (IOException | RuntimeException e) {
@@ -133,10 +128,8 @@ public final class NbdServer {
   /// It may take some seconds more than `drain` for the threads to end. Must not be called by an
   /// export inside one of its methods: that is a thread it would wait for.
   public void close(Duration drain) {
-    for (EventExecutor loop : loops) {
-      if (loop.inEventLoop()) {
-        throw new IllegalStateException("close: called on an event loop of this server");
-      }
+    if (loops.isOneOfThem()) {
+      throw new IllegalStateException("close: called on an event loop of this server");
     }
     boolean interrupted = false;
     long untilNanos = System.nanoTime() + drain.toNanos();
@@ -179,9 +172,8 @@ public final class NbdServer {
     }
     onEach(Connection::close);
     // An export that never completes keeps its connection from ending, not us.
-    var ended = loops.shutdownGracefully(0, LOOP_END.toMillis(), TimeUnit.MILLISECONDS);
     try {
-      if (!ended.await(2 * LOOP_END.toMillis())) {
+      if (!loops.close(LOOP_END.toMillis())) {
         LOG.log(Level.WARNING, "event loops did not end in time");
       }
     } catch (InterruptedException e) {
@@ -203,11 +195,7 @@ public final class NbdServer {
 
   private void onEach(java.util.function.Consumer<Connection> action) {
     for (Connection connection : state.connections()) {
-      try {
-        connection.channel().eventLoop().execute(() -> action.accept(connection));
-      } catch (RejectedExecutionException ended) {
-        LOG.log(Level.DEBUG, "event loop has ended", ended);
-      }
+      connection.execute(() -> action.accept(connection));
     }
   }
 }

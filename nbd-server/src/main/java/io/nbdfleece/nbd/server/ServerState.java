@@ -2,9 +2,12 @@
 package io.nbdfleece.nbd.server;
 
 import io.nbdfleece.nbd.ExportCatalog;
+import io.nbdfleece.nbd.ExportInfo;
 import io.nbdfleece.nbd.TlsCredentials;
 import io.nbdfleece.nbd.tls.TlsEndpoint;
 import io.netty.buffer.ByteBufAllocator;
+import io.netty.channel.Channel;
+import io.netty.channel.EventLoop;
 import java.io.IOException;
 import java.util.Optional;
 import java.util.Set;
@@ -25,11 +28,12 @@ final class ServerState {
   private final ServerTls tls;
   private volatile Optional<TlsEndpoint> endpoint;
   private final FlightBudget flightBudget;
+  private final Optional<EventLoops> loops;
   private volatile boolean closing;
 
   /// Without encryption.
   ServerState(ExportCatalog catalog, ServerLimits limits, ByteBufAllocator allocator) {
-    this(catalog, limits, allocator, ServerTls.OFF, Optional.empty());
+    this(catalog, limits, allocator, ServerTls.OFF, Optional.empty(), Optional.empty());
   }
 
   private ServerState(
@@ -37,21 +41,29 @@ final class ServerState {
       ServerLimits limits,
       ByteBufAllocator allocator,
       ServerTls tls,
-      Optional<TlsEndpoint> endpoint) {
+      Optional<TlsEndpoint> endpoint,
+      Optional<EventLoops> loops) {
     this.catalog = catalog;
     this.limits = limits;
     this.tls = tls;
     this.endpoint = endpoint;
     this.allocator = allocator;
+    this.loops = loops;
     handshakes = new Handshakes(limits.handshakesMax(), System::nanoTime);
     flightBudget = new FlightBudget(limits.bytesInFlightTotalMax());
   }
 
   /// Reads the credentials; fails with what is wrong with them.
+  ///
+  /// @param loops empty: connections stay where they have begun
   static ServerState create(
-      ExportCatalog catalog, ServerLimits limits, ServerTls tls, ByteBufAllocator allocator)
+      ExportCatalog catalog,
+      ServerLimits limits,
+      ServerTls tls,
+      ByteBufAllocator allocator,
+      Optional<EventLoops> loops)
       throws IOException {
-    return new ServerState(catalog, limits, allocator, tls, read(tls));
+    return new ServerState(catalog, limits, allocator, tls, read(tls), loops);
   }
 
   private static Optional<TlsEndpoint> read(ServerTls tls) throws IOException {
@@ -74,6 +86,11 @@ final class ServerState {
 
   boolean requiresTls() {
     return tls.mode() == ServerTls.Mode.REQUIRE;
+  }
+
+  /// Where a connection belongs that is about to open such an export.
+  EventLoop loopOf(Channel channel, ExportInfo info) {
+    return loops.map(all -> all.of(channel, info)).orElseGet(channel::eventLoop);
   }
 
   /// Those that have not opened an export yet.

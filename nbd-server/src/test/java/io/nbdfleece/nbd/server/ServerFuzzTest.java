@@ -136,7 +136,8 @@ final class ServerFuzzTest {
     ServerTls tls = new ServerTls(ServerTls.Mode.ON, Optional.of(credentials), false);
     PooledByteBufAllocator allocator = new PooledByteBufAllocator(true, 0, 1, 8192, 5, 0, 0, false);
     FuzzCatalog catalog = new FuzzCatalog(Runnable::run);
-    ServerState state = ServerState.create(catalog, LIMITS.getFirst(), tls, allocator);
+    ServerState state =
+        ServerState.create(catalog, LIMITS.getFirst(), tls, allocator, Optional.empty());
     byte[] clientHello = clientHello();
     try (LoudLog log = new LoudLog()) {
       for (long seed : seeds(2_000_000_000L, CONNECTIONS / TLS_SHARE)) {
