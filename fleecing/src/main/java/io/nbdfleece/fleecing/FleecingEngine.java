@@ -121,6 +121,8 @@ public final class FleecingEngine implements AutoCloseable {
     TieredStore store;
     try {
       RamBudget.requireHeap(config, Runtime.getRuntime().maxMemory());
+      RamBudget.doubt(config.ramBytesMax(), AvailableMemory.ofThisProcess().bytes())
+          .ifPresent(doubt -> LOG.log(System.Logger.Level.WARNING, doubt));
       store =
           storeOpening.open(
               new StoreConfig(
@@ -436,7 +438,8 @@ public final class FleecingEngine implements AutoCloseable {
               ramBytesMax.orElse(config.ramBytesMax()),
               scratchBytesMax.orElse(config.scratchBytesMax()));
       RamBudget.requireHeap(next, Runtime.getRuntime().maxMemory());
-      RamBudget.requireMemory(next.ramBytesMax() - config.ramBytesMax(), RamBudget.available());
+      RamBudget.requireMemory(
+          next.ramBytesMax() - config.ramBytesMax(), AvailableMemory.ofThisProcess().bytes());
       store.resize(next.ramBytesMax(), next.scratchBytesMax());
       config = next;
     } finally {
