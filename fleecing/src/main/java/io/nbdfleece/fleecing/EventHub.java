@@ -142,6 +142,11 @@ final class EventHub implements HookListener, AutoCloseable {
     publish(new EngineEvent.WriteBudgetStep(disk, step, reason));
   }
 
+  void diskDamaged(String disk, String reason) {
+    LOG.log(Level.ERROR, "disk {0} is damaged: {1}", disk, reason);
+    publish(new EngineEvent.DiskDamaged(disk, reason));
+  }
+
   void storeFilling(int percent, long usedBytes, long capacityBytes) {
     LOG.log(
         Level.WARNING,
