@@ -238,7 +238,8 @@ final class NamedExportsTest {
     assertEquals(Set.of(), bitmaps.inUse);
     assertTrue(exports.find("n0", ClientIdentity.UNKNOWN).isEmpty());
     refused("Export 'e0' is not found", "e0", Removal.HARD);
-    assertInstanceOf(NoSuchExportException.class, exports.remove("e0", Removal.SAFE).exceptionNow());
+    assertInstanceOf(
+        NoSuchExportException.class, exports.remove("e0", Removal.SAFE).exceptionNow());
     add("e0", VDA, "n0", false, b);
   }
 
