@@ -97,6 +97,9 @@ final class StatusCommand implements Callable<Integer> {
           .append(" on average");
     }
     text.append('\n');
+    if (disk.has("damage")) {
+      text.append("  DAMAGED: ").append(disk.path("damage").asString()).append('\n');
+    }
     String step = disk.path("write-budget").asString("normal");
     if (!step.equals("normal")) {
       text.append("  OVER ITS WRITE BUDGET: ").append(step).append('\n');

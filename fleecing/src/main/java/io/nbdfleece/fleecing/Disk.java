@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.fleecing;
 
+import java.util.Optional;
+
 /// A disk that is being served.
 public interface Disk {
   DiskConfig config();
@@ -9,4 +11,10 @@ public interface Disk {
 
   /// Figures since the disk was added.
   DiskStatistics statistics();
+
+  /// What has become of what it lies in that stays so, and what to do, for people; empty while it
+  /// is whole.
+  default Optional<String> damage() {
+    return Optional.empty();
+  }
 }

@@ -32,6 +32,11 @@ public sealed interface EngineEvent {
   /// The bitmap (or checkpoint) cannot be used any more; the next backup must be full.
   record BitmapInconsistent(String disk, String bitmap, String reason) implements EngineEvent {}
 
+  /// Somebody else has cut what the disk lies in: part of it is lost.
+  ///
+  /// @param reason what is lost, and what to do
+  record DiskDamaged(String disk, String reason) implements EngineEvent {}
+
   /// Preserved data takes so much of what RAM and disk tier can hold.
   ///
   /// @param percent 70, 80, 90 or 95; told when it is passed, and again only after it was well

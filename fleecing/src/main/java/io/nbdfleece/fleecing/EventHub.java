@@ -21,7 +21,6 @@ import java.util.function.Consumer;
 final class EventHub implements HookListener, AutoCloseable {
   private static final System.Logger LOG = System.getLogger(FleecingEngine.class.getName());
   private static final int QUEUE_MAX = 4096;
-  private static final long IDLE_SECONDS = 10;
 
   private final CopyOnWriteArrayList<Subscription> subscriptions = new CopyOnWriteArrayList<>();
   private final AtomicLong dropped = new AtomicLong();
@@ -32,7 +31,7 @@ final class EventHub implements HookListener, AutoCloseable {
         new ThreadPoolExecutor(
             1,
             1,
-            IDLE_SECONDS,
+            0,
             TimeUnit.SECONDS,
             new ArrayBlockingQueue<>(QUEUE_MAX),
             task -> {
@@ -45,7 +44,9 @@ final class EventHub implements HookListener, AutoCloseable {
                 dropped.incrementAndGet();
               }
             });
-    teller.allowCoreThreadTimeOut(true);
+    // It stays: who tells may be a guest's write, which must not fail because the system gives no
+    // thread now.
+    boolean _ = teller.prestartCoreThread();
   }
 
   /// Each is itself only, also when one subscriber subscribes twice.
@@ -139,6 +140,11 @@ final class EventHub implements HookListener, AutoCloseable {
     Level level = step == BudgetStep.NORMAL ? Level.INFO : Level.WARNING;
     LOG.log(level, "write budget of disk {0}: {1}: {2}", disk, reason, done);
     publish(new EngineEvent.WriteBudgetStep(disk, step, reason));
+  }
+
+  void diskDamaged(String disk, String reason) {
+    LOG.log(Level.ERROR, "disk {0} is damaged: {1}", disk, reason);
+    publish(new EngineEvent.DiskDamaged(disk, reason));
   }
 
   void storeFilling(int percent, long usedBytes, long capacityBytes) {

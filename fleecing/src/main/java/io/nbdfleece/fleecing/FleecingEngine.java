@@ -55,11 +55,12 @@ public final class FleecingEngine implements AutoCloseable {
   private final Snapshots snapshots = new Snapshots(events);
   private final DiskOpening opening;
   private final Transactions transactions;
+  private final DamageWatch damages;
   private final SnapshotEnds ends;
   private final AtomicBoolean closed = new AtomicBoolean();
 
-  /// Disks whose state is being told the time.
-  private final Set<ServedDisk> stateTicking = ConcurrentHashMap.newKeySet();
+  /// Disks that are being looked after.
+  private final Set<ServedDisk> lookedAfter = ConcurrentHashMap.newKeySet();
 
   private FleecingEngine(
       EngineConfig config,
@@ -86,6 +87,7 @@ public final class FleecingEngine implements AutoCloseable {
     this.transactions =
         new Transactions(
             new TransactionRun.Surroundings(workers, ticker, snapshots, states, nanoClock));
+    this.damages = new DamageWatch(events, transactions);
     this.ends = new SnapshotEnds(snapshots, transactions, workers, nanoClock);
   }
 
@@ -121,6 +123,8 @@ public final class FleecingEngine implements AutoCloseable {
     TieredStore store;
     try {
       RamBudget.requireHeap(config, Runtime.getRuntime().maxMemory());
+      RamBudget.doubt(config.ramBytesMax(), AvailableMemory.ofThisProcess().bytes())
+          .ifPresent(doubt -> LOG.log(System.Logger.Level.WARNING, doubt));
       store =
           storeOpening.open(
               new StoreConfig(
@@ -154,21 +158,21 @@ public final class FleecingEngine implements AutoCloseable {
           ends.tick();
         });
     repeat(RETRY_TICK_MILLIS, store::retryParked);
-    repeat(RETRY_TICK_MILLIS, this::tickStates);
+    repeat(RETRY_TICK_MILLIS, this::lookAfterDisks);
   }
 
-  /// On workers: the ticker never touches a disk. Each for itself: a state that waits for a disk
-  /// that hangs must not keep the others from telling that the server runs.
-  private void tickStates() {
+  /// On workers: the ticker never touches a disk. Each for itself: one that hangs must not keep the
+  /// others from telling that the server runs.
+  private void lookAfterDisks() {
     for (ServedDisk disk : servedDisks()) {
-      Optional<DiskState> state = disk.tracking().state();
-      if (state.isPresent() && stateTicking.add(disk)) {
+      if (lookedAfter.add(disk)) {
         workers.execute(
             () -> {
               try {
-                state.get().tick();
+                disk.tracking().state().ifPresent(DiskState::tick);
+                damages.look(disk);
               } finally {
-                stateTicking.remove(disk);
+                lookedAfter.remove(disk);
               }
             });
       }
@@ -436,7 +440,8 @@ public final class FleecingEngine implements AutoCloseable {
               ramBytesMax.orElse(config.ramBytesMax()),
               scratchBytesMax.orElse(config.scratchBytesMax()));
       RamBudget.requireHeap(next, Runtime.getRuntime().maxMemory());
-      RamBudget.requireMemory(next.ramBytesMax() - config.ramBytesMax(), RamBudget.available());
+      RamBudget.requireMemory(
+          next.ramBytesMax() - config.ramBytesMax(), AvailableMemory.ofThisProcess().bytes());
       store.resize(next.ramBytesMax(), next.scratchBytesMax());
       config = next;
     } finally {

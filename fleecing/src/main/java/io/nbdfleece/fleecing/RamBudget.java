@@ -2,8 +2,7 @@
 package io.nbdfleece.fleecing;
 
 import java.io.IOException;
-import java.nio.file.Files;
-import java.nio.file.Path;
+import java.util.Optional;
 import java.util.OptionalLong;
 
 /// Whether a RAM budget fits the process and the machine.
@@ -12,7 +11,6 @@ final class RamBudget {
   private static final long HEAP_BYTES_PER_RAM_CLUSTER = 320;
 
   private static final long HEAP_BASE_BYTES = 64L << 20;
-  private static final String AVAILABLE = "MemAvailable:";
 
   private RamBudget() {}
 
@@ -45,24 +43,23 @@ final class RamBudget {
       throw new IOException(
           "RAM budget: "
               + (moreBytes >> 20)
-              + " MiB more than now, but the machine has only "
+              + " MiB more than now, but the machine, or the control group of this process, has only "
               + (availableBytes.getAsLong() >> 20)
               + " MiB available: choose a smaller --ram, or a larger --scratch-limit instead");
     }
   }
 
-  /// What the machine can give to a process without swapping.
-  static OptionalLong available() {
-    try {
-      for (String line : Files.readAllLines(Path.of("/proc/meminfo"))) {
-        if (line.startsWith(AVAILABLE)) {
-          String number = line.substring(AVAILABLE.length()).replace("kB", "").strip();
-          return OptionalLong.of(Long.parseLong(number) << 10);
-        }
-      }
-    } catch (IOException | NumberFormatException e) {
-      return OptionalLong.empty(); // then the kernel decides
-    }
-    return OptionalLong.empty();
+  /// A warning when the budget is more than there is now; empty when it fits. At the start it is
+  /// not refused: what is there may grow until the budget is used up.
+  static Optional<String> doubt(long ramBytesMax, OptionalLong availableBytes) {
+    return availableBytes.isPresent() && ramBytesMax > availableBytes.getAsLong()
+        ? Optional.of(
+            "RAM budget: "
+                + (ramBytesMax >> 20)
+                + " MiB, but the machine, or the control group of this process, has only "
+                + (availableBytes.getAsLong() >> 20)
+                + " MiB available: the system may end the server, and the guests' disks with it,"
+                + " when it fills up: choose a smaller --ram")
+        : Optional.empty();
   }
 }

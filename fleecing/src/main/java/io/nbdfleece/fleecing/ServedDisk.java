@@ -4,6 +4,7 @@ package io.nbdfleece.fleecing;
 import io.nbdfleece.fleecing.block.BlockNode;
 import io.nbdfleece.fleecing.hook.FleecingHook;
 import io.nbdfleece.fleecing.hook.HookStatistics;
+import java.util.Optional;
 
 /// A disk and its hook. Any thread.
 public final class ServedDisk implements Disk {
@@ -12,6 +13,7 @@ public final class ServedDisk implements Disk {
   private final DiskUsers users = new DiskUsers();
   private final DiskTracking tracking;
   private volatile BlockNode top;
+  private volatile Optional<String> damage = Optional.empty();
 
   ServedDisk(DiskConfig config, FleecingHook hook, DiskTracking tracking) {
     this.config = config;
@@ -42,6 +44,15 @@ public final class ServedDisk implements Disk {
   /// It is not served any more.
   void markRemoved() {
     tracking.markRemoved();
+  }
+
+  @Override
+  public Optional<String> damage() {
+    return damage;
+  }
+
+  void damaged(String reason) {
+    damage = Optional.of(reason);
   }
 
   /// The top of the disk's chain: what a guest's request meets first. The hook, or a filter on it.

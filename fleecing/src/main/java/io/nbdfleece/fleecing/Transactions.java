@@ -113,6 +113,42 @@ final class Transactions {
     }
   }
 
+  /// The same later, on a worker, without waiting here. Not at all when the server is shutting
+  /// down.
+  void aloneLater(Runnable then) {
+    CompletableFuture<Void> mine = new CompletableFuture<>();
+    CompletableFuture<?> turn;
+    lock.lock();
+    try {
+      if (closed) {
+        return;
+      }
+      turn = last;
+      last = mine;
+    } finally {
+      lock.unlock();
+    }
+    var _ = turn.thenRun(() -> onWorker(then, mine));
+  }
+
+  private void onWorker(Runnable then, CompletableFuture<Void> over) {
+    try {
+      around
+          .workers()
+          .execute(
+              () -> {
+                try {
+                  then.run();
+                } finally {
+                  over.complete(null);
+                }
+              });
+    } catch (RejectedExecutionException | OutOfMemoryError e) {
+      over.complete(null);
+      throw e;
+    }
+  }
+
   /// Something that no transaction may overlap.
   interface Exclusive<T> {
     T run() throws IOException;

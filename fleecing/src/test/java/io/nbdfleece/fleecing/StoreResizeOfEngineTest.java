@@ -84,6 +84,6 @@ final class StoreResizeOfEngineTest {
     assertTrue(EngineRig.message(refused).contains("2 MiB available"));
     assertDoesNotThrow(() -> RamBudget.requireMemory(3L << 20, OptionalLong.of(3L << 20)));
     assertDoesNotThrow(() -> RamBudget.requireMemory(3L << 20, OptionalLong.empty()));
-    assertTrue(RamBudget.available().orElse(1) > 0);
+    assertTrue(AvailableMemory.ofThisProcess().bytes().orElse(1) > 0);
   }
 }

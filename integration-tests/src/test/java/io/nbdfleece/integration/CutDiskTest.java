@@ -13,6 +13,7 @@ import io.nbdfleece.nbd.client.NbdClient;
 import java.io.IOException;
 import java.io.RandomAccessFile;
 import java.nio.ByteBuffer;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import org.junit.jupiter.api.BeforeEach;
@@ -95,6 +96,33 @@ final class CutDiskTest {
       assertTrue(status.path("lost-bytes").asLong() >= CLUSTER_BYTES, status::toString);
       assertArrayEquals(new byte[] {0x11}, Images.read(guest, CUT * CLUSTER_BYTES + 4095, 1));
       assertEquals(0, server.disk().path("write-errors").asInt());
+    }
+  }
+
+  /// What lies between the cut and the write reads as zeroes from the file, and nobody wrote them.
+  @Test
+  void whatAGuestsWriteBehindTheCutLeavesOpenIsEioAndTheOperatorIsTold() throws Exception {
+    try (PackagedServer server = PackagedServer.in(directory).disk("vda", image).start();
+        ControlSocket events = server.control();
+        NbdClient guest = server.connect("vda")) {
+      JsonNode _ = server.snapshot("nightly");
+      cut();
+      Images.write(guest, (CLUSTERS - 1) * CLUSTER_BYTES, Images.filled(CLUSTER_BYTES, 0x11));
+      assertEquals(CLUSTERS * CLUSTER_BYTES, Files.size(image));
+      assertLost(guest, CUT);
+      assertLost(guest, CLUSTERS - 2);
+      assertEquals(0x11, Images.read(guest, CLUSTERS * CLUSTER_BYTES - 1, 1)[0]);
+      assertArrayEquals(Arrays.copyOf(old, 4096), Images.read(guest, 0, 4096));
+      try (NbdClient backup = server.connect("vda@nightly")) {
+        assertCluster(backup, CUT - 1);
+        assertLost(backup, CUT);
+        assertLost(backup, CLUSTERS - 1);
+      }
+      JsonNode told = events.awaitEvent("X_NBDFLEECE_DISK_DAMAGED");
+      assertEquals("vda", told.path("disk").asString());
+      assertTrue(told.path("reason").asString().contains("truncated"), told::toString);
+      assertTrue(server.disk().path("damage").asString().contains("restore"));
+      assertTrue(server.log().contains("disk vda is damaged"), server.log());
     }
   }
 

@@ -46,6 +46,7 @@ public final class AsyncFile {
   private final Executor workers;
   private final LongSupplier nanoClock;
   private final DataSync sync;
+  private final CutWatch watch;
 
   /// The size at open, or up to where we have written since. Nothing below may be missing.
   private final AtomicLong sizeBytes;
@@ -62,14 +63,25 @@ public final class AsyncFile {
 
   /// @param nanoClock like [System#nanoTime]
   public AsyncFile(LinuxFile file, Executor workers, LongSupplier nanoClock) throws IOException {
-    this(file, workers, nanoClock, file::dataSync);
+    this(file, workers, nanoClock, CutWatch.none(file), file::dataSync);
   }
 
-  AsyncFile(LinuxFile file, Executor workers, LongSupplier nanoClock, BlockingCall dataSync)
+  /// With somebody who has to know when the file is cut.
+  public AsyncFile(LinuxFile file, Executor workers, CutWatch watch) throws IOException {
+    this(file, workers, System::nanoTime, watch, file::dataSync);
+  }
+
+  AsyncFile(
+      LinuxFile file,
+      Executor workers,
+      LongSupplier nanoClock,
+      CutWatch watch,
+      BlockingCall dataSync)
       throws IOException {
     this.file = file;
     this.workers = workers;
     this.nanoClock = nanoClock;
+    this.watch = watch;
     this.sync = new DataSync(dataSync, file.neverWaits() ? Runnable::run : workers);
     this.sizeBytes = new AtomicLong(file.sizeBytes());
   }
@@ -97,6 +109,7 @@ public final class AsyncFile {
         }
         position += count;
       }
+      watch.requireKept(offsetBytes, position);
     } catch (IOException e) {
       done.failed(e);
       return;
@@ -108,12 +121,12 @@ public final class AsyncFile {
   public void write(long offsetBytes, ByteBuffer data, Completion done) {
     try {
       if (!mayWriteInline(offsetBytes, data.remaining())) {
-        call(() -> writeAll(offsetBytes, data), done);
+        call(() -> writeAll(offsetBytes, data, watch.beforeWrite(nanoClock)), done);
         return;
       }
       int lengthBytes = data.remaining();
       long began = nanoClock.getAsLong();
-      writeAll(offsetBytes, data);
+      writeAll(offsetBytes, data, watch.beforeWrite(began));
       long now = nanoClock.getAsLong();
       if (now - began > SLOW_WRITE_NANOS + lengthBytes) {
         slowUntilNanos = now + SLOW_PERIOD_NANOS;
@@ -212,11 +225,14 @@ public final class AsyncFile {
       }
       position += count;
     }
+    watch.requireKept(offsetBytes, position);
   }
 
   private void zeroFill(long endBytes, ByteBuffer target) throws IOException {
     long expected = sizeBytes.get();
     if (endBytes < expected) {
+      watch.metEnd(endBytes);
+      watch.requireKept(endBytes, endBytes + 1);
       throw new IOException(
           "file was truncated while open: "
               + file.path()
@@ -234,16 +250,18 @@ public final class AsyncFile {
     }
   }
 
-  private void writeAll(long offsetBytes, ByteBuffer data) throws IOException {
+  private void writeAll(long offsetBytes, ByteBuffer data, int cuts) throws IOException {
     long position = offsetBytes;
     while (data.hasRemaining()) {
       position += file.write(data, position);
     }
+    watch.wrote(cuts, offsetBytes, position);
     grown(position);
   }
 
   private void writeAllDurable(long offsetBytes, ByteBuffer data) throws IOException {
     sync.check();
+    int cuts = watch.beforeWrite(nanoClock);
     long position = offsetBytes;
     while (data.hasRemaining()) {
       int start = data.position();
@@ -254,6 +272,7 @@ public final class AsyncFile {
         throw durableFailure(position, data, e);
       }
     }
+    watch.wrote(cuts, offsetBytes, position);
     grown(position);
   }
 
@@ -262,7 +281,7 @@ public final class AsyncFile {
   private IOException durableFailure(long offsetBytes, ByteBuffer data, PosixException error) {
     if (error.isNoRoom()) {
       try {
-        writeAll(offsetBytes, data);
+        writeAll(offsetBytes, data, watch.beforeWrite(nanoClock));
       } catch (IOException again) {
         if (again instanceof PosixException same && same.isNoRoom()) {
           return error;

@@ -9,6 +9,7 @@ import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.CyclicBarrier;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.ThreadFactory;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -75,7 +76,7 @@ class IoWorkersTest {
           }
           return new Thread(task, "test-io");
         };
-    try (IoWorkers workers = new IoWorkers(4, oneOnly)) {
+    try (IoWorkers workers = new IoWorkers(4, oneOnly, TimeUnit.SECONDS.toNanos(10))) {
       CountDownLatch second = new CountDownLatch(1);
       CountDownLatch done = new CountDownLatch(2);
       workers.execute(
@@ -91,18 +92,75 @@ class IoWorkersTest {
       second.countDown();
       done.await();
       assertEquals(1, workers.threadCount());
-      assertEquals(2, asked.get());
+      assertEquals(3, asked.get(), "one at the start, and one for each task");
+    }
+  }
+
+  /// Two more are made and end, which shows that idling is over.
+  @Test
+  @Timeout(60)
+  void oneThreadNeverEndsSoThatWhatIsTakenIsDoneThoughTheSystemGivesNone() throws Exception {
+    AtomicInteger left = new AtomicInteger(3);
+    ThreadFactory three =
+        task -> {
+          if (left.getAndDecrement() <= 0) {
+            throw new OutOfMemoryError("unable to create native thread");
+          }
+          return new Thread(task, "test-io");
+        };
+    try (IoWorkers workers = new IoWorkers(3, three, 1)) {
+      assertEquals(1, workers.threadCount());
+      CyclicBarrier together = new CyclicBarrier(3);
+      for (int i = 0; i < 3; i++) {
+        workers.execute(
+            () -> {
+              try {
+                together.await();
+              } catch (Exception e) {
+                throw new IllegalStateException(e);
+              }
+            });
+      }
+      while (workers.threadCount() > 1) {
+        Thread.onSpinWait();
+      }
+      for (int i = 0; i < 1000; i++) {
+        CountDownLatch done = new CountDownLatch(1);
+        workers.execute(done::countDown);
+        done.await();
+      }
+      assertEquals(1, workers.threadCount());
     }
   }
 
   @Test
-  void whereThereIsNoThreadTheCallerIsTold() {
+  @Timeout(60)
+  void taskThatFailsDoesNotEndTheLastThread() throws Exception {
+    AtomicInteger left = new AtomicInteger(1);
+    ThreadFactory one =
+        task -> {
+          if (left.getAndDecrement() <= 0) {
+            throw new OutOfMemoryError("unable to create native thread");
+          }
+          return new Thread(task, "test-io");
+        };
+    try (IoWorkers workers = new IoWorkers(4, one, 1)) {
+      CountDownLatch done = new CountDownLatch(1);
+      workers.execute(
+          () -> {
+            throw new StackOverflowError("by the test");
+          });
+      workers.execute(done::countDown);
+      done.await();
+    }
+  }
+
+  @Test
+  void whereThereIsNoThreadAtAllTheCallerIsToldAtTheStart() {
     ThreadFactory none =
         task -> {
           throw new OutOfMemoryError("unable to create native thread");
         };
-    try (IoWorkers workers = new IoWorkers(4, none)) {
-      assertThrows(OutOfMemoryError.class, () -> workers.execute(() -> {}));
-    }
+    assertThrows(OutOfMemoryError.class, () -> new IoWorkers(4, none, 1));
   }
 }

@@ -38,6 +38,7 @@ final class DiskJson {
               Member.of("slowed-writes", INT64),
               Member.of("slowed-nanos-total", INT64),
               Member.of("write-budget", BUDGET_STEP),
+              Member.optional("damage", STRING),
               Member.of("uris", new QmpType.ArrayOf(STRING))));
 
   private DiskJson() {}
@@ -60,6 +61,7 @@ final class DiskJson {
             .put("slowed-writes", statistics.slowedWrites())
             .put("slowed-nanos-total", statistics.slowedNanosTotal())
             .put("write-budget", WireName.of(statistics.budgetStep()));
+    disk.damage().ifPresent(damage -> json.put("damage", damage));
     ArrayNode uris = json.putArray("uris");
     target.uris(disk.config().name()).forEach(uris::add);
     return json;

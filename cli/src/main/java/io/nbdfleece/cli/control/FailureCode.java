@@ -6,6 +6,7 @@ import io.nbdfleece.cli.base.ExitCode;
 import io.nbdfleece.fleecing.DiskBusyException;
 import io.nbdfleece.fleecing.NameTakenException;
 import io.nbdfleece.fleecing.NoSuchDiskException;
+import io.nbdfleece.fleecing.NoSuchExportException;
 import io.nbdfleece.fleecing.NoSuchSnapshotException;
 import io.nbdfleece.fleecing.bitmap.BitmapException;
 
@@ -16,7 +17,8 @@ final class FailureCode {
   static ExitCode of(Exception failure) {
     return switch (failure) {
       case CommandFailure command -> command.code();
-      case NoSuchDiskException _, NoSuchSnapshotException _ -> ExitCode.NOT_FOUND;
+      case NoSuchDiskException _, NoSuchSnapshotException _, NoSuchExportException _ ->
+          ExitCode.NOT_FOUND;
       case NameTakenException _, DiskBusyException _ -> ExitCode.BUSY;
       case BitmapException bitmap ->
           switch (bitmap.reason()) {

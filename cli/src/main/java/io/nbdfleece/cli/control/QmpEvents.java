@@ -83,6 +83,10 @@ public final class QmpEvents {
             .put("reason", lost.reason());
         tell(QmpEventType.X_NBDFLEECE_CLUSTER_LOST, data);
       }
+      case EngineEvent.DiskDamaged damaged ->
+          tell(
+              QmpEventType.X_NBDFLEECE_DISK_DAMAGED,
+              Json.object().put("disk", damaged.disk()).put("reason", damaged.reason()));
       case EngineEvent.StoreFilling filling ->
           tell(
               QmpEventType.X_NBDFLEECE_STORE_FILLING,

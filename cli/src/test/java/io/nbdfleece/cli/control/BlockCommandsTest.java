@@ -5,6 +5,7 @@ import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.nbdfleece.cli.base.ExitCode;
 import io.nbdfleece.cli.base.Json;
 import io.nbdfleece.fleecing.TransactionAction.Abort;
 import io.nbdfleece.fleecing.TransactionAction.AddBitmap;
@@ -198,6 +199,13 @@ final class BlockCommandsTest {
     assertEquals(
         message, client.refusal("{'execute':'" + command + "','arguments':" + arguments + "}"));
     assertTrue(target.transactions.isEmpty());
+  }
+
+  @Test
+  void exportThatIsNotThereIsNotFound() throws Exception {
+    JsonNode error =
+        client.ask("{'execute':'block-export-del','arguments':{'id':'no'}}").path("error");
+    assertEquals(ExitCode.NOT_FOUND.number(), error.path(QmpClient.EXIT_CODE).asInt());
   }
 
   @Test

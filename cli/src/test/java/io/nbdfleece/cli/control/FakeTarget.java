@@ -8,6 +8,7 @@ import io.nbdfleece.fleecing.DiskStatistics;
 import io.nbdfleece.fleecing.FleecingEngine;
 import io.nbdfleece.fleecing.NameTakenException;
 import io.nbdfleece.fleecing.NoSuchDiskException;
+import io.nbdfleece.fleecing.NoSuchExportException;
 import io.nbdfleece.fleecing.NoSuchSnapshotException;
 import io.nbdfleece.fleecing.ReleaseOutcome;
 import io.nbdfleece.fleecing.SnapshotRequest;
@@ -163,7 +164,8 @@ public final class FakeTarget implements ControlTarget {
   @Override
   public CompletableFuture<Void> removeExport(String id, NamedExports.Removal removal) {
     if (added.remove(id) == null) {
-      return CompletableFuture.failedFuture(new IOException("Export '" + id + "' is not found"));
+      return CompletableFuture.failedFuture(
+          new NoSuchExportException("Export '" + id + "' is not found"));
     }
     return CompletableFuture.runAsync(() -> events.exportDeleted(id));
   }

@@ -147,6 +147,7 @@ final class QmpEventsTest {
             new EngineEvent.SnapshotEnded("n", Optional.empty(), Optional.empty()),
             new EngineEvent.SnapshotBroken("n", "vda", "disk full", Instant.EPOCH),
             new EngineEvent.ClusterLost("vda", List.of("n"), 65_536, 65_536, "read error"),
+            new EngineEvent.DiskDamaged("vda", "cut"),
             new EngineEvent.StoreFilling(80, 8 << 20, 10 << 20),
             new EngineEvent.SnapshotNearLimit("n", EngineEvent.Limit.TTL, 80, 100),
             new EngineEvent.SnapshotNearLimit("n", EngineEvent.Limit.MAX_PRESERVED, 80, 100),

@@ -119,6 +119,23 @@ public final class DiskBitmaps {
     return new DiskBitmaps(disk, sizeBytes, next);
   }
 
+  /// The same bitmaps, and nobody knows what is in any of them.
+  public DiskBitmaps lost() {
+    return of(
+        disk,
+        sizeBytes,
+        byName.values().stream().map(bitmap -> bitmap.with(lost(bitmap.content()))).toList());
+  }
+
+  private static Lost lost(BitmapContent content) {
+    return switch (content) {
+      case Live live -> new Lost(live.file().orElse(""), true);
+      case Still _ -> new Lost("", false);
+      case Sealed sealed -> new Lost(sealed.file(), false);
+      case Lost lost -> lost;
+    };
+  }
+
   /// Adds a bitmap: empty, or, if it records, with what was written since a freeze that leaves
   /// bitmaps free.
   public DiskBitmaps add(NewBitmap wanted, BitmapWork work) throws IOException {

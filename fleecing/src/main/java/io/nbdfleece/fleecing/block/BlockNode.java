@@ -80,6 +80,12 @@ public interface BlockNode extends AutoCloseable {
     done.failed(new IOException("metadata contexts not known here: " + contexts));
   }
 
+  /// What has become of it that stays so, and what to do, for people; empty while it is whole.
+  /// Looks, which may wait for a device; to be asked every second or so.
+  default Optional<String> damage() throws IOException {
+    return Optional.empty();
+  }
+
   @Override
   void close() throws IOException;
 }

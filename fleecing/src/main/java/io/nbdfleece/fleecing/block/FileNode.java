@@ -3,6 +3,7 @@ package io.nbdfleece.fleecing.block;
 
 import io.nbdfleece.cache.Completion;
 import io.nbdfleece.cache.posix.AsyncFile;
+import io.nbdfleece.cache.posix.CutWatch;
 import io.nbdfleece.cache.posix.Errno;
 import io.nbdfleece.cache.posix.FileSender;
 import io.nbdfleece.cache.posix.ImageLock;
@@ -33,6 +34,7 @@ public final class FileNode implements BlockNode {
   private final LinuxFile file;
   private final AsyncFile async;
   private final FileSender sender;
+  private final CutWatch watch;
   private final long sizeBytes;
   private final int logicalBlockBytes;
   private final boolean writable;
@@ -41,9 +43,10 @@ public final class FileNode implements BlockNode {
   /// queue is full, and must not take all workers from those who need their data now.
   private final AtomicBoolean readingAhead = new AtomicBoolean();
 
-  private FileNode(LinuxFile file, AsyncFile async, boolean writable) throws IOException {
+  private FileNode(LinuxFile file, Executor workers, boolean writable) throws IOException {
     this.file = file;
-    this.async = async;
+    this.watch = CutWatch.of(file);
+    this.async = new AsyncFile(file, workers, watch);
     this.sender = new FileSender(file);
     this.writable = writable;
     this.sizeBytes = file.sizeBytes();
@@ -62,8 +65,7 @@ public final class FileNode implements BlockNode {
         throw new IOException(path + " is neither a regular file nor a block device");
       }
       ImageLock.acquire(file, access); // held until the file is closed
-      return new FileNode(
-          file, new AsyncFile(file, workers), access == LinuxFile.Access.READ_WRITE);
+      return new FileNode(file, workers, access == LinuxFile.Access.READ_WRITE);
     } catch (IOException | RuntimeException e) {
       try {
         file.close();
@@ -92,7 +94,10 @@ public final class FileNode implements BlockNode {
   @Override
   public Optional<FileSender> sender(long offsetBytes, int lengthBytes) {
     try {
-      return sender.isReady(offsetBytes, lengthBytes) ? Optional.of(sender) : Optional.empty();
+      return sender.isReady(offsetBytes, lengthBytes)
+              && !watch.isLost(offsetBytes, offsetBytes + lengthBytes)
+          ? Optional.of(sender)
+          : Optional.empty();
     } catch (IOException e) {
       return Optional.empty(); // reading tells why
     }
@@ -212,6 +217,7 @@ public final class FileNode implements BlockNode {
     if (startBytes >= endBytes) {
       return;
     }
+    watch.look(); // this may make the file longer
     ByteBuffer zeroes = ByteBuffer.allocateDirect((int) Math.min(endBytes - startBytes, 1 << 20));
     long position = startBytes;
     while (position < endBytes) {
@@ -275,14 +281,40 @@ public final class FileNode implements BlockNode {
         });
   }
 
+  /* What is lost counts as data: whoever reads it is told so, and nobody takes it for zeroes. */
   private void seek(long startBytes, long endBytes, int extentsMax, List<BlockExtent> extents)
+      throws IOException {
+    long wholeEnd;
+    long nowWholeEnd = wholeEnd(startBytes, endBytes);
+    do {
+      wholeEnd = nowWholeEnd;
+      extents.clear();
+      seekWhole(startBytes, wholeEnd, extentsMax, extents);
+      nowWholeEnd = wholeEnd(startBytes, endBytes);
+    } while (nowWholeEnd < wholeEnd);
+    if (wholeEnd < endBytes && extents.size() < extentsMax) {
+      BlockExtent.append(extents, endBytes - wholeEnd, State.DATA);
+    }
+  }
+
+  private long wholeEnd(long startBytes, long endBytes) {
+    return Math.clamp(watch.lostFromBytes(), startBytes, endBytes);
+  }
+
+  private void seekWhole(long startBytes, long endBytes, int extentsMax, List<BlockExtent> extents)
       throws IOException {
     long position = startBytes;
     while (position < endBytes && extents.size() < extentsMax) {
       long data = file.seekData(position);
-      if (data == LinuxFile.NONE && file.sizeBytes() < sizeBytes) {
-        throw new IOException(
-            file.path() + " has become shorter than the disk: " + sizeBytes + " bytes expected");
+      if (data == LinuxFile.NONE) {
+        watch.look();
+        if (watch.lostFromBytes() < endBytes) {
+          return; // the caller asks again, for less
+        }
+        if (file.sizeBytes() < endBytes) {
+          throw new IOException(
+              file.path() + " has become shorter than the disk: " + sizeBytes + " bytes expected");
+        }
       }
       long dataStart = data == LinuxFile.NONE ? endBytes : Math.min(data, endBytes);
       BlockExtent.append(extents, dataStart - position, State.HOLE);
@@ -294,6 +326,12 @@ public final class FileNode implements BlockNode {
         position = dataEnd;
       }
     }
+  }
+
+  @Override
+  public Optional<String> damage() throws IOException {
+    watch.look();
+    return watch.damage();
   }
 
   /// Makes durable what was written, and closes.

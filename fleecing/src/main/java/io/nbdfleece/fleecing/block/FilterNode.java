@@ -69,6 +69,11 @@ public interface FilterNode extends BlockNode {
   }
 
   @Override
+  default Optional<String> damage() throws IOException {
+    return child().damage();
+  }
+
+  @Override
   default void close() throws IOException {
     child().close();
   }

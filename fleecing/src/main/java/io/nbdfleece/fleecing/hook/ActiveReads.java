@@ -3,6 +3,7 @@ package io.nbdfleece.fleecing.hook;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
 /// The registered reads: snapshot reads that are reading clusters from the disk right now. A writer
@@ -60,6 +61,19 @@ final class ActiveReads {
       }
     }
     return count;
+  }
+
+  /// The writer that has waited longest, if any waits.
+  Optional<GuestWrite> longestWaiting() {
+    GuestWrite longest = null;
+    for (Registration read = head.next; read != head && read != null; read = read.next) {
+      for (GuestWrite writer : read.writers == null ? List.<GuestWrite>of() : read.writers) {
+        if (longest == null || writer.readsAwaitedSinceNanos - longest.readsAwaitedSinceNanos < 0) {
+          longest = writer;
+        }
+      }
+    }
+    return Optional.ofNullable(longest);
   }
 
   /// One registered read and its place in the list.

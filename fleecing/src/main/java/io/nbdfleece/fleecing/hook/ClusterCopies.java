@@ -7,6 +7,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.TimeUnit;
 
 /// The copies under way of one hook, at most one per cluster, and what becomes of the writes that
@@ -235,6 +236,15 @@ final class ClusterCopies {
             oldestOffset = hook.geometry().offsetOf(copy.cluster);
           }
           expire(copy, ageNanos, after);
+        }
+      }
+      Optional<GuestWrite> awaitsReads = hook.reads.longestWaiting();
+      if (awaitsReads.isPresent()) {
+        GuestWrite write = awaitsReads.get();
+        long waitedNanos = write.waitedNanos + now - write.readsAwaitedSinceNanos;
+        if (waitedNanos > oldestNanos) {
+          oldestNanos = waitedNanos;
+          oldestOffset = write.mutation.offsetBytes();
         }
       }
       tellIfSlow(oldestNanos, oldestOffset, after);

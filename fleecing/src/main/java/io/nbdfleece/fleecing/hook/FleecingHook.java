@@ -267,7 +267,7 @@ public final class FleecingHook implements FilterNode {
         if (!more) {
           long nowNanos = write.copyingSinceNanos == 0 ? 0 : nanoClock.getAsLong();
           pauseNanos = costs.allPreserved(write, nowNanos, store.filledPermille());
-          ready = pauseNanos == 0 && write.awaitReads(reads);
+          ready = pauseNanos == 0 && mayWrite(write);
         }
       }
     } finally {
@@ -287,6 +287,18 @@ public final class FleecingHook implements FilterNode {
     for (ClusterCopy copy : toStart) {
       copy.start();
     }
+  }
+
+  /* The clock is read only for those that wait. */
+  @GuardedBy("lock")
+  private boolean mayWrite(GuestWrite write) {
+    boolean ready = write.awaitReads(reads);
+    if (!ready) {
+      costs.awaitsReads(write, nanoClock.getAsLong());
+    } else if (write.waitedNanos != 0 || write.readsAwaitedSinceNanos != 0) {
+      costs.admitted(write, write.readsAwaitedSinceNanos == 0 ? 0 : nanoClock.getAsLong());
+    }
+    return ready;
   }
 
   /// Under the lock: gives up what has to be given up for the budget of guest writes.

@@ -30,6 +30,12 @@ final class GuestWrite implements Completion {
   /// When it began to wait for copies, in ns; 0 when it has not, or has got all of them.
   long copyingSinceNanos;
 
+  /// When it began to wait for reads of snapshots, in ns; 0 when it does not.
+  long readsAwaitedSinceNanos;
+
+  /// For how long it has waited for snapshots in earlier stages, in ns.
+  long waitedNanos;
+
   /// Whether something is preserved because of it.
   boolean preserves;
 

@@ -4,8 +4,8 @@ package io.nbdfleece.fleecing.hook;
 import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
 
-/// Whether preserving adds more to the guest writes of one disk than it may, and what is given up
-/// for that. Guarded by the hook's lock.
+/// Whether snapshots hold the guest writes of one disk up for longer than they may, and what is
+/// given up for that. Guarded by the hook's lock.
 ///
 /// ```
 ///   NORMAL ──1──▶ SPILL_SOONER ──2──▶ ESSENTIALS_ONLY ──5──▶ BREAK_SNAPSHOTS
@@ -14,7 +14,8 @@ import org.jspecify.annotations.Nullable;
 ///
 /// The numbers are windows of a second, one after the other, that were over the budget (to the
 /// right) or within it (to the left). A window is over it when more than one in a hundred of the
-/// writes that preserved waited for longer, or one of them waits now for longer already.
+/// writes that had to wait, for old data to be preserved or for a snapshot's read of the disk,
+/// waited for longer, or one of them waits now for longer already.
 final class WriteBudget {
   private static final long WINDOW_NANOS = TimeUnit.SECONDS.toNanos(1);
   private static final int CALM_WINDOWS = 10;
@@ -42,8 +43,8 @@ final class WriteBudget {
     return step;
   }
 
-  /// A write has waited for so long until all its old clusters were preserved.
-  void preserved(long waitedNanos) {
+  /// A write has waited for so long until it could change the disk.
+  void waited(long waitedNanos) {
     writes++;
     if (waitedNanos > budgetNanos) {
       overWrites++;
@@ -105,7 +106,7 @@ final class WriteBudget {
         what
             + " longer than "
             + millis(budgetNanos)
-            + " ms until the old data was preserved, up to "
+            + " ms for snapshots, up to "
             + millis(longestNanos)
             + " ms");
   }
@@ -119,7 +120,7 @@ final class WriteBudget {
     calmWindows = 0;
     step = step == BudgetStep.SPILL_SOONER ? BudgetStep.NORMAL : BudgetStep.SPILL_SOONER;
     return new Change(
-        step, "preserving kept within " + millis(budgetNanos) + " ms for " + CALM_WINDOWS + " s");
+        step, "snapshots kept within " + millis(budgetNanos) + " ms for " + CALM_WINDOWS + " s");
   }
 
   private static long millis(long nanos) {

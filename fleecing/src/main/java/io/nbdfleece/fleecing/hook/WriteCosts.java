@@ -21,8 +21,8 @@ final class WriteCosts {
     if (write.copyingSinceNanos != 0) {
       long waitedNanos = nowNanos - write.copyingSinceNanos;
       write.copyingSinceNanos = 0;
+      write.waitedNanos = waitedNanos;
       figures.preserved(waitedNanos);
-      budget.preserved(waitedNanos);
     }
     if (!write.preserves || write.braked || write.isRefused()) {
       return 0;
@@ -33,6 +33,23 @@ final class WriteCosts {
       figures.slowed(pauseNanos);
     }
     return pauseNanos;
+  }
+
+  /// It waits for snapshots that read where it writes.
+  void awaitsReads(GuestWrite write, long nowNanos) {
+    write.readsAwaitedSinceNanos = nowNanos == 0 ? 1 : nowNanos;
+  }
+
+  /// It waits for nothing any more.
+  ///
+  /// @param nowNanos only looked at when it has waited for reads
+  void admitted(GuestWrite write, long nowNanos) {
+    if (write.readsAwaitedSinceNanos != 0) {
+      write.waitedNanos += nowNanos - write.readsAwaitedSinceNanos;
+    }
+    if (write.waitedNanos != 0) {
+      budget.waited(write.waitedNanos);
+    }
   }
 
   void ended(boolean failed) {

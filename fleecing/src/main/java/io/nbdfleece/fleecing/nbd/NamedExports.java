@@ -9,6 +9,7 @@ import io.nbdfleece.fleecing.DiskConfig;
 import io.nbdfleece.fleecing.FleecingEngine;
 import io.nbdfleece.fleecing.NameTakenException;
 import io.nbdfleece.fleecing.NoSuchDiskException;
+import io.nbdfleece.fleecing.NoSuchExportException;
 import io.nbdfleece.fleecing.NoSuchSnapshotException;
 import io.nbdfleece.fleecing.ServedDisk;
 import io.nbdfleece.fleecing.Snapshot;
@@ -218,7 +219,8 @@ public final class NamedExports implements ExportCatalog {
       lock.unlock();
     }
     if (found == null) {
-      return refused("Export '" + id + "' is not found");
+      return CompletableFuture.failedFuture(
+          new NoSuchExportException("Export '" + id + "' is not found"));
     }
     if (removal == Removal.HARD) {
       return removed(found, true);

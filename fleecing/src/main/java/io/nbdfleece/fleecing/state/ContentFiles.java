@@ -24,7 +24,7 @@ final class ContentFiles {
   private final List<Dropped> dropped = new ArrayList<>();
   private int made;
 
-  private record Dropped(LiveFile file, long epochNanos) {}
+  private record Dropped(LiveFile file, long sinceNanos) {}
 
   /// Told of marks that may be nowhere, though a list names their file.
   @FunctionalInterface
@@ -113,28 +113,30 @@ final class ContentFiles {
   }
 
   /// Drops those with other names.
-  void retain(Set<String> names, long epochNanos) {
+  ///
+  /// @param nowNanos by [Host#nanoTime], here and below
+  void retain(Set<String> names, long nowNanos) {
     for (String name : List.copyOf(live.keySet())) {
       if (!names.contains(name)) {
-        drop(name, epochNanos);
+        drop(name, nowNanos);
       }
     }
   }
 
   /// Its marks have no meaning any more. Does nothing when there is no such file.
-  void drop(String name, long epochNanos) {
+  void drop(String name, long nowNanos) {
     LiveFile file = live.remove(name);
     if (file != null) {
       file.drop();
-      dropped.add(new Dropped(file, epochNanos));
+      dropped.add(new Dropped(file, nowNanos));
     }
   }
 
   /// Gives the memory of those back that nobody can be marking any more.
-  void unmapDropped(long epochNanos) {
+  void unmapDropped(long nowNanos) {
     dropped.removeIf(
         each -> {
-          boolean old = epochNanos - each.epochNanos() >= DROPPED_NANOS;
+          boolean old = nowNanos - each.sinceNanos() >= DROPPED_NANOS;
           if (old) {
             each.file().close();
           }

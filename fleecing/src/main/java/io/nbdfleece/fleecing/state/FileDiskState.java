@@ -290,7 +290,7 @@ final class FileDiskState implements DiskState {
   private void adopt(List<BitmapRecord> records) {
     named = contentsOf(records);
     heartbeat.need(!named.isEmpty());
-    contents.retain(named, host.epochNanos());
+    contents.retain(named, host.nanoTime());
     folder.deleteUnnamed(named);
   }
 
@@ -300,7 +300,7 @@ final class FileDiskState implements DiskState {
     try {
       for (String name : names) {
         if (!named.contains(name)) {
-          contents.drop(name, host.epochNanos());
+          contents.drop(name, host.nanoTime());
           folder.deleteQuietly(name);
         }
       }

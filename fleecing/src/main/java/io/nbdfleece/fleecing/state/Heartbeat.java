@@ -2,7 +2,7 @@
 package io.nbdfleece.fleecing.state;
 
 import java.io.IOException;
-import java.util.concurrent.atomic.AtomicLong;
+import org.jspecify.annotations.Nullable;
 
 /// Notes in a disk's activity log when the server was last known to run. After a kill a disk that
 /// was changed later than that, by some margin, was changed by somebody else.
@@ -14,9 +14,20 @@ final class Heartbeat {
   static final long FORCE_NANOS = 60_000_000_000L;
 
   private final StateFiles.PatchedFile log;
-  private final AtomicLong notedEpochNanos = new AtomicLong();
-  private final AtomicLong forcedEpochNanos = new AtomicLong();
+  private volatile @Nullable Beat noted;
+  private volatile @Nullable Beat forced;
   private volatile boolean needed;
+
+  /// When it was, by the clock on the wall and by the one that nobody sets.
+  private record Beat(long epochNanos, long nanoTime) {
+
+    /* Also when the clock on the wall was set: what lies on stable storage is compared with times
+     * that the system gives to files from now on. */
+    boolean isOldAt(Beat now) {
+      return now.nanoTime - nanoTime >= FORCE_NANOS
+          || Math.abs(now.epochNanos - epochNanos) >= FORCE_NANOS;
+    }
+  }
 
   /// @param log with [LogLayout#empty] in it
   Heartbeat(StateFiles.PatchedFile log) {
@@ -29,19 +40,20 @@ final class Heartbeat {
   }
 
   /// Does nothing when it is not needed.
-  void note(long epochNanos) throws IOException {
+  void note(long epochNanos, long nanoTime) throws IOException {
     if (needed) {
       log.write(LogLayout.HEARTBEAT_OFFSET, LogLayout.heartbeat(epochNanos));
-      notedEpochNanos.set(epochNanos);
+      noted = new Beat(epochNanos, nanoTime);
     }
   }
 
   /// Makes the last one durable, if the last that is so is too old. Waits for storage.
   void forceIfOld() throws IOException {
-    long noted = notedEpochNanos.get();
-    if (needed && noted - forcedEpochNanos.get() >= FORCE_NANOS) {
+    Beat now = noted;
+    Beat before = forced;
+    if (needed && now != null && (before == null || before.isOldAt(now))) {
       log.force();
-      forcedEpochNanos.set(noted);
+      forced = now;
     }
   }
 }

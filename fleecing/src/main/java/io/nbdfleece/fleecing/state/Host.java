@@ -7,6 +7,9 @@ interface Host {
   /// Now, in ns since 1970.
   long epochNanos();
 
+  /// A clock for how long something has lasted: as `System.nanoTime`. Nobody sets it.
+  long nanoTime();
+
   /// Another one after each start of the machine; empty when it cannot be told.
   String bootId();
 

@@ -28,6 +28,11 @@ final class LinuxHost implements Host {
   }
 
   @Override
+  public long nanoTime() {
+    return System.nanoTime();
+  }
+
+  @Override
   public String bootId() {
     return bootId;
   }

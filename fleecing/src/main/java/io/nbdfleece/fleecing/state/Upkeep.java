@@ -15,7 +15,7 @@ final class Upkeep {
   private final ActivityLog log;
   private final Heartbeat heartbeat;
   private final ContentFiles contents;
-  private final long startEpochNanos;
+  private final long startNanos;
   private int retiredSeconds;
 
   Upkeep(Host host, ActivityLog log, Heartbeat heartbeat, ContentFiles contents) {
@@ -23,18 +23,19 @@ final class Upkeep {
     this.log = log;
     this.heartbeat = heartbeat;
     this.contents = contents;
-    this.startEpochNanos = host.epochNanos();
+    this.startNanos = host.nanoTime();
   }
 
-  private int secondsAt(long epochNanos) {
-    return (int) ((epochNanos - startEpochNanos) / 1_000_000_000L);
+  /* Whatever the clock on the wall is set to meanwhile. */
+  private int secondsAt(long nowNanos) {
+    return (int) ((nowNanos - startNanos) / 1_000_000_000L);
   }
 
   /// Notes what time it is, and that the server runs.
   void beat() throws IOException {
-    long now = host.epochNanos();
+    long now = host.nanoTime();
     log.time(secondsAt(now));
-    heartbeat.note(now);
+    heartbeat.note(host.epochNanos(), now);
   }
 
   /// From now on heartbeats are needed, or not. If they are, there is one, not too old, on stable
@@ -47,7 +48,7 @@ final class Upkeep {
 
   /// Takes regions out of the log that are not written any more, and gives memory back.
   void tidy() throws IOException {
-    long now = host.epochNanos();
+    long now = host.nanoTime();
     contents.unmapDropped(now);
     int seconds = secondsAt(now);
     if (seconds - retiredSeconds >= RETIRE_SECONDS) {

@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.nbdfleece.fleecing.SnapshotRequest.Access;
 import io.nbdfleece.fleecing.SnapshotRequest.OnCbwError;
+import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
@@ -27,7 +28,7 @@ final class WriteBudgetTest {
   private List<BudgetStep> second(int writes, int slowWrites, boolean mayBreak) {
     List<BudgetStep> steps = new ArrayList<>();
     for (int i = 0; i < writes; i++) {
-      budget.preserved(i < slowWrites ? 11 * MILLI : 10 * MILLI);
+      budget.waited(i < slowWrites ? 11 * MILLI : 10 * MILLI);
     }
     for (int tick = 0; tick < 10; tick++) {
       nowNanos += SECOND / 10;
@@ -94,7 +95,7 @@ final class WriteBudgetTest {
   void withoutABudgetNothingIsGivenUp() {
     WriteBudget none = new WriteBudget(0);
     for (int i = 0; i < 100; i++) {
-      none.preserved(60 * SECOND);
+      none.waited(60 * SECOND);
       nowNanos += SECOND;
       assertNull(none.look(nowNanos, 60 * SECOND, true));
     }
@@ -135,6 +136,54 @@ final class WriteBudgetTest {
       tickSeconds(disk, 21); // in the first of them that write counts
       assertEquals("NORMAL", disk.told.getLast());
       assertEquals(BudgetStep.NORMAL, disk.hook.statistics().budgetStep());
+    }
+  }
+
+  /// A read of the snapshot from the disk, which is slow, where the guest is going to write.
+  private static List<Runnable> slowRead(HookedDisk disk, SnapshotView view, int cluster) {
+    List<Runnable> held = new ArrayList<>();
+    disk.heldReads = held;
+    view.read(
+        (long) cluster * HookedDisk.CLUSTER,
+        ByteBuffer.allocateDirect(HookedDisk.CLUSTER),
+        new Outcome());
+    disk.heldReads = null;
+    assertEquals(1, held.size());
+    return held;
+  }
+
+  @Test
+  void aWriteThatWaitsForAReadOfTheSnapshotCounts() throws Exception {
+    try (HookedDisk disk = diskWithBudget()) {
+      disk.hook.expireCopies();
+      List<Runnable> read = slowRead(disk, disk.freeze(Access.READ_ONLY, 0), 4);
+      CompletableFuture<Void> written = disk.write(4);
+      assertFalse(written.isDone());
+      disk.nowNanos += 11 * MILLI;
+      read.forEach(Runnable::run);
+      assertTrue(written.isDone());
+      assertEquals(0, disk.hook.statistics().preserveNanosMax(), "preserving took no time");
+      tickSeconds(disk, 1);
+      assertEquals(List.of("SPILL_SOONER"), disk.told);
+    }
+  }
+
+  @Test
+  void aWriteThatStillWaitsForAReadOfTheSnapshotCountsAndIsTold() throws Exception {
+    try (HookedDisk disk = diskWithBudget()) {
+      disk.nowNanos = 7;
+      disk.hook.expireCopies();
+      SnapshotView view = disk.freeze(Access.READ_ONLY, 0);
+      List<Runnable> read = slowRead(disk, view, 4);
+      CompletableFuture<Void> written = disk.write(4);
+      tickSeconds(disk, 8);
+      assertFalse(written.isDone(), "the read may see what it writes");
+      assertEquals(
+          List.of("SPILL_SOONER", "ESSENTIALS_ONLY", "slow 16384 " + 5 * SECOND, "BREAK_SNAPSHOTS"),
+          disk.told);
+      assertTrue(view.brokenBecause().orElse("").contains("--write-budget"));
+      read.forEach(Runnable::run);
+      assertTrue(written.isDone());
     }
   }
 

@@ -3,10 +3,12 @@ package io.nbdfleece.fleecing.nbd;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.nbdfleece.fleecing.DiskConfig;
+import io.nbdfleece.fleecing.NoSuchExportException;
 import io.nbdfleece.fleecing.ServedDisk;
 import io.nbdfleece.fleecing.SnapshotRequest;
 import io.nbdfleece.fleecing.bitmap.BitmapRef;
@@ -236,6 +238,8 @@ final class NamedExportsTest {
     assertEquals(Set.of(), bitmaps.inUse);
     assertTrue(exports.find("n0", ClientIdentity.UNKNOWN).isEmpty());
     refused("Export 'e0' is not found", "e0", Removal.HARD);
+    assertInstanceOf(
+        NoSuchExportException.class, exports.remove("e0", Removal.SAFE).exceptionNow());
     add("e0", VDA, "n0", false, b);
   }
 

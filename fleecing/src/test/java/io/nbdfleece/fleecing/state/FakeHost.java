@@ -7,8 +7,17 @@ final class FakeHost implements Host {
   private long now = 1_700_000_000_000_000_000L;
   private long booted = now;
 
+  /// Passes zero before long, and so do differences that are taken wrongly.
+  private long nanoTime = -5_000_000_000L;
+
   void pass(double seconds) {
     now += (long) (seconds * 1e9);
+    nanoTime += (long) (seconds * 1e9);
+  }
+
+  /// Somebody sets the clock on the wall.
+  void setClock(double secondsForward) {
+    now += (long) (secondsForward * 1e9);
   }
 
   void reboot() {
@@ -21,6 +30,11 @@ final class FakeHost implements Host {
   @Override
   public long epochNanos() {
     return now;
+  }
+
+  @Override
+  public long nanoTime() {
+    return nanoTime;
   }
 
   @Override

@@ -37,6 +37,9 @@ final class SimulatedFiles implements StateFiles {
   /// From now on operations fail whose text it accepts.
   Consumer<String> fault = _ -> {};
 
+  /// Names of files whose memory has been given back.
+  final List<String> unmapped = new ArrayList<>();
+
   SimulatedFiles(Random random) {
     this.random = random;
     this.machine = this;
@@ -224,7 +227,9 @@ final class SimulatedFiles implements StateFiles {
       }
 
       @Override
-      public void close() {}
+      public void close() {
+        unmapped.add(name);
+      }
     };
   }
 

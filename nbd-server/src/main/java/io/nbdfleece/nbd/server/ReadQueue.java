@@ -2,7 +2,6 @@
 package io.nbdfleece.nbd.server;
 
 import io.netty.channel.EventLoop;
-import java.lang.System.Logger.Level;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
@@ -20,31 +19,31 @@ import org.jspecify.annotations.Nullable;
 final class ReadQueue {
   static final int TURN_BYTES = 512 << 10;
 
-  private static final System.Logger LOG = System.getLogger("io.nbdfleece.nbd.server.connections");
-
   private final Transmission transmission;
   private final Replies replies;
   private final DirectReads directReads;
   private final CheckedExport export;
   private final EventLoop loop;
+  private final RequestLog log;
   private final Runnable nextTurn = this::nextTurn;
   private @Nullable Request oldest;
   private @Nullable Request newest;
   private long turnBytes = TURN_BYTES;
   private boolean nextTurnScheduled;
-  private boolean noMemoryTold;
 
   ReadQueue(
       Transmission transmission,
       Replies replies,
       DirectReads directReads,
       CheckedExport export,
-      EventLoop loop) {
+      EventLoop loop,
+      RequestLog log) {
     this.transmission = transmission;
     this.replies = replies;
     this.directReads = directReads;
     this.export = export;
     this.loop = loop;
+    this.log = log;
   }
 
   /// Starts a read that has begun, now or when it is its turn.
@@ -84,19 +83,11 @@ final class ReadQueue {
       }
       read.allocate();
     } catch (OutOfMemoryError noBuffer) {
-      tellNoMemory(read.lengthBytes);
+      log.noMemory("the reply to a read", read.lengthBytes);
       transmission.refuseBegun(read, Verdict.NO_MEMORY);
       return;
     }
     export.start(read);
-  }
-
-  /// One line per connection, however many reads it is.
-  private void tellNoMemory(long lengthBytes) {
-    LOG.log(
-        noMemoryTold ? Level.DEBUG : Level.WARNING,
-        () -> "no memory for the reply to a read, which is refused: length=" + lengthBytes);
-    noMemoryTold = true;
   }
 
   /// The event loop has looked after others meanwhile, or is about to.

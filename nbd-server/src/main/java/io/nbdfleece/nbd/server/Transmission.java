@@ -9,7 +9,6 @@ import io.netty.buffer.ByteBufAllocator;
 import io.netty.channel.ChannelHandlerContext;
 import io.netty.channel.EventLoop;
 import java.io.IOException;
-import java.lang.System.Logger.Level;
 import java.util.List;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
@@ -24,8 +23,6 @@ import org.jspecify.annotations.Nullable;
 ///     └─ NBD_CMD_DISC, end of input: close when the last reply has been sent
 /// ```
 final class Transmission implements Phase {
-  private static final System.Logger LOG = System.getLogger("io.nbdfleece.nbd.server.requests");
-
   private final Connection connection;
   private final CheckedExport export;
   private final HeaderStyle style;
@@ -34,6 +31,7 @@ final class Transmission implements Phase {
   private final RequestRules rules;
   private final Replies replies;
   private final ReadQueue reads;
+  private final RequestLog log;
   private final PayloadWatch payloadWatch;
   private final EventLoop loop;
   private final CompletionQueue completions;
@@ -47,7 +45,6 @@ final class Transmission implements Phase {
   private Verdict closed; // what every request gets from now on, unless it is ACCEPTED
   private boolean lost;
   private boolean ended;
-  private boolean failureLogged;
 
   private Transmission(
       Connection connection,
@@ -63,7 +60,8 @@ final class Transmission implements Phase {
     this.rules = new RequestRules(export.info(), style, !contexts.isEmpty());
     this.replies = new Replies(connection, ctx, style, this::startReads);
     DirectReads direct = new DirectReads(connection, ctx.channel(), export, style, replies);
-    this.reads = new ReadQueue(this, replies, direct, export, ctx.channel().eventLoop());
+    this.log = new RequestLog(connection);
+    this.reads = new ReadQueue(this, replies, direct, export, ctx.channel().eventLoop(), log);
     this.payloadWatch =
         new PayloadWatch(connection, replies, connection.server().limits().stalledReaderDeadline());
     this.loop = ctx.channel().eventLoop();
@@ -257,6 +255,7 @@ final class Transmission implements Phase {
     try {
       input.beginPayload(lengthBytes);
     } catch (OutOfMemoryError noBuffer) {
+      log.noMemory("the payload of a write", lengthBytes);
       return discardPayload(Verdict.NO_MEMORY);
     }
     replies.begin(write.costBytes);
@@ -414,19 +413,7 @@ final class Transmission implements Phase {
   private void fail(Request request, IOException error) {
     NbdError number = request.visible(NbdError.from(error));
     String text = error.getMessage() == null ? error.toString() : error.getMessage();
-    // One line per connection, however long the disk stays broken.
-    LOG.log(
-        failureLogged || number != NbdError.EIO ? Level.DEBUG : Level.WARNING,
-        () ->
-            "client %s: %s failed: %s (%s), offset=%d length=%d"
-                .formatted(
-                    connection.peer(),
-                    request.getClass().getSimpleName(),
-                    text,
-                    number,
-                    request.offsetBytes,
-                    request.lengthBytes));
-    failureLogged |= number == NbdError.EIO;
+    log.failed(request, number, text);
     replies.failure(request.cookie, request.offsetBytes, number, text, request.costBytes);
   }
 

@@ -55,6 +55,13 @@ public final class LoudLog implements AutoCloseable {
     return text.toString();
   }
 
+  /// What was said since the last call.
+  List<String> said() {
+    List<String> all = List.copyOf(said);
+    said.clear();
+    return all;
+  }
+
   /// Fails if anything was said since the last call.
   public void assertSilent(String when) {
     if (!said.isEmpty()) {
