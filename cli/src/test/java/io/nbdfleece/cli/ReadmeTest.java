@@ -37,7 +37,7 @@ final class ReadmeTest {
 
   @BeforeEach
   void read() throws IOException {
-    lines = Files.readAllLines(Path.of("../README.md"));
+    lines = Files.readAllLines(Path.of(System.getProperty("nbdfleece.root", "..")).resolve("README.md"));
   }
 
   @Test

@@ -120,6 +120,7 @@ public final class FleecingEngine implements AutoCloseable {
     IoWorkers workers = new IoWorkers("nbdfleece-io", config.ioThreadCount());
     TieredStore store;
     try {
+      RamBudget.requireMachine(config, RamBudget.machine());
       RamBudget.requireHeap(config, Runtime.getRuntime().maxMemory());
       store =
           storeOpening.open(

@@ -12,7 +12,6 @@ final class RamBudget {
   private static final long HEAP_BYTES_PER_RAM_CLUSTER = 320;
 
   private static final long HEAP_BASE_BYTES = 64L << 20;
-  private static final String AVAILABLE = "MemAvailable:";
 
   private RamBudget() {}
 
@@ -51,12 +50,36 @@ final class RamBudget {
     }
   }
 
+  /// A budget that the machine can never have is a typing mistake. How much is available at the
+  /// moment does not matter here: a server that comes back after a crash must start.
+  ///
+  /// @param machineBytes empty = nobody knows
+  static void requireMachine(EngineConfig config, OptionalLong machineBytes) throws IOException {
+    if (machineBytes.isPresent() && config.ramBytesMax() > machineBytes.getAsLong()) {
+      throw new IOException(
+          "RAM budget: "
+              + (config.ramBytesMax() >> 20)
+              + " MiB, but the machine has only "
+              + (machineBytes.getAsLong() >> 20)
+              + " MiB: choose a smaller --ram; what it cannot hold goes to --scratch");
+    }
+  }
+
   /// What the machine can give to a process without swapping.
   static OptionalLong available() {
+    return told("MemAvailable:");
+  }
+
+  /// The RAM of the machine.
+  static OptionalLong machine() {
+    return told("MemTotal:");
+  }
+
+  private static OptionalLong told(String name) {
     try {
       for (String line : Files.readAllLines(Path.of("/proc/meminfo"))) {
-        if (line.startsWith(AVAILABLE)) {
-          String number = line.substring(AVAILABLE.length()).replace("kB", "").strip();
+        if (line.startsWith(name)) {
+          String number = line.substring(name.length()).replace("kB", "").strip();
           return OptionalLong.of(Long.parseLong(number) << 10);
         }
       }
