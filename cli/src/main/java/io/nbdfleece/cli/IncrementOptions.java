@@ -11,6 +11,9 @@ import tools.jackson.databind.node.ObjectNode;
 
 /// What makes a snapshot one of a chain of incremental backups, and when it ends by itself.
 final class IncrementOptions {
+  /// The longest time that `fleecing-start` takes.
+  static final long SECONDS_MAX = 4_294_967_295L;
+
   @Option(
       names = "--checkpoint",
       paramLabel = "NAME",
@@ -85,6 +88,15 @@ final class IncrementOptions {
     if (time.get().toSeconds() == 0) {
       throw new CommandFailure(
           ExitCode.USAGE, "--" + name + ": give at least a second, or leave it out for no limit");
+    }
+    if (time.get().toSeconds() > SECONDS_MAX) {
+      throw new CommandFailure(
+          ExitCode.USAGE,
+          "--"
+              + name
+              + ": give at most "
+              + Duration.ofSeconds(SECONDS_MAX).toDays()
+              + "d, or leave it out for no limit");
     }
     arguments.put(name, time.get().toSeconds());
   }

@@ -19,7 +19,7 @@ import picocli.CommandLine.Option;
     sortOptions = false,
     footerHeading = "%nLimits (--limit NAME=VALUE):%n",
     footer = {
-      "  connections=4096       clients that have opened an export",
+      "  connections=1024       clients that have opened an export",
       "  handshakes=128         clients that have not; one more replaces the oldest",
       "  handshake-seconds=10   for a client to open an export",
       "  options=128            that one client may send before",

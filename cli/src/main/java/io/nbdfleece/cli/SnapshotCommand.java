@@ -79,6 +79,21 @@ final class SnapshotCommand implements Callable<Integer> {
       throw new CommandFailure(
           ExitCode.USAGE, "--discard with --read-once: the second includes the first: give one");
     }
+    if (cbwTimeoutSeconds.isPresent()
+        && (cbwTimeoutSeconds.get() < 0
+            || cbwTimeoutSeconds.get() > IncrementOptions.SECONDS_MAX)) {
+      throw new CommandFailure(
+          ExitCode.USAGE,
+          "--cbw-timeout "
+              + cbwTimeoutSeconds.get()
+              + ": give 0 (no limit) to "
+              + IncrementOptions.SECONDS_MAX
+              + " seconds");
+    }
+    if (maxPreserved.isPresent() && maxPreserved.get().bytes() == 0) {
+      throw new CommandFailure(
+          ExitCode.USAGE, "--max-preserved 0: give at least a byte, or leave it out for no limit");
+    }
     ObjectNode arguments = Json.object();
     ArrayNode names = arguments.putArray("disks");
     disks.forEach(names::add);

@@ -74,6 +74,21 @@ final class MainTest {
         "map",
         "map --context qemu: nbd://x",
         "snapshot --discard --read-once",
+        "snapshot --max-preserved 0",
+        "snapshot --cbw-timeout=-1",
+        "snapshot --cbw-timeout 9999999999",
+        "snapshot --ttl 10ms",
+        "snapshot --ttl 999999999d",
+        "snapshot --idle-ttl 999999999d",
+        "cache-resize",
+        "cache-resize --ram=-1",
+        "cache-resize --scratch-limit 9999999T",
+        "serve --write-budget 999999999d disk.img",
+        "serve --write-budget fast disk.img",
+        "serve --cbw-timeout 9999999999999 disk.img",
+        "serve --slow-from 0 disk.img",
+        "serve --slow-from 101 disk.img",
+        "serve --reconnect-delay 99999999999 disk.img",
         "list extra"
       })
   void wrongArgumentsAreAUsageErrorInOneLine(String arguments) {

@@ -122,6 +122,7 @@ public final class FleecingEngine implements AutoCloseable {
     IoWorkers workers = new IoWorkers("nbdfleece-io", config.ioThreadCount());
     TieredStore store;
     try {
+      RamBudget.requireMachine(config, RamBudget.machine());
       RamBudget.requireHeap(config, Runtime.getRuntime().maxMemory());
       RamBudget.doubt(config.ramBytesMax(), AvailableMemory.ofThisProcess().bytes())
           .ifPresent(doubt -> LOG.log(System.Logger.Level.WARNING, doubt));

@@ -2,6 +2,8 @@
 package io.nbdfleece.fleecing;
 
 import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.Optional;
 import java.util.OptionalLong;
 
@@ -9,6 +11,8 @@ import java.util.OptionalLong;
 final class RamBudget {
   /// Measured: 307 bytes for each cluster in RAM.
   private static final long HEAP_BYTES_PER_RAM_CLUSTER = 320;
+
+  private static final String MACHINE = "MemTotal:";
 
   private static final long HEAP_BASE_BYTES = 64L << 20;
 
@@ -61,5 +65,35 @@ final class RamBudget {
                 + " MiB available: the system may end the server, and the guests' disks with it,"
                 + " when it fills up: choose a smaller --ram")
         : Optional.empty();
+  }
+
+  /// A budget that the machine can never have is a typing mistake. How much is available at the
+  /// moment does not matter here: a server that comes back after a crash must start.
+  ///
+  /// @param machineBytes empty = nobody knows
+  static void requireMachine(EngineConfig config, OptionalLong machineBytes) throws IOException {
+    if (machineBytes.isPresent() && config.ramBytesMax() > machineBytes.getAsLong()) {
+      throw new IOException(
+          "RAM budget: "
+              + (config.ramBytesMax() >> 20)
+              + " MiB, but the machine has only "
+              + (machineBytes.getAsLong() >> 20)
+              + " MiB: choose a smaller --ram; what it cannot hold goes to --scratch");
+    }
+  }
+
+  /// The RAM of the machine.
+  static OptionalLong machine() {
+    try {
+      for (String line : Files.readAllLines(Path.of("/proc/meminfo"))) {
+        if (line.startsWith(MACHINE)) {
+          String number = line.substring(MACHINE.length()).replace("kB", "").strip();
+          return OptionalLong.of(Long.parseLong(number) << 10);
+        }
+      }
+    } catch (IOException | NumberFormatException e) {
+      return OptionalLong.empty(); // then the kernel decides
+    }
+    return OptionalLong.empty();
   }
 }

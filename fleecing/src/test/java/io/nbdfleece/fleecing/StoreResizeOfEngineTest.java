@@ -86,4 +86,16 @@ final class StoreResizeOfEngineTest {
     assertDoesNotThrow(() -> RamBudget.requireMemory(3L << 20, OptionalLong.empty()));
     assertTrue(AvailableMemory.ofThisProcess().bytes().orElse(1) > 0);
   }
+
+  @Test
+  void engineWithMoreRamThanTheMachineHasDoesNotStart() {
+    EngineConfig config = new EngineConfig(CLUSTER, 1L << 50, directory, 0, 4);
+    IOException refused =
+        assertThrows(IOException.class, () -> FleecingEngine.open(config).close());
+    assertTrue(
+        EngineRig.message(refused).contains("choose a smaller --ram"), EngineRig.message(refused));
+    assertDoesNotThrow(() -> RamBudget.requireMachine(config, OptionalLong.of(1L << 50)));
+    assertDoesNotThrow(() -> RamBudget.requireMachine(config, OptionalLong.empty()));
+    assertTrue(RamBudget.machine().orElse(1) > 0);
+  }
 }

@@ -80,7 +80,9 @@ public record DiskRequest(
       throw usage(
           "--reconnect-delay "
               + reconnectDelaySeconds
-              + ": give 0 (requests fail at once) or more seconds");
+              + ": give 0 (requests fail at once) to "
+              + RECONNECT_SECONDS_MAX
+              + " seconds");
     }
     return new RemoteOptions(
         upstreamConnections, Duration.ofSeconds(reconnectDelaySeconds), Duration.ZERO);

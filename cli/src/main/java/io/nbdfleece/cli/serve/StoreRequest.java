@@ -29,12 +29,28 @@ public record StoreRequest(
     Duration writeBudget,
     Optional<Path> stateDirectory) {
 
+  /// What `fleecing-start` takes as well: more is no limit, and would overflow in nanoseconds.
+  private static final long CBW_TIMEOUT_SECONDS_MAX = 4_294_967_295L;
+
+  private static final Duration WRITE_BUDGET_MAX = Duration.ofHours(1);
+
   /// This, once it has been checked.
   StoreRequest resolve() throws CommandFailure {
-    if (cbwTimeoutSeconds < 0) {
+    if (cbwTimeoutSeconds < 0 || cbwTimeoutSeconds > CBW_TIMEOUT_SECONDS_MAX) {
       throw new CommandFailure(
           ExitCode.USAGE,
-          "--cbw-timeout " + cbwTimeoutSeconds + ": give 0 (no limit) or more seconds");
+          "--cbw-timeout "
+              + cbwTimeoutSeconds
+              + ": give 0 (no limit) to "
+              + CBW_TIMEOUT_SECONDS_MAX
+              + " seconds");
+    }
+    if (writeBudget.compareTo(WRITE_BUDGET_MAX) > 0) {
+      throw new CommandFailure(
+          ExitCode.USAGE,
+          "--write-budget of "
+              + writeBudget.toSeconds()
+              + " s: give at most 1h, e.g. 20ms, or 0 for no budget");
     }
     if (slowFromPercent < 1 || slowFromPercent > 100) {
       throw new CommandFailure(
