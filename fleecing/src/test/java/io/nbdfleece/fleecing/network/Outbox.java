@@ -10,6 +10,7 @@ final class Outbox {
   private long unsentBytes;
   private long sentTotal;
 
+  @SuppressWarnings("ArrayRecordComponent") // never compared, never changed
   private record Message(byte[] bytes, Runnable arrived) {}
 
   void add(byte[] bytes, Runnable arrived) {

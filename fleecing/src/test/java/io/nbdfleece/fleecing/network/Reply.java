@@ -9,6 +9,7 @@ import java.util.List;
 /// @param error its number, 0 = none
 /// @param data of a READ; zeroes where a hole was sent
 /// @param extents of a BLOCK_STATUS
+@SuppressWarnings("ArrayRecordComponent") // never compared, never changed
 record Reply(int error, byte[] data, List<Extent> extents) {
   boolean isSuccess() {
     return error == 0;

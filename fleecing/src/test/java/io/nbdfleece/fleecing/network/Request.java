@@ -8,6 +8,7 @@ import java.nio.ByteBuffer;
 /// A request of a client.
 ///
 /// @param payload of a WRITE, else empty
+@SuppressWarnings("ArrayRecordComponent") // never compared, never changed
 record Request(
     long cookie,
     int command,

@@ -17,7 +17,6 @@ import java.util.Map;
 /// goes before.
 final class SimulatedClient {
   private static final long NETWORK_NANOS_MAX = 30_000;
-  private static final Runnable NOTHING = () -> {};
 
   private final SimulatedWorld world;
   private final HeaderStyle style;
@@ -62,7 +61,7 @@ final class SimulatedClient {
     this.channel = new SimulatedChannel(number, toServer, fromServer, this::serverActed);
     this.handshake = new ClientHandshake(style, export + "#" + number);
     this.parser = new ReplyParser(style, this::asked, this::replied);
-    outbox.add(handshake.bytes(), NOTHING);
+    outbox.add(handshake.bytes(), () -> {});
   }
 
   HeaderStyle style() {
@@ -124,7 +123,7 @@ final class SimulatedClient {
   /// Tells the server that it goes, and waits for its answers.
   void leave() {
     Request last = new Request(0, Nbd.CMD_DISC, 0, 0, 0, new byte[0], new Nobody());
-    outbox.add(last.bytes(style), NOTHING);
+    outbox.add(last.bytes(style), () -> {});
     finishing = true;
     sendSoon();
   }

@@ -161,7 +161,8 @@ final class SimulatedEngine {
     SnapshotTerms terms = someTerms();
     policies.put(terms.name(), terms.onCbwError());
     List<byte[]> truth = new ArrayList<>();
-    Freeze.start(
+    var _ =
+        Freeze.start(
             chosen.stream().map(Guarded::hook).toList(),
             terms,
             () -> {
