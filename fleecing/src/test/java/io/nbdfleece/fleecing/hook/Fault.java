@@ -6,7 +6,7 @@ import java.util.Random;
 import java.util.Set;
 
 /// What goes wrong in a simulation.
-enum Fault {
+public enum Fault {
   /// A read of the disk fails, half done; the next one may not.
   DISK_READ,
   /// A sector of the disk cannot be read until it is overwritten.
@@ -36,14 +36,16 @@ enum Fault {
   /// Holes cannot be punched into the scratch file.
   SCRATCH_PUNCH,
   /// The device of the scratch file fails for good.
-  SCRATCH_GONE;
+  SCRATCH_GONE,
+  /// A sync of the disk fails, half done; the next one may not.
+  DISK_SYNC;
 
   /// Faults by which a cluster cannot be preserved.
-  static final Set<Fault> OF_PRESERVING =
+  public static final Set<Fault> OF_PRESERVING =
       Set.of(DEADLINE, QUOTA, SCRATCH_SMALL, SCRATCH_NO_SPACE, SCRATCH_WRITE, SCRATCH_GONE);
 
   /// Faults by which a cluster can be lost, or a guest's write be refused that would lose it.
-  static final Set<Fault> OF_READING =
+  public static final Set<Fault> OF_READING =
       Set.of(
           DISK_READ, DISK_BAD_SECTOR, SCRATCH_READ, SCRATCH_BAD_SPOT, SCRATCH_FLIP, SCRATCH_GONE);
 
@@ -60,7 +62,7 @@ enum Fault {
     return some;
   }
 
-  static boolean any(Set<Fault> of, Set<Fault> faults) {
+  public static boolean any(Set<Fault> of, Set<Fault> faults) {
     return of.stream().anyMatch(faults::contains);
   }
 }

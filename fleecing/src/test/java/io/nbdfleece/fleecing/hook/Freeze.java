@@ -7,9 +7,10 @@ import java.util.concurrent.CompletableFuture;
 import java.util.function.LongSupplier;
 
 /// A drain whose action freezes the disks and nothing else.
-record Freeze(CompletableFuture<Frozen> frozen) {
+public record Freeze(CompletableFuture<Frozen> frozen) {
 
-  static Freeze start(List<FleecingHook> hooks, SnapshotTerms terms, LongSupplier nanoClock) {
+  public static Freeze start(
+      List<FleecingHook> hooks, SnapshotTerms terms, LongSupplier nanoClock) {
     return new Freeze(
         Drain.start(hooks, () -> viewsOf(hooks, terms), nanoClock)
             .outcome()
@@ -22,5 +23,5 @@ record Freeze(CompletableFuture<Frozen> frozen) {
     return views;
   }
 
-  record Frozen(List<SnapshotView> views, long heldNanos) {}
+  public record Frozen(List<SnapshotView> views, long heldNanos) {}
 }

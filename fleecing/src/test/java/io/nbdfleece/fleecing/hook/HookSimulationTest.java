@@ -56,7 +56,7 @@ final class HookSimulationTest {
       simulation = new HookSimulation(which, buffers);
       simulation.run();
     } catch (AssertionError | RuntimeException e) {
-      throw failed(which, buffers, e);
+      throw which.failure("HookSimulationTest", less -> fails(less, buffers), e);
     }
     add(Count.SNAPSHOTS, simulation.snapshotsTaken);
     add(Count.READS_VERIFIED, simulation.backup.readsVerified);
@@ -71,18 +71,6 @@ final class HookSimulationTest {
 
   private void add(Count count, long value) {
     counts.getOrDefault(count, new LongAdder()).add(value);
-  }
-
-  private static AssertionError failed(
-      SimulationCase which, SimulatedBackup.BufferArena buffers, Throwable why) {
-    SimulationCase shrunk = which.shrunk(less -> fails(less, buffers));
-    String line =
-        "seed "
-            + which.seed()
-            + " failed; replay: -Dtest=HookSimulationTest "
-            + shrunk.properties();
-    System.out.println(line);
-    return new AssertionError(line, why);
   }
 
   private static boolean fails(SimulationCase which, SimulatedBackup.BufferArena buffers) {

@@ -12,35 +12,35 @@ import java.util.concurrent.atomic.AtomicLong;
 /// on, as many as `test.seeds` says, or the one that `test.seed` names.
 ///
 /// @param lastSeed included
-record SeedRange(long firstSeed, long lastSeed) {
+public record SeedRange(long firstSeed, long lastSeed) {
 
-  static SeedRange ofProperties(long countDefault) {
+  public static SeedRange ofProperties(long countDefault) {
     Long replay = Long.getLong("test.seed");
     long first = replay == null ? Long.getLong("test.firstSeed", 1) : replay;
     long count = replay == null ? Long.getLong("test.seeds", countDefault) : 1;
     return new SeedRange(first, first + count - 1);
   }
 
-  boolean isReplay() {
+  public boolean isReplay() {
     return Long.getLong("test.seed") != null;
   }
 
-  long count() {
+  public long count() {
     return lastSeed - firstSeed + 1;
   }
 
   /// Runs what is done with one seed.
-  interface Player {
+  public interface Player {
     void play(long seed);
   }
 
   /// Makes what one thread needs.
-  interface PlayerMaker {
+  public interface PlayerMaker {
     Player player();
   }
 
   /// Runs them all, or up to the first that fails, whose error is thrown.
-  void play(PlayerMaker maker) {
+  public void play(PlayerMaker maker) {
     AtomicLong next = new AtomicLong(firstSeed);
     AtomicBoolean failed = new AtomicBoolean();
     int threads = (int) Math.min(count(), Runtime.getRuntime().availableProcessors());

@@ -6,39 +6,54 @@ import io.nbdfleece.fleecing.block.BlockExtent;
 import io.nbdfleece.fleecing.block.BlockNode;
 import io.nbdfleece.fleecing.block.ExtentsCompletion;
 import io.nbdfleece.fleecing.block.Mutation;
+import io.nbdfleece.fleecing.block.NodeAbility;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.BitSet;
+import java.util.EnumSet;
 import java.util.List;
+import java.util.Set;
 
 /// A disk that is as nasty as a disk may be: each operation takes its time, finishes out of order
 /// or at once, and reads and writes sector after sector at different moments, so that whoever lets
 /// a read and a write of the same cluster overlap gets a torn result. It fails in each way there is
 /// a [Fault] for.
-final class SimulatedDisk implements BlockNode {
+public final class SimulatedDisk implements BlockNode {
   /// In the text of each error of the disk, and of no other.
-  static final String ERROR_TEXT = "simulated EIO of the disk";
+  public static final String ERROR_TEXT = "simulated EIO of the disk";
 
   private static final int SECTOR_BYTES = 512;
 
   private final SimulatedWorld world;
-  final byte[] content;
+  public final byte[] content;
   private final long delayNanosMax;
+
+  /// What a power failure would leave.
+  public final byte[] forced;
+
+  /// Those in which that may lag behind.
+  private final BitSet unforced = new BitSet();
 
   /// Those that cannot be read until they are overwritten.
   private final BitSet badSectors = new BitSet();
 
-  SimulatedDisk(SimulatedWorld world, byte[] content, long delayNanosMax) {
+  public SimulatedDisk(SimulatedWorld world, byte[] content, long delayNanosMax) {
     this.world = world;
     this.content = content;
+    this.forced = content.clone();
     this.delayNanosMax = delayNanosMax;
   }
 
   @Override
   public long sizeBytes() {
     return content.length;
+  }
+
+  @Override
+  public Set<NodeAbility> abilities() {
+    return EnumSet.allOf(NodeAbility.class);
   }
 
   private static IOException error(String operation) {
@@ -111,11 +126,61 @@ final class SimulatedDisk implements BlockNode {
             case Mutation.Discard discard -> Arrays.fill(content, (int) from, (int) to, (byte) 0);
           }
           heal(from, to);
+          unforced.set((int) (from / SECTOR_BYTES), (int) Math.ceilDiv(to, SECTOR_BYTES));
         };
+    Completion changed =
+        mutation.durability() == Mutation.Durability.DURABLE
+            ? forcing(offsetBytes, endBytes, done)
+            : done;
     if (world.strikes(Fault.DISK_WRITE, 0.03)) {
       inSteps(offsetBytes, part(offsetBytes, endBytes), move, failing(done, "write"));
     } else {
-      inSteps(offsetBytes, endBytes, move, done);
+      inSteps(offsetBytes, endBytes, move, changed);
+    }
+  }
+
+  private Completion forcing(long startBytes, long endBytes, Completion done) {
+    return new Completion() {
+      @Override
+      public void succeeded() {
+        BitSet due = new BitSet();
+        due.set((int) (startBytes / SECTOR_BYTES), (int) Math.ceilDiv(endBytes, SECTOR_BYTES));
+        due.and(unforced);
+        force(due, done);
+      }
+
+      @Override
+      public void failed(IOException error) {
+        done.failed(error);
+      }
+    };
+  }
+
+  /// At once, or later; what changes meanwhile may be forced in its old or in its new state.
+  private void force(BitSet due, Completion done) {
+    int failsAt = world.strikes(Fault.DISK_SYNC, 0.1) ? world.random.nextInt(64) : -1;
+    Runnable sync =
+        () -> {
+          int count = 0;
+          for (int sector = due.nextSetBit(0); sector >= 0; sector = due.nextSetBit(sector + 1)) {
+            if (count++ == failsAt) {
+              break;
+            }
+            int at = sector * SECTOR_BYTES;
+            int lengthBytes = Math.min(SECTOR_BYTES, content.length - at);
+            System.arraycopy(content, at, forced, at, lengthBytes);
+            unforced.clear(sector);
+          }
+          if (failsAt < 0) {
+            done.succeeded();
+          } else {
+            done.failed(error("sync"));
+          }
+        };
+    if (world.isCalm() || world.chance(0.4)) {
+      sync.run();
+    } else {
+      world.later(delayNanosMax, sync);
     }
   }
 
@@ -155,7 +220,7 @@ final class SimulatedDisk implements BlockNode {
 
   @Override
   public void flush(Completion done) {
-    done.succeeded();
+    force((BitSet) unforced.clone(), done);
   }
 
   @Override

@@ -19,16 +19,16 @@ import java.util.Set;
 import org.roaringbitmap.RoaringBitmap;
 
 /// A view in a simulation, what it must show, and what its client has given up.
-final class SimulatedSnapshot {
-  final SnapshotView view;
+public final class SimulatedSnapshot {
+  public final SnapshotView view;
 
   /// The disk at the freeze.
-  final byte[] truth;
+  public final byte[] truth;
 
   /// What readers of the view must see: zeroes outside.
-  final byte[] shown;
+  public final byte[] shown;
 
-  boolean released;
+  public boolean released;
 
   /// Offsets of the clusters that were told to be lost.
   private final Set<Long> lostOffsets;
@@ -38,7 +38,7 @@ final class SimulatedSnapshot {
   private final BitSet releasedBytes = new BitSet();
   private final BitSet outsideBytes = new BitSet();
 
-  SimulatedSnapshot(
+  public SimulatedSnapshot(
       SnapshotView view,
       byte[] truth,
       SnapshotScope scope,
@@ -87,7 +87,7 @@ final class SimulatedSnapshot {
         all[random.nextInt(all.length)]);
   }
 
-  Access access() {
+  public Access access() {
     return view.terms().access();
   }
 
@@ -95,12 +95,12 @@ final class SimulatedSnapshot {
     return scope.outside();
   }
 
-  void release(int from, int lengthBytes) {
+  public void release(int from, int lengthBytes) {
     releasedBytes.set(from, from + lengthBytes);
   }
 
   /// Whether a cluster of the range, not outside, has been given up as a whole.
-  boolean anyReleased(int from, int lengthBytes) {
+  public boolean anyReleased(int from, int lengthBytes) {
     for (int at = from / clusterBytes * clusterBytes; at < from + lengthBytes; at += clusterBytes) {
       int end = Math.min(truth.length, at + clusterBytes);
       if (!outsideBytes.get(at) && releasedBytes.nextClearBit(at) >= end) {
@@ -111,7 +111,7 @@ final class SimulatedSnapshot {
   }
 
   /// Whether a cluster of the range was told to be lost.
-  boolean anyLost(int from, int lengthBytes) {
+  public boolean anyLost(int from, int lengthBytes) {
     for (int at = from / clusterBytes * clusterBytes; at < from + lengthBytes; at += clusterBytes) {
       if (lostOffsets.contains((long) at)) {
         return true;
@@ -146,7 +146,7 @@ final class SimulatedSnapshot {
   }
 
   /// Holes are where nothing is, and outside is all hole or all data. Returns the end.
-  long check(int from, List<BlockExtent> extents) {
+  public long check(int from, List<BlockExtent> extents) {
     int at = from;
     for (BlockExtent extent : extents) {
       for (int end = at + (int) extent.lengthBytes(); at < end; at++) {

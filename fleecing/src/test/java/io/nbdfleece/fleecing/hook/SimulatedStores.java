@@ -7,19 +7,19 @@ import io.nbdfleece.cache.TieredStore;
 import java.nio.file.Path;
 
 /// The real store over a simulated scratch file and a simulated background thread.
-final class SimulatedStores {
+public final class SimulatedStores {
   private SimulatedStores() {}
 
   /// What a simulated run looks like.
   ///
   /// @param ramSlots RAM budget in clusters
   /// @param scratchSlots cap of the disk tier in clusters
-  record Plan(int clusterBytes, int ramSlots, int scratchSlots) {}
+  public record Plan(int clusterBytes, int ramSlots, int scratchSlots) {}
 
   /// A store, and what its owner has to call every so often.
-  record Built(ClusterStore store, Runnable retryParked) {}
+  public record Built(ClusterStore store, Runnable retryParked) {}
 
-  static Plan plan(SimulatedWorld world) {
+  public static Plan plan(SimulatedWorld world) {
     int ramSlots = 4 + world.random.nextInt(30);
     int scratchSlots = world.chance(0.2) ? 0 : 1 + world.random.nextInt(60);
     return new Plan(
@@ -28,7 +28,7 @@ final class SimulatedStores {
         world.faults.contains(Fault.SCRATCH_SMALL) ? scratchSlots : Integer.MAX_VALUE / 4096);
   }
 
-  static Built build(SimulatedWorld world, Plan plan) {
+  public static Built build(SimulatedWorld world, Plan plan) {
     StoreConfig config =
         new StoreConfig(
             plan.clusterBytes(),

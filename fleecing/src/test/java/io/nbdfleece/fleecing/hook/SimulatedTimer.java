@@ -4,7 +4,7 @@ package io.nbdfleece.fleecing.hook;
 import io.nbdfleece.fleecing.block.DelayTimer;
 
 /// The time of a simulated world; what is due later comes after some time up to that.
-record SimulatedTimer(SimulatedWorld world) implements DelayTimer {
+public record SimulatedTimer(SimulatedWorld world) implements DelayTimer {
   @Override
   public long nanoTime() {
     return world.nowNanos();

@@ -8,15 +8,15 @@ import java.util.concurrent.Executor;
 
 /// Time and chance of a simulation: one thread, a virtual clock, one seed. What is scheduled runs
 /// in the order of its time, ties by chance.
-final class SimulatedWorld {
+public final class SimulatedWorld {
   /// Of what happens: delays, faults.
-  final Random random;
+  public final Random random;
 
   /// Of what is done: its own for each operation, so that an operation is much the same when others
   /// are left out.
-  final Random choice;
+  public final Random choice;
 
-  final Set<Fault> faults;
+  public final Set<Fault> faults;
   private final long seed;
   private final PriorityQueue<Event> events = new PriorityQueue<>();
   private long nowNanos;
@@ -27,7 +27,7 @@ final class SimulatedWorld {
     this(seed, Set.of());
   }
 
-  SimulatedWorld(long seed, Set<Fault> faults) {
+  public SimulatedWorld(long seed, Set<Fault> faults) {
     this.seed = seed;
     this.faults = faults;
     this.random = new Random();
@@ -40,52 +40,57 @@ final class SimulatedWorld {
     return seed * 0x9E3779B97F4A7C15L;
   }
 
-  void beginOperation(int number) {
+  public void beginOperation(int number) {
     long own = spread(spread(seed) + number);
     choice.setSeed(own);
     random.setSeed(spread(own + 1));
   }
 
-  long nowNanos() {
+  public long nowNanos() {
     return nowNanos;
   }
 
   /// From now on nothing is delayed by chance and nothing new fails: to bring a simulation to its
   /// end.
-  void calmDown() {
+  public void calmDown() {
     calm = true;
   }
 
-  boolean isCalm() {
+  public boolean isCalm() {
     return calm;
   }
 
   /// Whether that fault happens now. Takes its chance in any case, so that other faults strike
   /// where they did when this one is left out.
-  boolean strikes(Fault fault, double probability) {
+  public boolean strikes(Fault fault, double probability) {
     return chance(probability) && faults.contains(fault) && !calm;
   }
 
   /// Runs later, after a random delay of up to this.
-  void later(long delayNanosMax, Runnable what) {
+  public void later(long delayNanosMax, Runnable what) {
     long slow = strikes(Fault.SLOW, 0.05) ? 50 : 1;
     long delayNanos = delayNanosMax == 0 ? 0 : random.nextLong(delayNanosMax * slow);
     events.add(new Event(nowNanos + delayNanos, random.nextInt(), what));
   }
 
+  /// Runs later, after exactly this delay.
+  public void after(long delayNanos, Runnable what) {
+    events.add(new Event(nowNanos + delayNanos, random.nextInt(), what));
+  }
+
   /// Runs things on the simulation's thread, a little later.
-  Executor executor(long delayNanosMax) {
+  public Executor executor(long delayNanosMax) {
     return task -> later(delayNanosMax, task);
   }
 
-  boolean chance(double probability) {
+  public boolean chance(double probability) {
     return random.nextDouble() < probability;
   }
 
   /// Runs the next event.
   ///
   /// @return whether there was one
-  boolean step() {
+  public boolean step() {
     Event event = events.poll();
     if (event == null) {
       return false;

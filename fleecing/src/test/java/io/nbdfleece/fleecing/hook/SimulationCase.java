@@ -11,7 +11,7 @@ import java.util.function.Predicate;
 /// One run of a simulation: a seed, which of its operations are carried out, and what may go wrong.
 ///
 /// @param kept by number; not to be changed
-record SimulationCase(long seed, BitSet kept, Set<Fault> faults) {
+public record SimulationCase(long seed, BitSet kept, Set<Fault> faults) {
   /// A case that fails is not tried in more variants than this.
   private static final int TRIES_MAX = 3000;
 
@@ -24,7 +24,7 @@ record SimulationCase(long seed, BitSet kept, Set<Fault> faults) {
   }
 
   /// The case that the properties `test.seed`, `test.operations` and `test.faults` describe.
-  static SimulationCase replayed(long seed, int operationCount) {
+  public static SimulationCase replayed(long seed, int operationCount) {
     SimulationCase whole = of(seed, operationCount);
     String operations = System.getProperty("test.operations", "");
     String faults = System.getProperty("test.faults");
@@ -54,6 +54,17 @@ record SimulationCase(long seed, BitSet kept, Set<Fault> faults) {
       }
     }
     return faults;
+  }
+
+  /// Shrinks it and prints the line that replays what is left; the error says the same.
+  ///
+  /// @param fails whether a case fails
+  /// @param why it does
+  public AssertionError failure(String test, Predicate<SimulationCase> fails, Throwable why) {
+    String line =
+        "seed " + seed + " failed; replay: -Dtest=" + test + " " + shrunk(fails).properties();
+    System.out.println(line);
+    return new AssertionError(line, why);
   }
 
   /// The properties that replay it.
