@@ -15,7 +15,8 @@ import java.util.Set;
 ///
 /// Any thread; reads small files.
 final class AvailableMemory {
-  private static final String OF_MACHINE = "MemAvailable:";
+  private static final String AVAILABLE = "MemAvailable:";
+  private static final String TOTAL = "MemTotal:";
 
   /// Page cache and the like: the system takes it back before it ends anybody.
   private static final Set<String> RECLAIMABLE =
@@ -41,7 +42,7 @@ final class AvailableMemory {
 
   /// Bytes, without anybody being swapped out or ended for it; empty when nobody knows.
   OptionalLong bytes() {
-    OptionalLong least = ofMachine();
+    OptionalLong least = ofMachine(AVAILABLE);
     for (String line : lines(proc.resolve("self/cgroup"))) {
       String[] parts = line.split(":", 3); // hierarchy:controllers:path
       if (parts.length == 3 && parts[1].isEmpty()) {
@@ -53,15 +54,20 @@ final class AvailableMemory {
     return least;
   }
 
+  /// All that the machine has, whoever uses it; empty when nobody knows.
+  OptionalLong machineBytes() {
+    return ofMachine(TOTAL);
+  }
+
   private enum Version {
     V1,
     V2
   }
 
-  private OptionalLong ofMachine() {
+  private OptionalLong ofMachine(String name) {
     for (String line : lines(proc.resolve("meminfo"))) {
-      if (line.startsWith(OF_MACHINE)) {
-        OptionalLong kibibytes = number(line.substring(OF_MACHINE.length()).replace("kB", ""));
+      if (line.startsWith(name)) {
+        OptionalLong kibibytes = number(line.substring(name.length()).replace("kB", ""));
         return kibibytes.isPresent() ? OptionalLong.of(kibibytes.getAsLong() << 10) : kibibytes;
       }
     }

@@ -122,9 +122,10 @@ public final class FleecingEngine implements AutoCloseable {
     IoWorkers workers = new IoWorkers("nbdfleece-io", config.ioThreadCount());
     TieredStore store;
     try {
-      RamBudget.requireMachine(config, RamBudget.machine());
+      AvailableMemory memory = AvailableMemory.ofThisProcess();
+      RamBudget.requireMachine(config, memory.machineBytes());
       RamBudget.requireHeap(config, Runtime.getRuntime().maxMemory());
-      RamBudget.doubt(config.ramBytesMax(), AvailableMemory.ofThisProcess().bytes())
+      RamBudget.doubt(config.ramBytesMax(), memory.bytes())
           .ifPresent(doubt -> LOG.log(System.Logger.Level.WARNING, doubt));
       store =
           storeOpening.open(

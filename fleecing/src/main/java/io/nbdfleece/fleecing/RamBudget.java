@@ -2,8 +2,6 @@
 package io.nbdfleece.fleecing;
 
 import java.io.IOException;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.Optional;
 import java.util.OptionalLong;
 
@@ -11,8 +9,6 @@ import java.util.OptionalLong;
 final class RamBudget {
   /// Measured: 307 bytes for each cluster in RAM.
   private static final long HEAP_BYTES_PER_RAM_CLUSTER = 320;
-
-  private static final String MACHINE = "MemTotal:";
 
   private static final long HEAP_BASE_BYTES = 64L << 20;
 
@@ -80,20 +76,5 @@ final class RamBudget {
               + (machineBytes.getAsLong() >> 20)
               + " MiB: choose a smaller --ram; what it cannot hold goes to --scratch");
     }
-  }
-
-  /// The RAM of the machine.
-  static OptionalLong machine() {
-    try {
-      for (String line : Files.readAllLines(Path.of("/proc/meminfo"))) {
-        if (line.startsWith(MACHINE)) {
-          String number = line.substring(MACHINE.length()).replace("kB", "").strip();
-          return OptionalLong.of(Long.parseLong(number) << 10);
-        }
-      }
-    } catch (IOException | NumberFormatException e) {
-      return OptionalLong.empty(); // then the kernel decides
-    }
-    return OptionalLong.empty();
   }
 }
