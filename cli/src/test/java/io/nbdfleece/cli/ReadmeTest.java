@@ -37,7 +37,9 @@ final class ReadmeTest {
 
   @BeforeEach
   void read() throws IOException {
-    lines = Files.readAllLines(Path.of(System.getProperty("nbdfleece.root", "..")).resolve("README.md"));
+    lines =
+        Files.readAllLines(
+            Path.of(System.getProperty("nbdfleece.root", "..")).resolve("README.md"));
   }
 
   @Test

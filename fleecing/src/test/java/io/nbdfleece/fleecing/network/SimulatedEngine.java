@@ -163,24 +163,24 @@ final class SimulatedEngine {
     List<byte[]> truth = new ArrayList<>();
     var _ =
         Freeze.start(
-            chosen.stream().map(Guarded::hook).toList(),
-            terms,
-            () -> {
-              // Freeze reads the clock last when all epochs have begun and no gate is open yet.
-              truth.clear();
-              chosen.forEach(disk -> truth.add(disk.disk.content.clone()));
-              return world.nowNanos();
-            })
-        .frozen()
-        .whenComplete(
-            (outcome, error) -> {
-              freezing = false;
-              if (error != null) {
-                wrongs.add("a freeze failed: " + error);
-              } else {
-                taken(chosen, terms, outcome, truth);
-              }
-            });
+                chosen.stream().map(Guarded::hook).toList(),
+                terms,
+                () -> {
+                  // Freeze reads the clock last when all epochs have begun and no gate is open yet.
+                  truth.clear();
+                  chosen.forEach(disk -> truth.add(disk.disk.content.clone()));
+                  return world.nowNanos();
+                })
+            .frozen()
+            .whenComplete(
+                (outcome, error) -> {
+                  freezing = false;
+                  if (error != null) {
+                    wrongs.add("a freeze failed: " + error);
+                  } else {
+                    taken(chosen, terms, outcome, truth);
+                  }
+                });
   }
 
   private SnapshotTerms someTerms() {
