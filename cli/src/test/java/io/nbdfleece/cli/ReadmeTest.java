@@ -16,6 +16,7 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.regex.Matcher;
@@ -37,7 +38,9 @@ final class ReadmeTest {
 
   @BeforeEach
   void read() throws IOException {
-    lines = Files.readAllLines(Path.of(System.getProperty("nbdfleece.root", "..")).resolve("README.md"));
+    lines =
+        Files.readAllLines(
+            Path.of(System.getProperty("nbdfleece.root", "..")).resolve("README.md"));
   }
 
   @Test
@@ -108,7 +111,7 @@ final class ReadmeTest {
     assertEquals(defaults, told);
 
     Map<String, String> help = new LinkedHashMap<>();
-    for (String line : program.getSubcommands().get("serve").getUsageMessage().split("\n")) {
+    for (String line : command("serve").getUsageMessage().lines().toList()) {
       Matcher limit = Pattern.compile("  ([a-z-]+)=([0-9]+[A-Z]?) .*").matcher(line);
       if (limit.matches()) {
         help.put(limit.group(1), plain(limit.group(2)));
@@ -138,8 +141,12 @@ final class ReadmeTest {
   /// Of the command and of those below it.
   private Set<String> optionsOf(String command) {
     Set<String> options = new TreeSet<>();
-    collect(program.getSubcommands().get(command), options);
+    collect(command(command), options);
     return options;
+  }
+
+  private CommandLine command(String name) {
+    return Objects.requireNonNull(program.getSubcommands().get(name), name);
   }
 
   private static void collect(CommandLine command, Set<String> options) {
@@ -162,7 +169,7 @@ final class ReadmeTest {
       } else if (!line.startsWith("|")) {
         inside = false;
       } else if (inside && !line.startsWith("|---")) {
-        rows.add(Arrays.stream(line.substring(1).split("\\|")).map(String::strip).toList());
+        rows.add(Arrays.stream(line.substring(1).split("\\|", -1)).map(String::strip).toList());
       }
     }
     assertFalse(rows.isEmpty(), heading);

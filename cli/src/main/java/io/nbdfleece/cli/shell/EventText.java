@@ -14,7 +14,7 @@ public final class EventText {
 
   private EventText() {}
 
-  /// `2026-11-21 04:27:28 X_NBDFLEECE_SNAPSHOT_ENDED  name=nightly success=true`.
+  /// `2026-11-21 04:27:28 X_NBDFLEECE_SNAPSHOT_ENDED name=nightly success=true`.
   public static String of(JsonNode event) {
     StringBuilder text = new StringBuilder();
     JsonNode timestamp = event.path("timestamp");
