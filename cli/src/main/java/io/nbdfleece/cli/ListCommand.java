@@ -11,6 +11,8 @@ import java.time.format.DateTimeFormatter;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.Callable;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import tools.jackson.databind.JsonNode;
@@ -120,7 +122,9 @@ final class ListCommand implements Callable<Integer> {
                 snapshot.has("checkpoint")
                     ? SnapshotText.shown(snapshot, "checkpoint") + " (pending)"
                     : "",
-                SnapshotText.ends(snapshot));
+                Stream.of(SnapshotText.ends(snapshot), SnapshotText.breaks(snapshot))
+                    .filter(text -> !text.isEmpty())
+                    .collect(Collectors.joining(", ")));
       }
     }
     return table;

@@ -56,10 +56,23 @@ public final class Main {
     }
     commands.registerConverter(ByteSize.class, text -> converted(text, ByteSize::parse));
     commands.registerConverter(Duration.class, text -> converted(text, Durations::parse));
+    commands.registerConverter(int.class, text -> wholeNumber(text, Integer::valueOf));
+    commands.registerConverter(Integer.class, text -> wholeNumber(text, Integer::valueOf));
+    commands.registerConverter(long.class, text -> wholeNumber(text, Long::valueOf));
+    commands.registerConverter(Long.class, text -> wholeNumber(text, Long::valueOf));
     commands.setCaseInsensitiveEnumValuesAllowed(true);
     commands.setUsageHelpWidth(100);
     commands.setUsageHelpLongOptionsMaxWidth(28);
     return commands;
+  }
+
+  private static <T> T wholeNumber(String text, Function<String, T> parse) {
+    try {
+      return parse.apply(text);
+    } catch (NumberFormatException e) {
+      throw new CommandLine.TypeConversionException(
+          "'" + text + "' (expected: a whole number that is not too large)");
+    }
   }
 
   private static <T> T converted(String text, Function<String, T> parse) {

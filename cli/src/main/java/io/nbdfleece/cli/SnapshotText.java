@@ -90,11 +90,8 @@ final class SnapshotText {
     if (!ends(snapshot).isEmpty()) {
       terms.add("ends " + ends(snapshot));
     }
-    if (snapshot.has("max-preserved")) {
-      terms.add(
-          "breaks beyond "
-              + ByteSize.format(snapshot.path("max-preserved").asLong())
-              + " preserved");
+    if (!breaks(snapshot).isEmpty()) {
+      terms.add(breaks(snapshot));
     }
     return String.join(", ", terms);
   }
@@ -103,6 +100,13 @@ final class SnapshotText {
   static String outside(JsonNode snapshot) {
     String outside = snapshot.path("outside").asString("data");
     return outside.equals("data") ? "" : outside + " outside";
+  }
+
+  /// `breaks beyond 1.0 GiB preserved`; nothing for a snapshot that may take what there is.
+  static String breaks(JsonNode snapshot) {
+    return snapshot.has("max-preserved")
+        ? "breaks beyond " + ByteSize.format(snapshot.path("max-preserved").asLong()) + " preserved"
+        : "";
   }
 
   /// `in 1 h 3 min, when idle for 10 min`; nothing when it lasts until it is released.

@@ -44,6 +44,16 @@ final class ListCommandTest {
   }
 
   @Test
+  void whatASnapshotMayTakeIsToldWithWhenItEnds() {
+    JsonNode snapshots =
+        json(
+            "[{'name':'n','created':'2026-11-21T04:27:28.123Z','max-preserved':1048576,"
+                + "'disks':[{'export':'vda@n','size-bytes':0,'clients':0,'uris':[]}]}]");
+    String text = ListCommand.text(DISKS, snapshots, Integer.MAX_VALUE);
+    assertTrue(text.endsWith("  breaks beyond 1.0 MiB preserved\n"), text);
+  }
+
+  @Test
   void onANarrowTerminalTheUrisStandBelow() {
     String text = ListCommand.text(DISKS, SNAPSHOTS, 78);
     assertTrue(

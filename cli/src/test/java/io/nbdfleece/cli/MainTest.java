@@ -4,6 +4,7 @@ package io.nbdfleece.cli;
 import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.nbdfleece.cli.base.ExitCode;
@@ -13,8 +14,14 @@ import io.nbdfleece.cli.control.QmpLimits;
 import io.nbdfleece.cli.control.QmpServer;
 import java.io.ByteArrayOutputStream;
 import java.io.PrintStream;
+import java.net.StandardProtocolFamily;
+import java.net.UnixDomainSocketAddress;
+import java.nio.channels.ServerSocketChannel;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import org.awaitility.Awaitility;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -88,6 +95,8 @@ final class MainTest {
         "serve --cbw-timeout 9999999999999 disk.img",
         "serve --slow-from 0 disk.img",
         "serve --slow-from 101 disk.img",
+        "serve --slow-from half disk.img",
+        "serve --cbw-timeout 99999999999999999999 disk.img",
         "serve --reconnect-delay 99999999999 disk.img",
         "list extra"
       })
@@ -95,7 +104,7 @@ final class MainTest {
     assertEquals(64, run(split(arguments)), err());
     assertTrue(err().startsWith("nbdfleece: "), err());
     assertEquals(1, err().lines().count(), err());
-    assertFalse(err().contains("TypeConverter"), err());
+    assertFalse(err().contains("TypeConverter") || err().contains(" an int"), err());
     assertEquals("", out());
   }
 
@@ -111,6 +120,21 @@ final class MainTest {
     assertEquals(69, run(split(command + " --qmp " + directory.resolve("none.sock"))));
     assertTrue(err().contains("nbdfleece serve"), err());
     assertTrue(err().contains("none.sock"), err());
+  }
+
+  @Test
+  void whoWaitsForAServerThatDoesNotAnswerIsTold() throws Exception {
+    Path path = directory.resolve("silent.sock");
+    CompletableFuture<Integer> command;
+    try (ServerSocketChannel silent = ServerSocketChannel.open(StandardProtocolFamily.UNIX)) {
+      silent.bind(UnixDomainSocketAddress.of(path));
+      command = CompletableFuture.supplyAsync(() -> run("list", "--qmp", path.toString()));
+      Awaitility.await()
+          .atMost(Duration.ofSeconds(30))
+          .until(() -> err().contains("silent.sock does not answer: waiting on"));
+      assertFalse(command.isDone());
+    }
+    assertNotEquals(0, command.get()); // the connection that nobody accepted has ended
   }
 
   @Test

@@ -169,7 +169,7 @@ final class ReadmeTest {
       } else if (!line.startsWith("|")) {
         inside = false;
       } else if (inside && !line.startsWith("|---")) {
-        rows.add(Arrays.stream(line.substring(1).split("\\|")).map(String::strip).toList());
+        rows.add(Arrays.stream(line.substring(1).split("\\|", -1)).map(String::strip).toList());
       }
     }
     assertFalse(rows.isEmpty(), heading);

@@ -9,7 +9,7 @@ import java.util.Optional;
 /// @param clusterBytes unit of preserving: a power of two from 4 KiB to 4 MiB
 /// @param ramBytesMax RAM tier of the process, at least 16 clusters
 /// @param scratchDirectory where the disk tier lives, as a file without a name
-/// @param scratchBytesMax cap of the disk tier; 0 = RAM only
+/// @param scratchBytesMax cap of the disk tier, at least a cluster; 0 = RAM only
 /// @param ioThreadCount upper bound of threads that wait for disks
 /// @param guestFirst what guests may have to pay for snapshots
 public record EngineConfig(
@@ -20,6 +20,9 @@ public record EngineConfig(
     int ioThreadCount,
     Optional<Path> stateDirectory,
     GuestFirst guestFirst) {
+
+  /// An exbibyte: no file is larger, and sums with it stay far from overflowing.
+  private static final long SCRATCH_BYTES_MAX = 1L << 60;
 
   /// 64 KiB, as QEMU.
   public static final int CLUSTER_BYTES_DEFAULT = 64 << 10;
@@ -86,8 +89,16 @@ public record EngineConfig(
               + 16L * clusterBytes
               + ")");
     }
-    if (scratchBytesMax < 0) {
-      throw new IllegalArgumentException("scratch limit: " + scratchBytesMax + " (expected: >= 0)");
+    if (scratchBytesMax != 0
+        && (scratchBytesMax < clusterBytes || scratchBytesMax > SCRATCH_BYTES_MAX)) {
+      throw new IllegalArgumentException(
+          "scratch limit: "
+              + scratchBytesMax
+              + " (expected: 0 for RAM only, or from a cluster, "
+              + clusterBytes
+              + ", to "
+              + SCRATCH_BYTES_MAX
+              + ")");
     }
     if (ioThreadCount < 1) {
       throw new IllegalArgumentException("ioThreadCount: " + ioThreadCount + " (expected: >= 1)");

@@ -441,6 +441,7 @@ public final class FleecingEngine implements AutoCloseable {
           config.resized(
               ramBytesMax.orElse(config.ramBytesMax()),
               scratchBytesMax.orElse(config.scratchBytesMax()));
+      RamBudget.requireMachine(next, RamBudget.machine());
       RamBudget.requireHeap(next, Runtime.getRuntime().maxMemory());
       RamBudget.requireMemory(
           next.ramBytesMax() - config.ramBytesMax(), AvailableMemory.ofThisProcess().bytes());

@@ -50,11 +50,19 @@ final class StoreResizeOfEngineTest {
               IllegalArgumentException.class,
               () -> rig.engine().resizeStore(OptionalLong.of(CLUSTER), OptionalLong.empty()));
       assertTrue(EngineRig.message(few).contains("at least 16 clusters"));
-      IOException heap =
+      IOException machine =
           assertThrows(
               IOException.class,
               () -> rig.engine().resizeStore(OptionalLong.of(1L << 46), OptionalLong.empty()));
-      assertTrue(EngineRig.message(heap).contains("Java heap"), EngineRig.message(heap));
+      assertTrue(
+          EngineRig.message(machine).contains("the machine has only"), EngineRig.message(machine));
+      for (long limit : new long[] {1, CLUSTER - 1, (1L << 60) + 1, Long.MAX_VALUE, -1}) {
+        IllegalArgumentException scratch =
+            assertThrows(
+                IllegalArgumentException.class,
+                () -> rig.engine().resizeStore(OptionalLong.empty(), OptionalLong.of(limit)));
+        assertTrue(EngineRig.message(scratch).startsWith("scratch limit: " + limit + " ("));
+      }
       assertEquals(4 << 20, rig.engine().storeStatistics().ramBytesMax());
       assertEquals(4 << 20, rig.engine().config().ramBytesMax());
     }
@@ -73,6 +81,14 @@ final class StoreResizeOfEngineTest {
       assertEquals("the server is shutting down", refused.getMessage());
       assertEquals(List.of(), RaceLeftovers.openIn(directory));
     }
+  }
+
+  @Test
+  void ramWhoseIndexDoesNotFitIntoTheHeapIsRefused() {
+    EngineConfig config = new EngineConfig(CLUSTER, 1L << 46, directory, 0, 4);
+    IOException refused =
+        assertThrows(IOException.class, () -> RamBudget.requireHeap(config, 256L << 20));
+    assertTrue(EngineRig.message(refused).contains("Java heap"), EngineRig.message(refused));
   }
 
   @Test

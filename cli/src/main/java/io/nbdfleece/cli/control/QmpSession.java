@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.cli.control;
 
+import io.nbdfleece.cache.posix.PosixException;
 import io.nbdfleece.cli.base.Json;
 import io.nbdfleece.cli.base.Messages;
 import io.nbdfleece.fleecing.bitmap.BitmapException;
@@ -9,6 +10,7 @@ import java.lang.System.Logger.Level;
 import java.nio.ByteBuffer;
 import java.nio.channels.SocketChannel;
 import java.time.Duration;
+import java.util.Optional;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.JsonNode;
@@ -181,6 +183,12 @@ final class QmpSession implements AutoCloseable {
     } catch (BitmapException e) {
       throw new QmpException(
           QmpException.ErrorClass.GENERIC_ERROR, Messages.of(e), FailureCode.of(e), e.hint());
+    } catch (PosixException e) {
+      throw new QmpException(
+          QmpException.ErrorClass.GENERIC_ERROR,
+          Messages.of(e),
+          FailureCode.of(e),
+          e.isNoRoom() ? Optional.of("free space there, and try again") : Optional.empty());
     } catch (IOException | IllegalArgumentException e) {
       throw QmpException.generic(Messages.of(e), FailureCode.of(e));
     } catch (RuntimeException e) {

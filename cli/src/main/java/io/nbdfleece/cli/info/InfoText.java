@@ -14,9 +14,13 @@ public final class InfoText {
     StringBuilder text = new StringBuilder();
     text.append("protocol: newstyle-fixed ")
         .append(server.tls() ? "with" : "without")
-        .append(" TLS, using ")
-        .append(server.extended() ? "extended" : server.structured() ? "structured" : "simple")
-        .append(" packets\n");
+        .append(" TLS");
+    if (server.exports().stream().anyMatch(export -> export.negotiated().isPresent())) {
+      text.append(", using ")
+          .append(server.extended() ? "extended" : server.structured() ? "structured" : "simple")
+          .append(" packets");
+    }
+    text.append('\n');
     server.exports().forEach(export -> append(text, export));
     return text.toString();
   }

@@ -14,8 +14,8 @@ import java.util.Optional;
 /// What was found out about a server.
 ///
 /// @param tls whether the connection was encrypted
-/// @param structured whether replies came in chunks
-/// @param extended whether lengths had 64 bits
+/// @param structured whether replies came in chunks; false when no export could be opened
+/// @param extended whether lengths had 64 bits; false when no export could be opened
 /// @param exports those asked for
 public record ServerFacts(
     boolean tls, boolean structured, boolean extended, List<ListedFacts> exports) {
@@ -53,7 +53,9 @@ public record ServerFacts(
                 of, listed.description(), Optional.empty(), String.valueOf(e.getMessage())));
       }
     }
-    return any.isPresent() ? of(any.get(), exports) : new ServerFacts(false, false, false, exports);
+    return any.isPresent()
+        ? of(any.get(), exports)
+        : new ServerFacts(uri.tls().isPresent(), false, false, exports);
   }
 
   private static ServerFacts of(NegotiatedExport export, List<ListedFacts> exports) {

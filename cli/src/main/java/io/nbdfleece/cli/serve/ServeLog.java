@@ -4,7 +4,7 @@ package io.nbdfleece.cli.serve;
 import java.time.Instant;
 import java.time.ZoneId;
 import java.time.format.DateTimeFormatter;
-import java.time.temporal.ChronoUnit;
+import java.util.Locale;
 import java.util.logging.ConsoleHandler;
 import java.util.logging.Formatter;
 import java.util.logging.Handler;
@@ -20,7 +20,8 @@ import java.util.logging.Logger;
 /// to tell the time is read when the log is made: once that has failed it fails for ever, and an
 /// event loop, or the end on a signal, would go with it.
 final class ServeLog extends Formatter {
-  private static final DateTimeFormatter TIME = DateTimeFormatter.ISO_OFFSET_DATE_TIME;
+  private static final DateTimeFormatter TIME =
+      DateTimeFormatter.ofPattern("yyyy-MM-dd'T'HH:mm:ss.SSSXXX", Locale.ROOT);
 
   private final boolean journal;
   private final boolean traces;
@@ -72,7 +73,7 @@ final class ServeLog extends Formatter {
   }
 
   private String time(Instant instant) {
-    return TIME.format(instant.truncatedTo(ChronoUnit.MILLIS).atZone(zone));
+    return TIME.format(instant.atZone(zone));
   }
 
   private static int priority(Level level) {

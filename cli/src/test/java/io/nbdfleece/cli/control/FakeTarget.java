@@ -2,6 +2,8 @@
 package io.nbdfleece.cli.control;
 
 import io.nbdfleece.cache.StoreStatistics;
+import io.nbdfleece.cache.posix.Errno;
+import io.nbdfleece.cache.posix.PosixException;
 import io.nbdfleece.fleecing.Disk;
 import io.nbdfleece.fleecing.DiskConfig;
 import io.nbdfleece.fleecing.DiskStatistics;
@@ -137,6 +139,11 @@ public final class FakeTarget implements ControlTarget {
       if (action instanceof TransactionAction.ClearBitmap clear
           && clear.bitmap().name().equals("inconsistent")) {
         return CompletableFuture.failedFuture(BitmapException.inconsistent("inconsistent"));
+      }
+      if (action instanceof TransactionAction.ClearBitmap clear
+          && clear.bitmap().name().equals("no-room")) {
+        return CompletableFuture.failedFuture(
+            new PosixException("write /state/vda/bitmaps.new", Errno.ENOSPC));
       }
       if (action instanceof TransactionAction.TakeSnapshot taken) {
         snapshot = Optional.of(snapshot(taken.request()).join());

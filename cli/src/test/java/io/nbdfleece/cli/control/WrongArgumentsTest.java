@@ -127,6 +127,16 @@ final class WrongArgumentsTest {
       assertEquals(
           ExitCode.FULL_BACKUP_NEEDED.number(), error.path("x-nbdfleece-exit-code").asInt());
       assertFalse(client.ask("{'execute':'nope'}").path("error").has("x-nbdfleece-hint"));
+      JsonNode full =
+          client
+              .ask(
+                  "{'execute':'block-dirty-bitmap-clear',"
+                      + "'arguments':{'node':'vda','name':'no-room'}}")
+              .path("error");
+      assertEquals(
+          "write /state/vda/bitmaps.new: No space left on device (ENOSPC)",
+          full.path("desc").asString());
+      assertEquals("free space there, and try again", full.path("x-nbdfleece-hint").asString());
     }
   }
 }

@@ -51,6 +51,13 @@ final class InfoFormTest {
                   "")));
 
   @Test
+  void ofAServerThatShowsNothingOnlyWhatIsKnownIsTold() {
+    assertEquals(
+        "protocol: newstyle-fixed with TLS\n",
+        InfoText.of(new ServerFacts(true, false, false, List.of())));
+  }
+
+  @Test
   void theTextIsThatOfNbdinfo() {
     assertEquals(
         """

@@ -80,7 +80,13 @@ public final class StateDirectory implements AutoCloseable {
     } catch (DiskBusyException e) {
       throw e;
     } catch (IOException e) {
-      throw new IOException("cannot use state directory " + directory + ": " + e.getMessage(), e);
+      throw new IOException(
+          "cannot use state directory "
+              + directory
+              + ": "
+              + e.getMessage()
+              + ": make it writable, with free space, or choose another with --state",
+          e);
     }
   }
 

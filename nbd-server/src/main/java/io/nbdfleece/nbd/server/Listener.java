@@ -188,6 +188,8 @@ final class Listener {
       return bound.channel();
     }
     Throwable cause = bound.cause();
-    throw cause instanceof IOException io ? io : new IOException("cannot bind " + address, cause);
+    throw cause instanceof IOException io
+        ? io
+        : new IOException("cannot bind " + address + ": " + cause, cause);
   }
 }

@@ -61,7 +61,8 @@ final class PskEndpoint implements TlsEndpoint {
     byte[] identity = user.getBytes(StandardCharsets.UTF_8);
     PskFile keys = PskFile.read(file);
     if (keys.key(identity).isEmpty()) {
-      throw new IOException(file + ": holds no key of user " + user);
+      throw new IOException(
+          file + ": holds no key of user " + user + ": name one that it has, nbds://user@host");
     }
     return new PskEndpoint(
         crypto -> PskClient.begin(crypto, identity, keys.key(identity).orElseThrow()));
