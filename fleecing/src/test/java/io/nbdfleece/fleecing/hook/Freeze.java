@@ -7,10 +7,9 @@ import java.util.concurrent.CompletableFuture;
 import java.util.function.LongSupplier;
 
 /// A drain whose action freezes the disks and nothing else.
-public record Freeze(CompletableFuture<Frozen> frozen) {
+record Freeze(CompletableFuture<Frozen> frozen) {
 
-  public static Freeze start(
-      List<FleecingHook> hooks, SnapshotTerms terms, LongSupplier nanoClock) {
+  static Freeze start(List<FleecingHook> hooks, SnapshotTerms terms, LongSupplier nanoClock) {
     return new Freeze(
         Drain.start(hooks, () -> viewsOf(hooks, terms), nanoClock)
             .outcome()
@@ -23,5 +22,5 @@ public record Freeze(CompletableFuture<Frozen> frozen) {
     return views;
   }
 
-  public record Frozen(List<SnapshotView> views, long heldNanos) {}
+  record Frozen(List<SnapshotView> views, long heldNanos) {}
 }

@@ -45,8 +45,7 @@ final class BackupLoad {
   void some() {
     for (int count = 1 + world.choice.nextInt(5); count > 0; count--) {
       int from = world.choice.nextInt(sizeBytes);
-      int lengthBytes =
-          1 + world.choice.nextInt(Math.min(sizeBytes - from, 4 * engine.clusterBytes()));
+      int lengthBytes = 1 + world.choice.nextInt(Math.min(sizeBytes - from, longestBytes()));
       int what = world.choice.nextInt(100);
       if (what < 72) {
         read(from, lengthBytes);
@@ -61,6 +60,10 @@ final class BackupLoad {
         send(Nbd.CMD_WRITE, from, lengthBytes, data, new Refusal());
       }
     }
+  }
+
+  private int longestBytes() {
+    return world.choice.nextInt(20) == 0 ? sizeBytes : 4 * engine.clusterBytes();
   }
 
   /// All of the snapshot, a cluster at a time.

@@ -46,7 +46,7 @@ final class GuestLoad {
       if (what < 35) {
         write();
       } else if (what < 62) {
-        read(someFrom(), 1 + world.choice.nextInt(3 * engine.clusterBytes()));
+        read(someFrom(), someLength());
       } else if (what < 70) {
         send(Nbd.CMD_FLUSH, 0, 0, 0, new Flush());
       } else if (what < 77) {
@@ -78,6 +78,10 @@ final class GuestLoad {
     return Math.min(lengthBytes, disk.sizeBytes() - from);
   }
 
+  private int someLength() {
+    return 1 + world.choice.nextInt(chose(0.05) ? disk.sizeBytes() : 3 * engine.clusterBytes());
+  }
+
   private boolean chose(double probability) {
     return world.choice.nextDouble() < probability;
   }
@@ -101,7 +105,7 @@ final class GuestLoad {
 
   private void write() {
     int from = someFrom();
-    byte[] data = someBytes(within(from, 1 + world.choice.nextInt(3 * engine.clusterBytes())));
+    byte[] data = someBytes(within(from, someLength()));
     int flags = chose(0.3) ? Nbd.CMD_FLAG_FUA : 0;
     client.send(
         new Request(
@@ -114,7 +118,7 @@ final class GuestLoad {
     if (command == Nbd.CMD_WRITE_ZEROES) {
       flags |= (chose(0.3) ? Nbd.CMD_FLAG_FAST_ZERO : 0) | (chose(0.3) ? Nbd.CMD_FLAG_NO_HOLE : 0);
     }
-    int lengthBytes = within(from, 1 + world.choice.nextInt(4 * engine.clusterBytes()));
+    int lengthBytes = within(from, someLength());
     send(command, flags, from, lengthBytes, new Change(flags, 1));
   }
 

@@ -105,8 +105,11 @@ final class NetworkSimulation {
     settle();
     checkPowerFailure();
     checkAnswered();
-    leave();
-    settle();
+    if (world.choice.nextInt(4) == 0) {
+      shutDown();
+    } else {
+      leave();
+    }
     assertEquals(0, server.connectionCount(), "connections left");
     assertEquals(0, server.flightBytes(), "bytes in flight left");
     for (SimulatedEngine.Frozen frozen : List.copyOf(engine.snapshots())) {
@@ -195,9 +198,9 @@ final class NetworkSimulation {
   }
 
   private int someSocketBytes() {
-    return switch (world.choice.nextInt(8)) {
+    return switch (world.choice.nextInt(16)) {
       case 0 -> 30 + world.choice.nextInt(300);
-      case 1, 2, 3 -> 100 + world.choice.nextInt(10_000);
+      case 1, 2, 3, 4, 5, 6 -> 100 + world.choice.nextInt(10_000);
       default -> 1 << 18;
     };
   }
@@ -320,6 +323,29 @@ final class NetworkSimulation {
       }
     }
     settle();
+    checkOver();
+  }
+
+  /// The server leaves, in the middle of requests.
+  private void shutDown() {
+    for (Connected connected : clients) {
+      if (connected.client.isServed()) {
+        connected.some.run();
+      }
+    }
+    for (int steps = world.choice.nextInt(100); steps > 0 && step(); ) {
+      steps--;
+    }
+    clients.forEach(connected -> connected.client.serverLeaves());
+    server.shutDown();
+    settle();
+    server.close();
+    settle();
+    checkOver();
+    tally.shutdowns++;
+  }
+
+  private void checkOver() {
     for (Connected connected : clients) {
       assertTrue(connected.client.isOver(), "a connection that was to end has not");
     }

@@ -44,7 +44,8 @@ final class NetworkSimulationTest {
     BREAKS,
     STALLS,
     WAITS_FOR_ROOM,
-    POWER_CHECKS
+    POWER_CHECKS,
+    SHUTDOWNS
   }
 
   /// Where buffers come from, and how many of them or of their bytes are in use.
@@ -148,6 +149,7 @@ final class NetworkSimulationTest {
     add(Count.STALLS, tally.stalls);
     add(Count.WAITS_FOR_ROOM, simulation.roomAwaited());
     add(Count.POWER_CHECKS, tally.powerChecks);
+    add(Count.SHUTDOWNS, tally.shutdowns);
   }
 
   private void add(Count count, long value) {

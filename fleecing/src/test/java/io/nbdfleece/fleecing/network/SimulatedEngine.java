@@ -11,9 +11,9 @@ import io.nbdfleece.fleecing.Snapshot;
 import io.nbdfleece.fleecing.SnapshotRequest.Access;
 import io.nbdfleece.fleecing.SnapshotRequest.OnCbwError;
 import io.nbdfleece.fleecing.bitmap.TrackingNode;
+import io.nbdfleece.fleecing.hook.Drain;
 import io.nbdfleece.fleecing.hook.Fault;
 import io.nbdfleece.fleecing.hook.FleecingHook;
-import io.nbdfleece.fleecing.hook.Freeze;
 import io.nbdfleece.fleecing.hook.HookLeftovers;
 import io.nbdfleece.fleecing.hook.HookListener;
 import io.nbdfleece.fleecing.hook.PreservedQuota;
@@ -24,6 +24,7 @@ import io.nbdfleece.fleecing.hook.SimulatedTimer;
 import io.nbdfleece.fleecing.hook.SimulatedWorld;
 import io.nbdfleece.fleecing.hook.SnapshotScope;
 import io.nbdfleece.fleecing.hook.SnapshotTerms;
+import io.nbdfleece.fleecing.hook.SnapshotView;
 import io.nbdfleece.fleecing.hook.WriteBrake;
 import io.nbdfleece.fleecing.hook.WriteTerms;
 import io.nbdfleece.fleecing.nbd.SimulatedExports;
@@ -41,6 +42,11 @@ import java.util.Set;
 final class SimulatedEngine {
   private static final int DISKS = 2;
   private static final int CLUSTERS_MAX = 14;
+
+  /// Of a disk for requests that are too long for a connection's common buffer.
+  private static final int LARGE_CLUSTERS = 100;
+
+  private static final double LARGE_SHARE = 0.03;
   private static final int SNAPSHOTS_MAX = 4;
   private static final long DELAY_NANOS_MAX = 500_000;
 
@@ -61,7 +67,8 @@ final class SimulatedEngine {
   int clustersLost;
 
   /// A disk, and what it may hold.
-  record Guarded(String name, SimulatedDisk disk, ServedDisk served, DiskHistory history) {
+  record Guarded(
+      String name, SimulatedDisk disk, ServedDisk served, DiskHistory history, DirtyWatch dirty) {
     int sizeBytes() {
       return disk.content.length;
     }
@@ -100,7 +107,10 @@ final class SimulatedEngine {
   }
 
   private Guarded disk(String name, WriteBrake brake) {
-    int clusters = 2 + world.random.nextInt(CLUSTERS_MAX);
+    int clusters =
+        world.chance(LARGE_SHARE)
+            ? LARGE_CLUSTERS / 2 + world.random.nextInt(LARGE_CLUSTERS / 2)
+            : 2 + world.random.nextInt(CLUSTERS_MAX);
     byte[] content =
         new byte[plan.clusterBytes() * clusters - world.random.nextInt(plan.clusterBytes())];
     world.random.nextBytes(content);
@@ -122,7 +132,11 @@ final class SimulatedEngine {
             new Listener(),
             new WriteTerms(brake, 0));
     return new Guarded(
-        name, disk, SimulatedServing.disk(name, hook, tracked), new DiskHistory(content));
+        name,
+        disk,
+        SimulatedServing.disk(name, hook, tracked),
+        new DiskHistory(content),
+        new DirtyWatch(disk, tracked));
   }
 
   List<Guarded> disks() {
@@ -160,27 +174,31 @@ final class SimulatedEngine {
     List<Guarded> chosen = chose(0.4) ? disks : disks.subList(first, first + 1);
     SnapshotTerms terms = someTerms();
     policies.put(terms.name(), terms.onCbwError());
-    List<byte[]> truth = new ArrayList<>();
     var _ =
-        Freeze.start(
+        Drain.start(
                 chosen.stream().map(Guarded::hook).toList(),
-                terms,
-                () -> {
-                  // Freeze reads the clock last when all epochs have begun and no gate is open yet.
-                  truth.clear();
-                  chosen.forEach(disk -> truth.add(disk.disk.content.clone()));
-                  return world.nowNanos();
-                })
-            .frozen()
+                () -> chosen.stream().map(disk -> freeze(disk, terms)).toList(),
+                world::nowNanos)
+            .outcome()
             .whenComplete(
                 (outcome, error) -> {
                   freezing = false;
                   if (error != null) {
                     wrongs.add("a freeze failed: " + error);
                   } else {
-                    taken(chosen, terms, outcome, truth);
+                    taken(chosen, terms, outcome.yielded());
                   }
                 });
+  }
+
+  /// A disk of a snapshot, and what it has to show.
+  @SuppressWarnings("ArrayRecordComponent") // never compared, never changed
+  private record View(SnapshotView view, byte[] truth) {}
+
+  /// The disk is drained.
+  private View freeze(Guarded disk, SnapshotTerms terms) {
+    disk.dirty.renew(world);
+    return new View(disk.hook().freeze(terms), disk.disk.content.clone());
   }
 
   private SnapshotTerms someTerms() {
@@ -197,12 +215,14 @@ final class SimulatedEngine {
             : Optional.empty());
   }
 
-  private void taken(
-      List<Guarded> chosen, SnapshotTerms terms, Freeze.Frozen outcome, List<byte[]> truth) {
+  private void taken(List<Guarded> chosen, SnapshotTerms terms, List<View> views) {
     snapshotsTaken++;
     Snapshot snapshot =
         SimulatedServing.snapshot(
-            terms, chosen.stream().map(Guarded::served).toList(), outcome.views(), world::nowNanos);
+            terms,
+            chosen.stream().map(Guarded::served).toList(),
+            views.stream().map(View::view).toList(),
+            world::nowNanos);
     for (int i = 0; i < chosen.size(); i++) {
       Snapshot.Part part = snapshot.parts().get(i);
       snapshots.add(
@@ -211,7 +231,7 @@ final class SimulatedEngine {
               part,
               new SimulatedSnapshot(
                   part.view(),
-                  truth.get(i),
+                  views.get(i).truth,
                   SnapshotScope.ALL,
                   plan.clusterBytes(),
                   lostOffsets(chosen.get(i).name, terms.name()))));
@@ -238,6 +258,9 @@ final class SimulatedEngine {
     for (Guarded disk : disks) {
       assertEquals(0, disk.served.users().clientCount(), "clients of a disk");
       assertEquals(List.of(), HookLeftovers.of(disk.hook()), "left in the hook");
+      disk.dirty.check();
+      disk.history.checkRead(disk.history.now(), 0, disk.disk.content);
+      disk.history.checkForced(disk.disk.forced);
     }
     StoreStatistics left = store.statistics();
     assertEquals(0, left.entries(), "entries left in the store");

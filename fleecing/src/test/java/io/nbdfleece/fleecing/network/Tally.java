@@ -17,4 +17,5 @@ final class Tally {
   int breaks;
   int stalls;
   int powerChecks;
+  int shutdowns;
 }

@@ -5,6 +5,7 @@ import io.nbdfleece.nbd.ExportCatalog;
 import io.netty.buffer.ByteBufAllocator;
 import io.netty.channel.Channel;
 import io.netty.channel.ChannelInitializer;
+import java.util.function.Consumer;
 
 /// The server without sockets and threads: its connections, on channels that a simulation makes.
 public final class SimulatedServer {
@@ -26,6 +27,23 @@ public final class SimulatedServer {
                 Connection.attach(state, child);
               }
             });
+  }
+
+  /// Begins no more requests, finishes and answers those in flight, and ends.
+  public void shutDown() {
+    state.close();
+    onEach(Connection::shutDown);
+  }
+
+  /// Ends what has not ended by itself.
+  public void close() {
+    onEach(Connection::close);
+  }
+
+  private void onEach(Consumer<Connection> action) {
+    for (Connection connection : state.connections()) {
+      connection.channel().eventLoop().execute(() -> action.accept(connection));
+    }
   }
 
   /// Those that have begun and not ended.
