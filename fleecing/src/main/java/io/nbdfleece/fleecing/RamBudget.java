@@ -43,7 +43,8 @@ final class RamBudget {
       throw new IOException(
           "RAM budget: "
               + (moreBytes >> 20)
-              + " MiB more than now, but the machine, or the control group of this process, has only "
+              + " MiB more than now, but the machine, or the control group of this process, has"
+              + " only "
               + (availableBytes.getAsLong() >> 20)
               + " MiB available: choose a smaller --ram, or a larger --scratch-limit instead");
     }

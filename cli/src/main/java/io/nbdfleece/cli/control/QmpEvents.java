@@ -84,9 +84,7 @@ public final class QmpEvents {
         tell(QmpEventType.X_NBDFLEECE_CLUSTER_LOST, data);
       }
       case EngineEvent.DiskDamaged damaged ->
-          tell(
-              QmpEventType.X_NBDFLEECE_DISK_DAMAGED,
-              Json.object().put("disk", damaged.disk()).put("reason", damaged.reason()));
+          tell(QmpEventType.X_NBDFLEECE_DISK_DAMAGED, of(damaged.disk(), damaged.reason()));
       case EngineEvent.StoreFilling filling ->
           tell(
               QmpEventType.X_NBDFLEECE_STORE_FILLING,
@@ -124,10 +122,12 @@ public final class QmpEvents {
                   .put("name", inconsistent.bitmap())
                   .put("reason", inconsistent.reason()));
       case EngineEvent.StateLost lost ->
-          tell(
-              QmpEventType.X_NBDFLEECE_STATE_LOST,
-              Json.object().put("disk", lost.disk()).put("reason", lost.reason()));
+          tell(QmpEventType.X_NBDFLEECE_STATE_LOST, of(lost.disk(), lost.reason()));
     }
+  }
+
+  private static ObjectNode of(String disk, String reason) {
+    return Json.object().put("disk", disk).put("reason", reason);
   }
 
   private static ObjectNode created(SnapshotStatus snapshot) {
