@@ -441,10 +441,10 @@ public final class FleecingEngine implements AutoCloseable {
           config.resized(
               ramBytesMax.orElse(config.ramBytesMax()),
               scratchBytesMax.orElse(config.scratchBytesMax()));
-      RamBudget.requireMachine(next, RamBudget.machine());
+      AvailableMemory memory = AvailableMemory.ofThisProcess();
+      RamBudget.requireMachine(next, memory.machineBytes());
       RamBudget.requireHeap(next, Runtime.getRuntime().maxMemory());
-      RamBudget.requireMemory(
-          next.ramBytesMax() - config.ramBytesMax(), AvailableMemory.ofThisProcess().bytes());
+      RamBudget.requireMemory(next.ramBytesMax() - config.ramBytesMax(), memory.bytes());
       store.resize(next.ramBytesMax(), next.scratchBytesMax());
       config = next;
     } finally {
