@@ -16,7 +16,7 @@ public record SimulationCase(long seed, BitSet kept, Set<Fault> faults) {
   private static final int TRIES_MAX = 3000;
 
   /// All of a seed.
-  static SimulationCase of(long seed, int operationCount) {
+  public static SimulationCase of(long seed, int operationCount) {
     BitSet all = new BitSet();
     all.set(0, operationCount);
     return new SimulationCase(

@@ -27,7 +27,7 @@ import org.jspecify.annotations.Nullable;
 /// reads and what a power failure leaves is what [DiskHistory] allows; each request that the server
 /// has whole gets one answer unless its client goes; and in the end nothing is held any more.
 final class NetworkSimulation {
-  static final int OPERATIONS = 110;
+  static final int OPERATIONS = 100;
 
   private static final int STEPS_PER_OPERATION_MAX = 40;
   private static final int CLIENTS_MAX = 8;

@@ -63,7 +63,7 @@ final class NetworkSimulationTest {
 
     /// Of which the garbage collector finds what a run has left that failed.
     static Memory collected() {
-      UnpooledByteBufAllocator heap = new UnpooledByteBufAllocator(true, false, false);
+      UnpooledByteBufAllocator heap = new UnpooledByteBufAllocator(true, true, false);
       return new Memory(heap, heap.metric()::usedDirectMemory);
     }
   }
@@ -131,28 +131,44 @@ final class NetworkSimulationTest {
   }
 
   private void count(NetworkSimulation simulation) {
-    Tally tally = simulation.tally;
-    add(Count.CONNECTIONS, tally.connections);
-    add(Count.GUEST_READS_VERIFIED, tally.guestReads);
-    add(Count.WRITES, tally.writes);
-    add(Count.WRITES_FORCED, tally.forcedWrites);
-    add(Count.FLUSHES, tally.flushes);
-    add(Count.GUEST_ERRORS, tally.guestErrors);
-    add(Count.REFUSALS, tally.refusals);
-    add(Count.REPEATED_COOKIES, tally.repeatedCookies);
-    add(Count.SNAPSHOTS, simulation.snapshotsTaken());
-    add(Count.SNAPSHOTS_BROKEN, simulation.snapshotsBroken());
-    add(Count.SNAPSHOT_READS_VERIFIED, tally.snapshotReads);
-    add(Count.SNAPSHOT_ERRORS, tally.snapshotErrors);
-    add(Count.HALF_CLOSES, tally.halfCloses);
-    add(Count.BREAKS, tally.breaks);
-    add(Count.STALLS, tally.stalls);
-    add(Count.WAITS_FOR_ROOM, simulation.roomAwaited());
-    add(Count.POWER_CHECKS, tally.powerChecks);
-    add(Count.SHUTDOWNS, tally.shutdowns);
+    figures(simulation)
+        .forEach((count, value) -> counts.getOrDefault(count, new LongAdder()).add(value));
   }
 
-  private void add(Count count, long value) {
-    counts.getOrDefault(count, new LongAdder()).add(value);
+  private static Map<Count, Long> figures(NetworkSimulation simulation) {
+    Tally tally = simulation.tally;
+    Map<Count, Long> figures = new EnumMap<>(Count.class);
+    figures.put(Count.CONNECTIONS, (long) tally.connections);
+    figures.put(Count.GUEST_READS_VERIFIED, (long) tally.guestReads);
+    figures.put(Count.WRITES, (long) tally.writes);
+    figures.put(Count.WRITES_FORCED, (long) tally.forcedWrites);
+    figures.put(Count.FLUSHES, (long) tally.flushes);
+    figures.put(Count.GUEST_ERRORS, (long) tally.guestErrors);
+    figures.put(Count.REFUSALS, (long) tally.refusals);
+    figures.put(Count.REPEATED_COOKIES, (long) tally.repeatedCookies);
+    figures.put(Count.SNAPSHOTS, (long) simulation.snapshotsTaken());
+    figures.put(Count.SNAPSHOTS_BROKEN, (long) simulation.snapshotsBroken());
+    figures.put(Count.SNAPSHOT_READS_VERIFIED, (long) tally.snapshotReads);
+    figures.put(Count.SNAPSHOT_ERRORS, (long) tally.snapshotErrors);
+    figures.put(Count.HALF_CLOSES, (long) tally.halfCloses);
+    figures.put(Count.BREAKS, (long) tally.breaks);
+    figures.put(Count.STALLS, (long) tally.stalls);
+    figures.put(Count.WAITS_FOR_ROOM, simulation.roomAwaited());
+    figures.put(Count.POWER_CHECKS, (long) tally.powerChecks);
+    figures.put(Count.SHUTDOWNS, (long) tally.shutdowns);
+    return figures;
+  }
+
+  @Test
+  void aSeedAlwaysDoesTheSame() {
+    try (ErrorLog log = new ErrorLog()) {
+      for (long seed = 1; seed <= 20; seed++) {
+        SimulationCase which = SimulationCase.of(seed, NetworkSimulation.OPERATIONS);
+        assertEquals(
+            figures(run(which, Memory.collected(), log)),
+            figures(run(which, Memory.collected(), log)),
+            "seed " + seed);
+      }
+    }
   }
 }

@@ -41,7 +41,6 @@ final class SimulatedClient {
   private long breaksAtReceived = Long.MAX_VALUE;
   private long receivedTotal;
   private Breaking breaking = Breaking.CLOSE;
-  long answeredTotal;
 
   /// How a connection goes that its client does not end.
   enum Breaking {
@@ -266,7 +265,6 @@ final class SimulatedClient {
   private void replied(Request to, Reply reply) {
     unanswered.getOrDefault(to.cookie(), new ArrayDeque<>()).remove();
     unansweredCount--;
-    answeredTotal++;
     if (!serverLeaves || reply.error() != NbdError.ESHUTDOWN.number()) {
       to.expectation().answered(reply);
     }
