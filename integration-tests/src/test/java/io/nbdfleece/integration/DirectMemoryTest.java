@@ -65,7 +65,10 @@ final class DirectMemoryTest {
       }
       Awaitility.await()
           .atMost(Duration.ofSeconds(60))
-          .until(() -> server.disk().path("clients").asInt() == 0);
+          .until(
+              () ->
+                  server.disk().path("clients").asInt() == 0
+                      && server.snapshotDisk("nightly").path("clients").asInt() == 0);
       assertTrue(server.log().contains("memory"), server.log());
       settle(server, model, unanswered);
       assertServes(server, model, old);

@@ -66,7 +66,7 @@ public final class NbdServer {
     EventLoops loops = EventLoops.create(loopCount);
     ServerState state =
         ServerState.create(
-            catalog, config.limits(), config.tls(), allocator(2 * loopCount), Optional.of(loops));
+            catalog, config.limits(), config.tls(), allocator(loopCount), Optional.of(loops));
     List<Listener> listeners = new ArrayList<>();
     try {
       for (ServerConfig.Listen listen : config.listen()) {
@@ -85,6 +85,7 @@ public final class NbdServer {
     return Epoll.isAvailable();
   }
 
+  /* A reader's loop shares its arena with a guest's: each has a chunk that it keeps. */
   private static PooledByteBufAllocator allocator(int arenaCount) {
     return new PooledByteBufAllocator(
         true, 0, arenaCount, PAGE_BYTES, CHUNK_ORDER, SMALL_CACHED, NORMAL_CACHED, false);

@@ -97,7 +97,9 @@ final class WithdrawnExportTest {
         RawPeer peer = server.connect()) {
       peer.greet(3);
       // In one go, so that the request is there before anything else happens.
-      peer.send(RawPeer.option(Nbd.OPT_GO, RawPeer.go("disk")), request(Nbd.CMD_READ, 1, 0, 512));
+      peer.send(
+          RawPeer.concat(
+              RawPeer.option(Nbd.OPT_GO, RawPeer.go("disk")), request(Nbd.CMD_READ, 1, 0, 512)));
       while (peer.optionReply().type() == Nbd.REP_INFO) {
         // until the acknowledgement
       }
