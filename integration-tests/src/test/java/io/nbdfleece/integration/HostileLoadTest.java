@@ -147,6 +147,9 @@ final class HostileLoadTest {
   void stockClientGetsRightDataBesideHostileOnesAndNothingOfThemStays() throws Exception {
     // Warm: what comes with the first clients stays.
     copy(-1);
+    JsonNode _ = server.snapshot("nightly");
+    copy(0);
+    server.release("nightly");
     ProcessFigures before = server.figures();
     unleash(this::randomBytes);
     unleash(this::halfSession);

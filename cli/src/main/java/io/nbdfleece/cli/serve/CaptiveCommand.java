@@ -3,6 +3,7 @@ package io.nbdfleece.cli.serve;
 
 import java.io.IOException;
 import java.lang.System.Logger.Level;
+import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.TimeUnit;
@@ -45,8 +46,10 @@ final class CaptiveCommand {
   int end() {
     if (process.isAlive()) {
       LOG.log(Level.INFO, "the server ends before the command: ending the command");
-      process.descendants().forEach(CaptiveCommand::terminate);
+      List<ProcessHandle> children = process.descendants().toList();
+      // The shell first: one whose child has ended goes on with what comes behind it.
       terminate(process.toHandle());
+      children.forEach(CaptiveCommand::terminate);
     }
     boolean interrupted = false;
     while (true) {
