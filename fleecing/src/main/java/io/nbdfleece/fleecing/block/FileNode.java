@@ -35,6 +35,7 @@ public final class FileNode implements BlockNode {
   private final AsyncFile async;
   private final FileSender sender;
   private final CutWatch watch;
+  private final StatusCache statuses = new StatusCache(System::nanoTime);
   private final long sizeBytes;
   private final int logicalBlockBytes;
   private final boolean writable;
@@ -105,16 +106,43 @@ public final class FileNode implements BlockNode {
 
   @Override
   public void apply(Mutation mutation, Completion done) {
+    Completion changed = new Changed(mutation, done);
     switch (mutation) {
       case Mutation.Write(long offsetBytes, ByteBuffer data, Mutation.Durability durability) -> {
         switch (durability) {
-          case CACHED -> async.write(offsetBytes, data, done);
-          case DURABLE -> async.writeDurable(offsetBytes, data, done);
+          case CACHED -> async.write(offsetBytes, data, changed);
+          case DURABLE -> async.writeDurable(offsetBytes, data, changed);
         }
       }
-      case Mutation.Zero zero -> async.call(() -> zero(zero), synced(zero.durability(), done));
+      case Mutation.Zero zero -> async.call(() -> zero(zero), synced(zero.durability(), changed));
       case Mutation.Discard discard ->
-          async.call(() -> discard(discard), synced(discard.durability(), done));
+          async.call(() -> discard(discard), synced(discard.durability(), changed));
+    }
+  }
+
+  /// Before anybody hears of the end of a change, however it ended, what was known of the status
+  /// there is forgotten.
+  private final class Changed implements Completion {
+    private final long startBytes;
+    private final long endBytes;
+    private final Completion done;
+
+    Changed(Mutation mutation, Completion done) {
+      startBytes = mutation.offsetBytes();
+      endBytes = startBytes + mutation.lengthBytes();
+      this.done = done;
+    }
+
+    @Override
+    public void succeeded() {
+      statuses.changed(startBytes, endBytes);
+      done.succeeded();
+    }
+
+    @Override
+    public void failed(IOException error) {
+      statuses.changed(startBytes, endBytes);
+      done.failed(error);
     }
   }
 
@@ -260,6 +288,13 @@ public final class FileNode implements BlockNode {
 
   @Override
   public void status(long offsetBytes, long lengthBytes, int extentsMax, ExtentsCompletion done) {
+    Optional<BlockExtent> known = statuses.at(offsetBytes, lengthBytes);
+    if (known.isPresent()
+        && (known.get().lengthBytes() == lengthBytes || extentsMax == 1)
+        && offsetBytes + lengthBytes <= watch.lostFromBytes()) {
+      done.succeeded(List.of(known.get()));
+      return;
+    }
     List<BlockExtent> extents = new ArrayList<>();
     async.call(
         () ->
@@ -303,8 +338,10 @@ public final class FileNode implements BlockNode {
 
   private void seekWhole(long startBytes, long endBytes, int extentsMax, List<BlockExtent> extents)
       throws IOException {
+    StatusCache.Walk walk = statuses.walk();
     long position = startBytes;
     while (position < endBytes && extents.size() < extentsMax) {
+      walk.asks(position);
       long data = file.seekData(position);
       if (data == LinuxFile.NONE) {
         watch.look();
@@ -316,11 +353,14 @@ public final class FileNode implements BlockNode {
               file.path() + " has become shorter than the disk: " + sizeBytes + " bytes expected");
         }
       }
+      walk.found(data == LinuxFile.NONE ? sizeBytes : data, State.HOLE);
       long dataStart = data == LinuxFile.NONE ? endBytes : Math.min(data, endBytes);
       BlockExtent.append(extents, dataStart - position, State.HOLE);
       position = dataStart;
       if (position < endBytes && extents.size() < extentsMax) {
+        walk.asks(position);
         long hole = file.seekHole(position);
+        walk.found(hole == LinuxFile.NONE ? position : hole, State.DATA);
         long dataEnd = hole == LinuxFile.NONE ? endBytes : Math.min(hole, endBytes);
         BlockExtent.append(extents, dataEnd - position, State.DATA);
         position = dataEnd;
