@@ -218,7 +218,7 @@ final class FileStatusTest {
 
   private static void changeOwn(FileNode node, int blocks, int number) throws Exception {
     SplittableRandom random = new SplittableRandom(10 + number);
-    for (int i = 0; i < 10_000; i++) {
+    for (int i = 0; i < 4_000; i++) {
       long at = (2L * random.nextInt(blocks / 2) + number) * BLOCK;
       boolean writes = random.nextInt(4) != 0;
       apply(
