@@ -177,6 +177,7 @@ final class Listener {
             new ChannelInitializer<Channel>() {
               @Override
               protected void initChannel(Channel child) {
+                LoopbackTcp.tune(child);
                 Connection.attach(state, child);
               }
             });
