@@ -79,7 +79,9 @@ final class Bench {
     }
     for (QemuFleecing.Format format : QemuFleecing.Format.values()) {
       if (wanted(QemuDaemon.PROGRAM, QemuFleecing.NAME + " " + format.title())) {
-        subjects.add(new QemuFleecing(programs, place, image("qsd"), format, place.directory()));
+        // Not the image of the plain daemon, which may be up at the same time and locks its own.
+        Path image = image("qsd-fleecing");
+        subjects.add(new QemuFleecing(programs, place, image, format, place.directory()));
       }
     }
     return subjects;

@@ -40,7 +40,7 @@ record Options(
         --quick          fewer and shorter rounds on a smaller disk: about ten minutes, rough
         --rounds N       rounds to take the median of (default 5)
         --warm-up N      rounds before them, not counted (default 1)
-        --size MIB       size of the disk (default 1024); about nine times that must fit in RAM
+        --size MIB       size of the disk (default 1024); about ten times that must fit in RAM
         --seconds S      length of a measurement that has no end of its own (default 2)
         --cold           with a cold page cache, too, where that makes a difference
         --no-cold        not so (the default of --quick)
