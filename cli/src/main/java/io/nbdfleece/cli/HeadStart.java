@@ -25,7 +25,6 @@ final class HeadStart {
   private static void ofServer() {
     LinuxFile.bindCalls();
     boolean _ = NbdServer.isSupported();
-    ofJson();
   }
 
   private static void ofJson() {

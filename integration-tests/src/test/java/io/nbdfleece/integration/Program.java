@@ -18,6 +18,8 @@ final class Program {
           "-XX:MaxDirectMemorySize=4g",
           "-XX:+ExitOnOutOfMemoryError",
           "-Djdk.tls.rejectClientInitiatedRenegotiation=true",
+          "-Dio.netty.jfr.enabled=false",
+          "-Dsun.misc.unsafe.memory.access=allow",
           "-Dio.netty.leakDetection.level=paranoid",
           "-ea");
   private static final List<String> CLIENT_OPTIONS =

@@ -9,10 +9,9 @@ import static java.lang.foreign.ValueLayout.JAVA_LONG;
 import java.lang.foreign.Arena;
 import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.Linker;
-import java.lang.foreign.MemoryLayout;
+import java.lang.foreign.MemoryLayout.PathElement;
 import java.lang.foreign.MemorySegment;
 import java.lang.invoke.MethodHandle;
-import java.lang.invoke.VarHandle;
 
 /// The libc functions, typed. Each returns what the function returned, or the negated error number
 /// when it failed; a call that a signal interrupted is made again.
@@ -21,38 +20,47 @@ import java.lang.invoke.VarHandle;
 /// call needs beside its arguments lies in a [CallArea] of the thread.
 @SuppressWarnings("restricted") // Calling libc is what this class is for.
 final class LinuxCalls {
+  /*
+   * For each type of function that is bound Java writes a dozen classes, 15 ms and more in a process
+   * that has just begun, at every start. So there are two types for all. On the 64-bit systems of
+   * Linux whatever is not a floating-point number takes one register; a function leaves those alone
+   * that it has no argument for, and of a word that it takes for an int it looks at the lower half.
+   * Of what returns an int the upper half is anything, though.
+   */
+
+  /// Of functions that take numbers, and addresses of what the caller keeps alive itself.
+  private static final FunctionDescriptor WORDS =
+      FunctionDescriptor.of(
+          JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_LONG);
+
+  /// Of functions that take a descriptor, a buffer and two numbers. The buffer cannot be closed
+  /// while the call lasts.
+  private static final FunctionDescriptor BUFFER =
+      FunctionDescriptor.of(JAVA_LONG, JAVA_LONG, ADDRESS, JAVA_LONG, JAVA_LONG);
+
   private static final Linker LINKER = Linker.nativeLinker();
   private static final Linker.Option CAPTURE_ERRNO = Linker.Option.captureCallState("errno");
-  private static final VarHandle ERRNO =
-      Linker.Option.captureStateLayout()
-          .varHandle(MemoryLayout.PathElement.groupElement("errno"))
-          .withInvokeExactBehavior();
+  private static final long ERRNO_OFFSET =
+      Linker.Option.captureStateLayout().byteOffset(PathElement.groupElement("errno"));
 
-  private static final MethodHandle OPEN =
-      bind("open", 2, FunctionDescriptor.of(JAVA_INT, ADDRESS, JAVA_INT, JAVA_INT));
-  private static final MethodHandle CLOSE =
-      bind("close", 0, FunctionDescriptor.of(JAVA_INT, JAVA_INT));
-  private static final MethodHandle PREAD =
-      bind("pread", 0, FunctionDescriptor.of(JAVA_LONG, JAVA_INT, ADDRESS, JAVA_LONG, JAVA_LONG));
-  private static final MethodHandle PWRITE =
-      bind("pwrite", 0, FunctionDescriptor.of(JAVA_LONG, JAVA_INT, ADDRESS, JAVA_LONG, JAVA_LONG));
-  private static final FunctionDescriptor VECTORED =
-      FunctionDescriptor.of(JAVA_LONG, JAVA_INT, ADDRESS, JAVA_INT, JAVA_LONG, JAVA_INT);
-  private static final MethodHandle PREADV2 = bind("preadv2", 0, VECTORED);
-  private static final MethodHandle PWRITEV2 = bind("pwritev2", 0, VECTORED);
-  private static final MethodHandle FDATASYNC =
-      bind("fdatasync", 0, FunctionDescriptor.of(JAVA_INT, JAVA_INT));
-  private static final MethodHandle FSYNC =
-      bind("fsync", 0, FunctionDescriptor.of(JAVA_INT, JAVA_INT));
-  private static final MethodHandle LSEEK =
-      bind("lseek", 0, FunctionDescriptor.of(JAVA_LONG, JAVA_INT, JAVA_LONG, JAVA_INT));
-  private static final MethodHandle FSTAT =
-      bind("fstat", 0, FunctionDescriptor.of(JAVA_INT, JAVA_INT, ADDRESS));
-  private static final MethodHandle FSTATFS =
-      bind("fstatfs", 0, FunctionDescriptor.of(JAVA_INT, JAVA_INT, ADDRESS));
-  // The third argument is an int for some commands and a pointer for others: a register either way.
-  private static final MethodHandle FCNTL =
-      bind("fcntl", 2, FunctionDescriptor.of(JAVA_INT, JAVA_INT, JAVA_INT, JAVA_LONG));
+  private static final MethodHandle OPEN = bindVariadic("open");
+  private static final MethodHandle CLOSE = bindWords("close");
+  private static final MethodHandle PREAD = bindBuffer("pread");
+  private static final MethodHandle PWRITE = bindBuffer("pwrite");
+  private static final MethodHandle PREADV2 = bindWords("preadv2");
+  private static final MethodHandle PWRITEV2 = bindWords("pwritev2");
+  private static final MethodHandle FDATASYNC = bindWords("fdatasync");
+  private static final MethodHandle FSYNC = bindWords("fsync");
+  private static final MethodHandle FALLOCATE = bindWords("fallocate");
+  private static final MethodHandle FTRUNCATE = bindWords("ftruncate");
+  private static final MethodHandle LSEEK = bindWords("lseek");
+  private static final MethodHandle READAHEAD = bindWords("readahead");
+  private static final MethodHandle FSTAT = bindWords("fstat");
+  private static final MethodHandle FSTATFS = bindWords("fstatfs");
+  private static final MethodHandle STATFS = bindWords("statfs");
+  private static final MethodHandle FCNTL = bindVariadic("fcntl");
+  private static final MethodHandle IOCTL = bindVariadic("ioctl");
+  private static final MethodHandle SYSCALL = bindVariadic("syscall");
 
   private LinuxCalls() {}
 
@@ -61,78 +69,51 @@ final class LinuxCalls {
     CallArea _ = CallArea.ofThread();
   }
 
-  static MethodHandle bind(String name, int firstVariadic, FunctionDescriptor type) {
-    MemorySegment function = LINKER.defaultLookup().findOrThrow(name);
-    return firstVariadic == 0
-        ? LINKER.downcallHandle(function, type, CAPTURE_ERRNO)
-        : LINKER.downcallHandle(
-            function, type, CAPTURE_ERRNO, Linker.Option.firstVariadicArg(firstVariadic));
+  /// For [#intCall] and [#longCall].
+  static MethodHandle bindWords(String name) {
+    return LINKER.downcallHandle(function(name), WORDS, CAPTURE_ERRNO);
+  }
+
+  /// The same, of what is declared with `...`. Here it does not matter from which argument on.
+  private static MethodHandle bindVariadic(String name) {
+    return LINKER.downcallHandle(
+        function(name), WORDS, CAPTURE_ERRNO, Linker.Option.firstVariadicArg(1));
+  }
+
+  /// For [#bufferCall].
+  static MethodHandle bindBuffer(String name) {
+    return LINKER.downcallHandle(function(name), BUFFER, CAPTURE_ERRNO);
+  }
+
+  private static MemorySegment function(String name) {
+    return LINKER.defaultLookup().findOrThrow(name);
   }
 
   static int open(MemorySegment path, int flags, int mode) {
-    CallArea area = CallArea.ofThread();
-    int result;
-    try {
-      do {
-        result = (int) OPEN.invokeExact(area.state, path, flags, mode);
-      } while (interrupted(area, result));
-    } catch (Throwable t) {
-      throw unexpected(t);
-    }
-    return outcome(area, result);
+    return intCall(OPEN, path.address(), flags, mode, 0);
   }
 
   static int close(int fd) {
     CallArea area = CallArea.ofThread();
-    int result;
-    try {
-      // Not repeated after EINTR: Linux has given the descriptor back by then.
-      result = (int) CLOSE.invokeExact(area.state, fd);
-    } catch (Throwable t) {
-      throw unexpected(t);
-    }
-    return outcome(area, result);
+    // Not repeated after EINTR: Linux has given the descriptor back by then.
+    int result = (int) call(CLOSE, area, fd, 0, 0, 0, 0, 0);
+    return (int) area.outcome(result);
   }
 
   static long pread(int fd, MemorySegment target, long offset) {
-    CallArea area = CallArea.ofThread();
-    long result;
-    try {
-      do {
-        result = (long) PREAD.invokeExact(area.state, fd, target, target.byteSize(), offset);
-      } while (interrupted(area, result));
-    } catch (Throwable t) {
-      throw unexpected(t);
-    }
-    return outcome(area, result);
+    return bufferCall(PREAD, fd, target, offset);
   }
 
   static long pwrite(int fd, MemorySegment source, long offset) {
-    CallArea area = CallArea.ofThread();
-    long result;
-    try {
-      do {
-        result = (long) PWRITE.invokeExact(area.state, fd, source, source.byteSize(), offset);
-      } while (interrupted(area, result));
-    } catch (Throwable t) {
-      throw unexpected(t);
-    }
-    return outcome(area, result);
+    return bufferCall(PWRITE, fd, source, offset);
   }
 
+  /// The caller keeps `target` open until this returns.
+  ///
   /// @param flags RWF_ constants
   static long preadv2(int fd, MemorySegment target, long offset, int flags) {
-    CallArea area = CallArea.ofThread();
-    MemorySegment vector = area.vectorOf(target);
-    long result;
-    try {
-      do {
-        result = (long) PREADV2.invokeExact(area.state, fd, vector, 1, offset, flags);
-      } while (interrupted(area, result));
-    } catch (Throwable t) {
-      throw unexpected(t);
-    }
-    return outcome(area, result);
+    long vector = CallArea.ofThread().vectorOf(target);
+    return longCall(PREADV2, fd, vector, 1, offset, flags, 0);
   }
 
   /// Reads one byte and forgets it.
@@ -148,192 +129,115 @@ final class LinuxCalls {
     return preadv2(fd, probe, offset, flags) == probe.byteSize() && probe.get(JAVA_LONG, 0) != 0;
   }
 
+  /// The caller keeps `source` open until this returns.
+  ///
   /// @param flags RWF_ constants
   static long pwritev2(int fd, MemorySegment source, long offset, int flags) {
-    CallArea area = CallArea.ofThread();
-    MemorySegment vector = area.vectorOf(source);
-    long result;
-    try {
-      do {
-        result = (long) PWRITEV2.invokeExact(area.state, fd, vector, 1, offset, flags);
-      } while (interrupted(area, result));
-    } catch (Throwable t) {
-      throw unexpected(t);
-    }
-    return outcome(area, result);
+    long vector = CallArea.ofThread().vectorOf(source);
+    return longCall(PWRITEV2, fd, vector, 1, offset, flags, 0);
   }
 
   static int fdatasync(int fd) {
-    CallArea area = CallArea.ofThread();
-    int result;
-    try {
-      do {
-        result = (int) FDATASYNC.invokeExact(area.state, fd);
-      } while (interrupted(area, result));
-    } catch (Throwable t) {
-      throw unexpected(t);
-    }
-    return outcome(area, result);
+    return intCall(FDATASYNC, fd, 0, 0, 0);
   }
 
   static int fsync(int fd) {
-    CallArea area = CallArea.ofThread();
-    int result;
-    try {
-      do {
-        result = (int) FSYNC.invokeExact(area.state, fd);
-      } while (interrupted(area, result));
-    } catch (Throwable t) {
-      throw unexpected(t);
-    }
-    return outcome(area, result);
+    return intCall(FSYNC, fd, 0, 0, 0);
   }
 
   static int fallocate(int fd, int mode, long offset, long length) {
-    CallArea area = CallArea.ofThread();
-    int result;
-    try {
-      do {
-        result = (int) SpaceCalls.FALLOCATE.invokeExact(area.state, fd, mode, offset, length);
-      } while (interrupted(area, result));
-    } catch (Throwable t) {
-      throw unexpected(t);
-    }
-    return outcome(area, result);
+    return intCall(FALLOCATE, fd, mode, offset, length);
   }
 
   static int ftruncate(int fd, long size) {
-    CallArea area = CallArea.ofThread();
-    int result;
-    try {
-      do {
-        result = (int) SpaceCalls.FTRUNCATE.invokeExact(area.state, fd, size);
-      } while (interrupted(area, result));
-    } catch (Throwable t) {
-      throw unexpected(t);
-    }
-    return outcome(area, result);
+    return intCall(FTRUNCATE, fd, size, 0, 0);
   }
 
   static long lseek(int fd, long offset, int whence) {
-    CallArea area = CallArea.ofThread();
-    long result;
-    try {
-      do {
-        result = (long) LSEEK.invokeExact(area.state, fd, offset, whence);
-      } while (interrupted(area, result));
-    } catch (Throwable t) {
-      throw unexpected(t);
-    }
-    return outcome(area, result);
+    return longCall(LSEEK, fd, offset, whence, 0, 0, 0);
   }
 
   static long readahead(int fd, long offset, long count) {
-    CallArea area = CallArea.ofThread();
-    long result;
-    try {
-      do {
-        result = (long) DeviceCalls.READAHEAD.invokeExact(area.state, fd, offset, count);
-      } while (interrupted(area, result));
-    } catch (Throwable t) {
-      throw unexpected(t);
-    }
-    return outcome(area, result);
+    return longCall(READAHEAD, fd, offset, count, 0, 0, 0);
   }
 
   static int fstat(int fd, MemorySegment stat) {
-    CallArea area = CallArea.ofThread();
-    int result;
-    try {
-      result = (int) FSTAT.invokeExact(area.state, fd, stat);
-    } catch (Throwable t) {
-      throw unexpected(t);
-    }
-    return outcome(area, result);
+    return intCall(FSTAT, fd, stat.address(), 0, 0);
   }
 
   static int fstatfs(int fd, MemorySegment statfs) {
-    CallArea area = CallArea.ofThread();
-    int result;
-    try {
-      do {
-        result = (int) FSTATFS.invokeExact(area.state, fd, statfs);
-      } while (interrupted(area, result));
-    } catch (Throwable t) {
-      throw unexpected(t);
-    }
-    return outcome(area, result);
+    return intCall(FSTATFS, fd, statfs.address(), 0, 0);
   }
 
   static int statfs(MemorySegment path, MemorySegment statfs) {
-    CallArea area = CallArea.ofThread();
-    int result;
-    try {
-      do {
-        result = (int) DeviceCalls.STATFS.invokeExact(area.state, path, statfs);
-      } while (interrupted(area, result));
-    } catch (Throwable t) {
-      throw unexpected(t);
-    }
-    return outcome(area, result);
+    return intCall(STATFS, path.address(), statfs.address(), 0, 0);
   }
 
   static int fcntl(int fd, int command, long argument) {
-    CallArea area = CallArea.ofThread();
-    int result;
-    try {
-      do {
-        result = (int) FCNTL.invokeExact(area.state, fd, command, argument);
-      } while (interrupted(area, result));
-    } catch (Throwable t) {
-      throw unexpected(t);
-    }
-    return outcome(area, result);
+    return intCall(FCNTL, fd, command, argument, 0);
   }
 
   static int ioctl(int fd, long request, MemorySegment argument) {
-    CallArea area = CallArea.ofThread();
-    int result;
-    try {
-      result = (int) DeviceCalls.IOCTL.invokeExact(area.state, fd, request, argument);
-    } catch (Throwable t) {
-      throw unexpected(t);
-    }
-    return outcome(area, result);
+    return intCall(IOCTL, fd, request, argument.address(), 0);
   }
 
-  /// How many pages of the range are in the page cache: cachestat(2), of Linux 6.5.
+  /// How many pages of the range are in the page cache: cachestat(2), of Linux 6.5. The C library
+  /// has no function for it.
   static long cachedPages(int fd, long offset, long length) {
     CallArea area = CallArea.ofThread();
     area.vector.set(JAVA_LONG, 0, offset);
     area.vector.set(JAVA_LONG, Long.BYTES, length);
+    long result =
+        longCall(
+            SYSCALL, CACHESTAT_NUMBER, fd, area.vector.address(), area.cacheStat.address(), 0, 0);
+    return result < 0 ? result : area.cacheStat.get(JAVA_LONG, 0);
+  }
+
+  /// Calls a function that returns an int.
+  static int intCall(MethodHandle function, long a, long b, long c, long d) {
+    CallArea area = CallArea.ofThread();
+    int result;
+    do {
+      result = (int) call(function, area, a, b, c, d, 0, 0);
+    } while (area.interrupted(result));
+    return (int) area.outcome(result);
+  }
+
+  /// Calls a function that returns a word.
+  static long longCall(MethodHandle function, long a, long b, long c, long d, long e, long f) {
+    CallArea area = CallArea.ofThread();
     long result;
-    try {
-      do {
+    do {
+      result = call(function, area, a, b, c, d, e, f);
+    } while (area.interrupted(result));
+    return area.outcome(result);
+  }
+
+  /// Calls a function that takes a buffer with its length, and returns a word.
+  static long bufferCall(MethodHandle function, int fd, MemorySegment buffer, long last) {
+    CallArea area = CallArea.ofThread();
+    long result;
+    do {
+      try {
         result =
-            (long)
-                PageCacheCalls.CACHESTAT.invokeExact(
-                    area.state, CACHESTAT_NUMBER, fd, area.vector, area.cacheStat, 0);
-      } while (interrupted(area, result));
+            (long) function.invokeExact(area.state, (long) fd, buffer, buffer.byteSize(), last);
+      } catch (Throwable t) {
+        throw unexpected(t);
+      }
+    } while (area.interrupted(result));
+    return area.outcome(result);
+  }
+
+  private static long call(
+      MethodHandle function, CallArea area, long a, long b, long c, long d, long e, long f) {
+    try {
+      return (long) function.invokeExact(area.state, a, b, c, d, e, f);
     } catch (Throwable t) {
       throw unexpected(t);
     }
-    return result == -1 ? -area.errno() : area.cacheStat.get(JAVA_LONG, 0);
   }
 
-  static boolean interrupted(CallArea area, long result) {
-    return result == -1 && area.errno() == Errno.EINTR;
-  }
-
-  static int outcome(CallArea area, int result) {
-    return result == -1 ? -area.errno() : result;
-  }
-
-  static long outcome(CallArea area, long result) {
-    return result == -1 ? -area.errno() : result;
-  }
-
-  static AssertionError unexpected(Throwable cause) {
+  private static AssertionError unexpected(Throwable cause) {
     if (cause instanceof Error error) {
       throw error;
     }
@@ -341,39 +245,6 @@ final class LinuxCalls {
       throw error;
     }
     return new AssertionError("a downcall throws nothing checked", cause);
-  }
-
-  // Bound when one of them is called first: each costs some milliseconds, and most servers need
-  // none of them to start.
-  /// What changes the space of a file.
-  private static final class SpaceCalls {
-    static final MethodHandle FALLOCATE =
-        bind(
-            "fallocate",
-            0,
-            FunctionDescriptor.of(JAVA_INT, JAVA_INT, JAVA_INT, JAVA_LONG, JAVA_LONG));
-    static final MethodHandle FTRUNCATE =
-        bind("ftruncate", 0, FunctionDescriptor.of(JAVA_INT, JAVA_INT, JAVA_LONG));
-  }
-
-  /// What is asked of block devices and file systems only.
-  private static final class DeviceCalls {
-    static final MethodHandle READAHEAD =
-        bind("readahead", 0, FunctionDescriptor.of(JAVA_LONG, JAVA_INT, JAVA_LONG, JAVA_LONG));
-    static final MethodHandle STATFS =
-        bind("statfs", 0, FunctionDescriptor.of(JAVA_INT, ADDRESS, ADDRESS));
-    static final MethodHandle IOCTL =
-        bind("ioctl", 2, FunctionDescriptor.of(JAVA_INT, JAVA_INT, JAVA_LONG, ADDRESS));
-  }
-
-  /// What tells of the page cache.
-  private static final class PageCacheCalls {
-    // Through syscall(2): the C library has no function for it.
-    static final MethodHandle CACHESTAT =
-        bind(
-            "syscall",
-            1,
-            FunctionDescriptor.of(JAVA_LONG, JAVA_LONG, JAVA_INT, ADDRESS, ADDRESS, JAVA_INT));
   }
 
   /// What a call of one thread needs beside its arguments.
@@ -404,19 +275,29 @@ final class LinuxCalls {
       cacheStat = arena.allocate(JAVA_LONG, 5);
     }
 
+    /// It stays as long as the thread does.
     static CallArea ofThread() {
       return OF_THREAD.get();
     }
 
-    int errno() {
-      return (int) ERRNO.get(state, 0L);
+    boolean interrupted(long result) {
+      return result == -1 && errno() == Errno.EINTR;
     }
 
-    /// The caller keeps `bytes` reachable and open until its call is over.
-    MemorySegment vectorOf(MemorySegment bytes) {
+    long outcome(long result) {
+      return result == -1 ? -errno() : result;
+    }
+
+    private int errno() {
+      return state.get(JAVA_INT, ERRNO_OFFSET);
+    }
+
+    /// The address of [#vector], of one part. The caller keeps `bytes` reachable and open until its
+    /// call is over.
+    long vectorOf(MemorySegment bytes) {
       vector.set(JAVA_LONG, 0, bytes.address());
       vector.set(JAVA_LONG, 8, bytes.byteSize());
-      return vector;
+      return vector.address();
     }
   }
 }

@@ -2,6 +2,7 @@
 package io.nbdfleece.cli.warmup;
 
 import io.nbdfleece.nbd.Export;
+import io.nbdfleece.nbd.ExportInfo;
 import io.nbdfleece.nbd.NbdUri;
 import io.nbdfleece.nbd.client.NbdClient;
 import java.io.IOException;
@@ -13,46 +14,41 @@ import java.util.SplittableRandom;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 
-/// What guests do: small and large requests, one at a time and many. One thread.
+/// What guests and backups do: small and large requests, one at a time and many. One thread.
 final class GuestLoad {
   private static final int PAGE_BYTES = 4 << 10;
   private static final int CLUSTER_BYTES = 64 << 10;
   private static final int LARGE_BYTES = 1 << 20;
 
   private final NbdUri uri;
-  private final int diskBytes;
   private final SplittableRandom random = new SplittableRandom(2);
   private final Deque<CompletableFuture<Void>> inFlight = new ArrayDeque<>();
 
-  GuestLoad(NbdUri uri, int diskBytes) {
+  GuestLoad(NbdUri uri) {
     this.uri = uri;
-    this.diskBytes = diskBytes;
   }
 
-  /// Writes and reads of all sizes, and a few of everything else.
+  /// Reads of all sizes; of what can be written writes, too, and a few of everything else.
   void run() throws IOException {
     try (NbdClient client = NbdClient.connect(uri, List.of("base:allocation"))) {
-      writes(client, 1, PAGE_BYTES, 3_000);
-      writes(client, 32, PAGE_BYTES, 20_000);
-      writes(client, 16, CLUSTER_BYTES, 3_000);
-      writes(client, 4, LARGE_BYTES, 200);
-      for (int i = 0; i < 100; i++) {
-        long at = offset(CLUSTER_BYTES);
-        await(client.trim(at, CLUSTER_BYTES));
-        await(client.writeZeroes(at, PAGE_BYTES, Export.Zeroing.MAY_PUNCH));
-        await(client.blockStatus(0, diskBytes));
+      if (client.info().can(ExportInfo.Ability.WRITE)) {
+        writes(client, 1, PAGE_BYTES, 3_000);
+        writes(client, 32, PAGE_BYTES, 20_000);
+        writes(client, 16, CLUSTER_BYTES, 3_000);
+        writes(client, 4, LARGE_BYTES, 200);
+        for (int i = 0; i < 100; i++) {
+          long at = offset(client, CLUSTER_BYTES);
+          await(client.trim(at, CLUSTER_BYTES));
+          await(client.writeZeroes(at, PAGE_BYTES, Export.Zeroing.MAY_PUNCH));
+        }
+        await(client.flush());
       }
-      await(client.flush());
-    }
-    reads(uri);
-  }
-
-  /// Reads of all sizes, of any export.
-  void reads(NbdUri from) throws IOException {
-    try (NbdClient client = NbdClient.connect(from, List.of())) {
+      for (int i = 0; i < 100; i++) {
+        await(client.blockStatus(0, client.info().sizeBytes()));
+      }
       reads(client, 1, PAGE_BYTES, 2_000);
       reads(client, 32, PAGE_BYTES, 10_000);
-      reads(client, 8, 4 * CLUSTER_BYTES, 2_000);
+      reads(client, 16, 4 * CLUSTER_BYTES, 8_000);
     }
   }
 
@@ -62,7 +58,7 @@ final class GuestLoad {
       data.put(i, (byte) i);
     }
     for (int i = 0; i < count; i++) {
-      begin(depth, client.write(offset(bytes), data, Export.Durability.CACHED));
+      begin(depth, client.write(offset(client, bytes), data, Export.Durability.CACHED));
     }
     awaitAll();
   }
@@ -78,7 +74,7 @@ final class GuestLoad {
         await(inFlight.remove());
       }
       ByteBuffer buffer = buffers.remove();
-      inFlight.add(client.read(offset(bytes), buffer));
+      inFlight.add(client.read(offset(client, bytes), buffer));
       buffers.add(buffer);
     }
     awaitAll();
@@ -91,8 +87,8 @@ final class GuestLoad {
     }
   }
 
-  private long offset(int bytes) {
-    return (long) random.nextInt(diskBytes / bytes) * bytes;
+  private long offset(NbdClient client, int bytes) {
+    return random.nextLong(client.info().sizeBytes() / bytes) * bytes;
   }
 
   private void awaitAll() throws IOException {

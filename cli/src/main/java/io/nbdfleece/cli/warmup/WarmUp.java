@@ -4,6 +4,7 @@ package io.nbdfleece.cli.warmup;
 import io.nbdfleece.cli.base.CommandFailure;
 import io.nbdfleece.cli.base.ExitCode;
 import io.nbdfleece.nbd.NbdUri;
+import java.io.File;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.io.PrintStream;
@@ -12,6 +13,8 @@ import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.SplittableRandom;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
@@ -19,16 +22,17 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.function.ToIntFunction;
 
-/// A server, a guest and a backup in one process, for some seconds: `serve` and the client commands
-/// as a user types them, over real sockets. [#run] once, by one thread, in a process that does
-/// nothing else: standard output and error are taken away for the time.
+/// A server at work for some seconds, and each client command once or twice, as a user types them,
+/// over real sockets. [#run] once, by one thread, in a process that does nothing else: standard
+/// output and error are taken away for the time.
 ///
 /// How often a step runs is chosen for the compilers: they should have seen each path of requests
-/// some thousand times, with and without a snapshot.
+/// some thousand times, with and without a snapshot. What is a server's client as often as that
+/// runs in processes of its own ([#load]): the next server would compile that, too, while it
+/// starts.
 public final class WarmUp {
   private static final int DISK_BYTES = 128 << 20;
   private static final int CONTENT_BYTES = 32 << 20;
-  private static final int PULLS = 3;
   private static final long LIMIT_SECONDS = 120;
 
   private final ToIntFunction<String[]> program;
@@ -58,6 +62,14 @@ public final class WarmUp {
     } finally {
       System.setOut(out);
       System.setErr(err);
+    }
+    return ExitCode.OK;
+  }
+
+  /// What a process of [#run]'s does: guests and backups of these exports, one after the other.
+  public static ExitCode load(List<NbdUri> uris) throws IOException {
+    for (NbdUri uri : uris) {
+      new GuestLoad(uri).run();
     }
     return ExitCode.OK;
   }
@@ -98,7 +110,6 @@ public final class WarmUp {
   private void play(WarmUpDirectory directory) throws IOException {
     NbdUri disk = new NbdUri.Unix(directory.socket(), "vda");
     NbdUri frozen = new NbdUri.Unix(directory.socket(), "vda@s");
-    GuestLoad guest = new GuestLoad(disk, DISK_BYTES);
     control(directory, "list");
     control(directory, "status");
     client("info", disk.toString());
@@ -106,13 +117,12 @@ public final class WarmUp {
     client("map", disk.toString());
     client("help");
     client("--version");
-    guest.run();
+    await(startLoad(disk));
     pull(directory, disk);
     control(directory, "bitmap", "add", "vda", "b");
     control(directory, "snapshot", "--name", "s");
-    guest.run();
+    await(startLoad(disk, frozen));
     pull(directory, frozen);
-    guest.reads(frozen);
     client("map", frozen.toString());
     control(directory, "status");
     control(directory, "qmp", "query-block");
@@ -121,14 +131,41 @@ public final class WarmUp {
   }
 
   private void pull(WarmUpDirectory directory, NbdUri uri) throws IOException {
-    for (int i = 0; i < PULLS; i++) {
-      client(
-          "pull",
-          "--force",
-          "--no-sync",
-          "--progress=none",
-          uri.toString(),
-          directory.file("copy.img").toString());
+    client(
+        "pull",
+        "--force",
+        "--no-sync",
+        "--progress=none",
+        uri.toString(),
+        directory.file("copy.img").toString());
+  }
+
+  /// This program once more, without the options that have java watch.
+  private static Process startLoad(NbdUri... uris) throws IOException {
+    List<String> command = new ArrayList<>();
+    command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
+    command.addAll(List.of("-jar", System.getProperty("java.class.path"), "warm-up"));
+    for (NbdUri uri : uris) {
+      command.add(uri.toString());
+    }
+    return new ProcessBuilder(command)
+        .redirectInput(ProcessBuilder.Redirect.from(new File("/dev/null")))
+        .redirectOutput(ProcessBuilder.Redirect.DISCARD)
+        .redirectError(ProcessBuilder.Redirect.INHERIT)
+        .start();
+  }
+
+  private static void await(Process load) throws IOException {
+    try {
+      if (!load.waitFor(LIMIT_SECONDS, TimeUnit.SECONDS)) {
+        throw new IOException("warm-up: the load did not end in " + LIMIT_SECONDS + " s");
+      }
+      require(load.exitValue(), "load");
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw new IOException("interrupted", e);
+    } finally {
+      load.destroyForcibly();
     }
   }
 
