@@ -14,7 +14,6 @@ import io.nbdfleece.fleecing.hook.FleecingHook;
 import io.nbdfleece.fleecing.hook.WriteTerms;
 import io.nbdfleece.fleecing.state.DiskIdentity;
 import io.nbdfleece.fleecing.state.DiskState;
-import io.nbdfleece.fleecing.state.FileDiskIdentity;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
@@ -97,11 +96,14 @@ final class DiskOpening {
 
   private Optional<DiskState> openState(DiskConfig diskConfig, BlockNode node, LostState lost)
       throws IOException {
-    if (states.isEmpty() || !(node instanceof FileNode)) {
+    if (states.isEmpty()) {
       return Optional.empty();
     }
-    DiskIdentity identity = FileDiskIdentity.of(Path.of(diskConfig.location()));
-    return Optional.of(states.get().disk(diskConfig.name(), identity, workers, lost::happened));
+    Optional<DiskIdentity> identity = states.get().identity(diskConfig, node);
+    return identity.isEmpty()
+        ? Optional.empty()
+        : Optional.of(
+            states.get().disk(diskConfig.name(), identity.get(), workers, lost::happened));
   }
 
   private DiskTracking tracking(
