@@ -188,8 +188,18 @@ final class DiskOpening {
       TrackingRecovery.closeClean(disk);
     } catch (IOException | RuntimeException e) {
       // As after a kill: the next start finds what is there.
-      disk.tracking().stateToClose().ifPresent(DiskState::close);
-      throw new IOException("disk " + disk.config().name() + ": its bitmaps: " + e.getMessage(), e);
+      Optional<DiskState> state = disk.tracking().stateToClose();
+      state.ifPresent(DiskState::close);
+      throw new IOException(
+          "disk "
+              + disk.config().name()
+              + ": its bitmaps could not be closed: "
+              + e.getMessage()
+              + (state.filter(DiskState::isLost).isPresent()
+                  ? "; they are lost: take a full backup after the next start"
+                  : "; none is lost, the next start takes them over as after a kill: before it,"
+                      + " make room there or mend what is wrong"),
+          e);
     }
   }
 

@@ -14,10 +14,11 @@ import java.util.Optional;
 import java.util.concurrent.Executor;
 import java.util.function.Consumer;
 
-/// States of disks in a real directory, each of whose calls is met by an [NthCall].
+/// States of disks in a real directory, each of whose calls somebody is told of before, and may
+/// fail.
 final class CountedStates implements DiskStates {
   private final DiskStates states;
-  private final NthCall calls;
+  private final CountedFiles.Calls calls;
   private final Identities identities;
 
   /// What tells each disk.
@@ -25,17 +26,16 @@ final class CountedStates implements DiskStates {
     Optional<DiskIdentity> of(DiskConfig disk) throws IOException;
   }
 
-  CountedStates(Path directory, NthCall calls, Identities identities) throws IOException {
-    this.states = DiskStates.in(CountedFiles.directory(directory, calls::meet));
+  CountedStates(Path directory, CountedFiles.Calls calls, Identities identities)
+      throws IOException {
+    this.states = DiskStates.in(CountedFiles.directory(directory, calls));
     this.calls = calls;
     this.identities = identities;
   }
 
   @Override
   public Optional<DiskIdentity> identity(DiskConfig disk, BlockNode node) throws IOException {
-    return identities
-        .of(disk)
-        .map(identity -> CountedFiles.identity(disk.name(), identity, calls::meet));
+    return identities.of(disk).map(identity -> CountedFiles.identity(disk.name(), identity, calls));
   }
 
   @Override

@@ -51,7 +51,7 @@ final class FailedStateCallTest {
             Optional.of(
                 new CountedStates(
                     folder.resolve("state"),
-                    calls,
+                    calls::meet,
                     disk -> Optional.of(FileDiskIdentity.of(Path.of(disk.location()))))),
             System::nanoTime);
     try {

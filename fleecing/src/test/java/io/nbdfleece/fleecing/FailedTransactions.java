@@ -88,7 +88,7 @@ final class FailedTransactions {
               Optional.of(
                   new CountedStates(
                       folder.resolve("state"),
-                      nth,
+                      nth::meet,
                       config ->
                           disks.stream()
                               .filter(disk -> disk.name().equals(config.name()))
