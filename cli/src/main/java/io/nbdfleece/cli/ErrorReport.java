@@ -15,6 +15,7 @@ import java.io.IOException;
 import java.net.BindException;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.NoSuchFileException;
+import java.nio.file.attribute.UserPrincipalNotFoundException;
 
 /// Tells a person, or with `--json` a program, why a command failed.
 final class ErrorReport {
@@ -47,7 +48,10 @@ final class ErrorReport {
     return switch (error) {
       case CommandFailure failure -> failure.code();
       case QmpException refused -> refused.exitCode();
-      case NoSuchDiskException _, NoSuchSnapshotException _, NoSuchFileException _ ->
+      case NoSuchDiskException _,
+          NoSuchSnapshotException _,
+          NoSuchFileException _,
+          UserPrincipalNotFoundException _ ->
           ExitCode.NOT_FOUND;
       case DiskBusyException _, NameTakenException _, BindException _ -> ExitCode.BUSY;
       default -> error.getCause() == null ? ExitCode.FAILED : codeOf(error.getCause());

@@ -14,7 +14,6 @@ import io.nbdfleece.fleecing.hook.FleecingHook;
 import io.nbdfleece.fleecing.hook.WriteTerms;
 import io.nbdfleece.fleecing.state.DiskIdentity;
 import io.nbdfleece.fleecing.state.DiskState;
-import io.nbdfleece.fleecing.state.FileDiskIdentity;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
@@ -97,11 +96,14 @@ final class DiskOpening {
 
   private Optional<DiskState> openState(DiskConfig diskConfig, BlockNode node, LostState lost)
       throws IOException {
-    if (states.isEmpty() || !(node instanceof FileNode)) {
+    if (states.isEmpty()) {
       return Optional.empty();
     }
-    DiskIdentity identity = FileDiskIdentity.of(Path.of(diskConfig.location()));
-    return Optional.of(states.get().disk(diskConfig.name(), identity, workers, lost::happened));
+    Optional<DiskIdentity> identity = states.get().identity(diskConfig, node);
+    return identity.isEmpty()
+        ? Optional.empty()
+        : Optional.of(
+            states.get().disk(diskConfig.name(), identity.get(), workers, lost::happened));
   }
 
   private DiskTracking tracking(
@@ -186,8 +188,18 @@ final class DiskOpening {
       TrackingRecovery.closeClean(disk);
     } catch (IOException | RuntimeException e) {
       // As after a kill: the next start finds what is there.
-      disk.tracking().stateToClose().ifPresent(DiskState::close);
-      throw new IOException("disk " + disk.config().name() + ": its bitmaps: " + e.getMessage(), e);
+      Optional<DiskState> state = disk.tracking().stateToClose();
+      state.ifPresent(DiskState::close);
+      throw new IOException(
+          "disk "
+              + disk.config().name()
+              + ": its bitmaps could not be closed: "
+              + e.getMessage()
+              + (state.filter(DiskState::isLost).isPresent()
+                  ? "; they are lost: take a full backup after the next start"
+                  : "; none is lost, the next start takes them over as after a kill: before it,"
+                      + " make room there or mend what is wrong"),
+          e);
     }
   }
 

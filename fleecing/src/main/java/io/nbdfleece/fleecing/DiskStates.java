@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.fleecing;
 
+import io.nbdfleece.fleecing.block.BlockNode;
+import io.nbdfleece.fleecing.block.FileNode;
 import io.nbdfleece.fleecing.state.BitmapRecord;
 import io.nbdfleece.fleecing.state.DiskIdentity;
 import io.nbdfleece.fleecing.state.DiskState;
+import io.nbdfleece.fleecing.state.FileDiskIdentity;
 import io.nbdfleece.fleecing.state.StateDirectory;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.Executor;
 import java.util.function.Consumer;
 
@@ -19,6 +23,14 @@ interface DiskStates extends AutoCloseable {
   DiskState disk(String disk, DiskIdentity identity, Executor workers, Consumer<String> lost)
       throws IOException;
 
+  /// How a disk is told to be the same and unchanged; empty when nobody can tell, so that its state
+  /// cannot be kept.
+  default Optional<DiskIdentity> identity(DiskConfig disk, BlockNode node) throws IOException {
+    return node instanceof FileNode
+        ? Optional.of(FileDiskIdentity.of(Path.of(disk.location())))
+        : Optional.empty();
+  }
+
   /// As [StateDirectory#commit].
   void commit(Map<DiskState, List<BitmapRecord>> lists) throws IOException;
 
@@ -27,7 +39,11 @@ interface DiskStates extends AutoCloseable {
 
   /// Those in a directory.
   static DiskStates in(Path path) throws IOException {
-    StateDirectory directory = StateDirectory.open(path);
+    return in(StateDirectory.open(path));
+  }
+
+  /// Those in this directory, which is closed with them.
+  static DiskStates in(StateDirectory directory) {
     return new DiskStates() {
       @Override
       public DiskState disk(

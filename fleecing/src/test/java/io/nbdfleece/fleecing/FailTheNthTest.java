@@ -5,20 +5,17 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.nbdfleece.cache.posix.Errno;
-import io.nbdfleece.fleecing.FailedCallRig.Pulled;
+import io.nbdfleece.fleecing.FailingDisk.Pulled;
 import io.nbdfleece.fleecing.NthCall.Stretch;
 import io.nbdfleece.fleecing.SnapshotRequest.Increment;
 import io.nbdfleece.fleecing.SnapshotRequest.OnCbwError;
-import io.nbdfleece.fleecing.bitmap.GranuleSet;
 import io.nbdfleece.fleecing.hook.SnapshotView;
 import java.io.IOException;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
@@ -28,12 +25,12 @@ import org.junit.jupiter.api.io.TempDir;
 /// guest and the backup then see is what the table of failures says, and nothing leaks.
 @Timeout(300)
 final class FailTheNthTest {
-  private static final int CLUSTER = FailedCallRig.CLUSTER;
+  private static final int CLUSTER = FailingDisk.CLUSTER;
 
   @TempDir private Path directory;
 
   private interface Scenario {
-    void run(FailedCallRig rig) throws IOException;
+    void run(FailedCallRig rig, FailingDisk disk) throws IOException;
   }
 
   private void failEach(String name, int clusters, int scratchClusters, Scenario scenario)
@@ -68,44 +65,50 @@ final class FailTheNthTest {
   private void run(
       int clusters, int scratchClusters, OnCbwError policy, NthCall calls, Scenario scenario)
       throws IOException {
+    FailingDisk disk = new FailingDisk("vda", clusters, policy, calls);
     try (FailedCallRig rig =
-        new FailedCallRig(directory, clusters, scratchClusters, policy, calls)) {
-      scenario.run(rig);
+        new FailedCallRig(directory, scratchClusters, policy, calls, Optional.empty())) {
+      disk.addTo(rig.engine);
+      scenario.run(rig, disk);
       rig.assertNothingLeft();
     }
   }
 
-  private static List<Integer> all(FailedCallRig rig) {
-    return IntStream.range(0, rig.expected.length / CLUSTER).map(i -> i * CLUSTER).boxed().toList();
+  private static SnapshotView freeze(FailedCallRig rig, String name, Increment increment)
+      throws IOException {
+    var _ = EngineRig.get(rig.engine.snapshot(rig.request(name, increment, List.of("vda"))));
+    return rig.view(name, "vda");
   }
 
   /// A snapshot is pulled while the guest changes the disk.
-  private static void pullOnce(FailedCallRig rig, int changes) throws IOException {
-    byte[] truth = rig.expected.clone();
-    SnapshotView view = rig.freeze("s", Increment.NONE);
+  private static void pullOnce(FailedCallRig rig, FailingDisk disk, int changes)
+      throws IOException {
+    byte[] truth = disk.expected.clone();
+    SnapshotView view = freeze(rig, "s", Increment.NONE);
     int size = truth.length;
     for (int i = 0; i < changes; i++) {
       int offset = i * 5 * CLUSTER / 2 % (size - 3 * CLUSTER);
-      rig.change(offset, i % 3 == 0 ? 100 : CLUSTER + i * 64);
+      var _ = disk.change(offset, i % 3 == 0 ? 100 : CLUSTER + i * 64);
     }
-    rig.flush();
-    Pulled pulled = rig.pull(view, truth, all(rig));
+    rig.retry();
+    disk.flush();
+    Pulled pulled = disk.pull(view, truth, disk.allOffsets());
     if (pulled.isWhole()) {
       assertEquals(-1, Arrays.mismatch(truth, pulled.copy));
     }
-    rig.change(size - CLUSTER, CLUSTER);
-    var _ = rig.pull(view, truth, List.of(0, 3 * CLUSTER, size - CLUSTER));
+    var _ = disk.change(size - CLUSTER, CLUSTER);
+    var _ = disk.pull(view, truth, List.of(0, 3 * CLUSTER, size - CLUSTER));
     var _ = rig.engine.release("s");
   }
 
   @Test
   void snapshotAndPull() throws IOException {
-    failEach("snapshot and pull", 12, 0, rig -> pullOnce(rig, 8));
+    failEach("snapshot and pull", 12, 0, (rig, disk) -> pullOnce(rig, disk, 8));
   }
 
   @Test
   void spill() throws IOException {
-    failEach("spill", 30, 64, rig -> pullOnce(rig, 15));
+    failEach("spill", 30, 64, (rig, disk) -> pullOnce(rig, disk, 15));
   }
 
   @Test
@@ -120,19 +123,19 @@ final class FailTheNthTest {
 
   /// A full backup and two incremental ones, each on top of the last that was whole. Bitmaps have
   /// granules of 64 KiB here.
-  private static void backUpInAChain(FailedCallRig rig) throws IOException {
+  private static void backUpInAChain(FailedCallRig rig, FailingDisk disk) throws IOException {
     Optional<String> base = Optional.empty();
-    byte[] backup = new byte[rig.expected.length];
+    byte[] backup = new byte[disk.expected.length];
     for (int round = 0; round < 3; round++) {
       String name = "s" + round;
       String checkpoint = "c" + round;
-      byte[] truth = rig.expected.clone();
-      SnapshotView view = rig.freeze(name, step(Optional.of(checkpoint), base));
+      byte[] truth = disk.expected.clone();
+      SnapshotView view = freeze(rig, name, step(Optional.of(checkpoint), base));
       for (int i = 0; i < 4; i++) {
-        rig.change((5 * i + 17 * round) % 45 * CLUSTER + 10, 2 * CLUSTER);
+        var _ = disk.change((5 * i + 17 * round) % 45 * CLUSTER + 10, 2 * CLUSTER);
       }
-      List<Integer> wanted = base.isEmpty() ? all(rig) : dirty(rig, name);
-      Pulled pulled = rig.pull(view, truth, wanted);
+      List<Integer> wanted = base.isEmpty() ? disk.allOffsets() : rig.wanted(name, "vda");
+      Pulled pulled = disk.pull(view, truth, wanted);
       if (pulled.isWhole()) {
         for (int offset : wanted) {
           System.arraycopy(pulled.copy, offset, backup, offset, CLUSTER);
@@ -144,27 +147,5 @@ final class FailTheNthTest {
         var _ = rig.engine.release(name, ReleaseOutcome.FAILED);
       }
     }
-  }
-
-  private static List<Integer> dirty(FailedCallRig rig, String snapshot) {
-    GranuleSet set =
-        rig.engine
-            .takenSnapshot(snapshot)
-            .orElseThrow()
-            .part("vda")
-            .orElseThrow()
-            .dirty()
-            .orElseThrow()
-            .granules();
-    List<Integer> offsets = new ArrayList<>();
-    for (int granule : EngineRig.granules(set)) {
-      int from = granule * set.granularityBytes();
-      for (int at = from;
-          at < Math.min(from + set.granularityBytes(), rig.expected.length);
-          at += CLUSTER) {
-        offsets.add(at);
-      }
-    }
-    return offsets;
   }
 }

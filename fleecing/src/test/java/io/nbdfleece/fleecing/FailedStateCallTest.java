@@ -8,10 +8,8 @@ import io.nbdfleece.cache.posix.Errno;
 import io.nbdfleece.fleecing.bitmap.BitmapInfo;
 import io.nbdfleece.fleecing.bitmap.BitmapRef;
 import io.nbdfleece.fleecing.block.Mutation;
-import io.nbdfleece.fleecing.state.BitmapRecord;
-import io.nbdfleece.fleecing.state.CountedFiles;
-import io.nbdfleece.fleecing.state.DiskIdentity;
 import io.nbdfleece.fleecing.state.DiskState;
+import io.nbdfleece.fleecing.state.FileDiskIdentity;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
@@ -23,9 +21,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
-import java.util.concurrent.Executor;
 import java.util.concurrent.atomic.AtomicInteger;
-import java.util.function.Consumer;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
@@ -37,7 +33,8 @@ import org.junit.jupiter.api.io.TempDir;
 final class FailedStateCallTest {
   private static final String DISK = "vda";
 
-  @TempDir private Path directory;
+  @TempDir(factory = MemoryDirectory.class)
+  private Path directory;
 
   private final AtomicInteger folders = new AtomicInteger();
 
@@ -47,30 +44,15 @@ final class FailedStateCallTest {
   private int found;
   private int inconsistent;
 
-  private record States(Path folder, NthCall calls) implements DiskStates {
-    @Override
-    public DiskState disk(
-        String disk, DiskIdentity identity, Executor workers, Consumer<String> lost)
-        throws IOException {
-      return CountedFiles.open(disk, folder, identity, workers, lost, calls::meet);
-    }
-
-    @Override
-    public void commit(Map<DiskState, List<BitmapRecord>> lists) {
-      throw new AssertionError("one disk");
-    }
-
-    @Override
-    public void close() {
-      // The files stay.
-    }
-  }
-
   private FleecingEngine open(Path folder, NthCall calls) throws IOException {
     FleecingEngine engine =
         FleecingEngine.open(
             new EngineConfig(EngineRig.GRANULE, 4 << 20, folder, 0, 2),
-            Optional.of(new States(folder, calls)),
+            Optional.of(
+                new CountedStates(
+                    folder.resolve("state"),
+                    calls::meet,
+                    disk -> Optional.of(FileDiskIdentity.of(Path.of(disk.location()))))),
             System::nanoTime);
     try {
       var _ =

@@ -319,6 +319,11 @@ final class MemoryStates implements DiskStates {
     }
 
     @Override
+    public boolean isLost() {
+      return false;
+    }
+
+    @Override
     public void close() {
       // As killed: everything stays as it is.
     }

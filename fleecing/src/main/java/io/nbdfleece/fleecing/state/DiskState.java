@@ -58,6 +58,9 @@ public interface DiskState extends AutoCloseable {
   /// disk's data is synced.
   void closeClean(List<BitmapRecord> records) throws IOException;
 
+  /// Whether what it keeps cannot be found again: [#close] then leaves nothing that is believed.
+  boolean isLost();
+
   /// Gives everything up as if the process had been killed.
   @Override
   void close();

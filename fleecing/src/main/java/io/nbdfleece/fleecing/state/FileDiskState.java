@@ -280,7 +280,7 @@ final class FileDiskState implements DiskState {
   /// The log may have failed, and removed the list, while another one was put in force.
   @GuardedBy("control")
   private void checkStillKept() throws IOException {
-    if (!lostReason.isEmpty()) {
+    if (isLost()) {
       folder.removeLists();
       checkUsable();
     }
@@ -371,6 +371,11 @@ final class FileDiskState implements DiskState {
   }
 
   @Override
+  public boolean isLost() {
+    return !lostReason.isEmpty();
+  }
+
+  @Override
   public void close() {
     control.lock();
     try {
@@ -386,14 +391,14 @@ final class FileDiskState implements DiskState {
   }
 
   private boolean isOver() {
-    return closed || !lostReason.isEmpty();
+    return closed || isLost();
   }
 
   private void checkUsable() throws IOException {
     if (closed) {
       throw new IOException("the state of disk " + disk + " is closed");
     }
-    if (!lostReason.isEmpty()) {
+    if (isLost()) {
       throw new IOException(lostReason);
     }
   }

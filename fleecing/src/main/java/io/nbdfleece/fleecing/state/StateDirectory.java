@@ -48,6 +48,7 @@ public final class StateDirectory implements AutoCloseable {
   private static final long HEARTBEAT_MILLIS = 1000;
 
   private final Path directory;
+  private final Folders folders;
   private final LinuxFile lockFile;
   private final JointCommit joint;
   private final Set<FileDiskState> opened = ConcurrentHashMap.newKeySet();
@@ -59,8 +60,15 @@ public final class StateDirectory implements AutoCloseable {
             return thread;
           });
 
-  private StateDirectory(Path directory, LinuxFile lockFile, JointCommit joint) {
+  /// Opens folders.
+  @FunctionalInterface
+  interface Folders {
+    StateFiles open(Path folder);
+  }
+
+  private StateDirectory(Path directory, Folders folders, LinuxFile lockFile, JointCommit joint) {
     this.directory = directory;
+    this.folders = folders;
     this.lockFile = lockFile;
     this.joint = joint;
     ScheduledFuture<?> _ =
@@ -73,10 +81,15 @@ public final class StateDirectory implements AutoCloseable {
 
   /// Opens and locks it; makes it if its parent is there. Fails, naming it and what to do.
   public static StateDirectory open(Path directory) throws IOException {
+    return open(directory, FolderFiles::new);
+  }
+
+  /// With files of the caller's choice, but for the lock.
+  static StateDirectory open(Path directory, Folders folders) throws IOException {
     makeFolder(directory);
     Path path = directory.resolve("lock");
     try {
-      return locked(directory, path, makeOrOpen(path));
+      return locked(directory, folders, path, makeOrOpen(path));
     } catch (DiskBusyException e) {
       throw e;
     } catch (IOException e) {
@@ -102,7 +115,7 @@ public final class StateDirectory implements AutoCloseable {
   }
 
   /// @param file of the lock; closed when this fails
-  private static StateDirectory locked(Path directory, Path path, LinuxFile file)
+  private static StateDirectory locked(Path directory, Folders folders, Path path, LinuxFile file)
       throws IOException {
     try {
       ImageLock.acquire(file, LinuxFile.Access.READ_WRITE); // held until the file is closed
@@ -112,8 +125,8 @@ public final class StateDirectory implements AutoCloseable {
           StandardCharsets.US_ASCII,
           StandardOpenOption.TRUNCATE_EXISTING);
       JointCommit joint =
-          JointCommit.open(new FolderFiles(directory), () -> foldersWithNextList(directory));
-      return new StateDirectory(directory, file, joint);
+          JointCommit.open(folders.open(directory), () -> foldersWithNextList(directory));
+      return new StateDirectory(directory, folders, file, joint);
     } catch (IOException | RuntimeException e) {
       try {
         file.close();
@@ -192,7 +205,7 @@ public final class StateDirectory implements AutoCloseable {
       FileDiskState state =
           FileDiskState.open(
               disk,
-              new FolderFiles(folder),
+              folders.open(folder),
               identity,
               workers,
               new LinuxHost(),

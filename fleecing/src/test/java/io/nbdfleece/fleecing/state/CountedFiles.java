@@ -6,11 +6,9 @@ import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.OptionalLong;
-import java.util.concurrent.Executor;
-import java.util.function.Consumer;
 
-/// The files of a disk's state, real ones, of whose every call somebody is told before it is made,
-/// and may make it fail.
+/// The files of a state directory, real ones, of whose every call somebody is told before it is
+/// made, and may make it fail.
 public final class CountedFiles implements StateFiles {
   private final StateFiles files;
   private final Calls calls;
@@ -25,23 +23,18 @@ public final class CountedFiles implements StateFiles {
     this.calls = calls;
   }
 
-  /// Opens a disk's state in a folder.
-  public static DiskState open(
-      String disk,
-      Path folder,
-      DiskIdentity identity,
-      Executor workers,
-      Consumer<String> lost,
-      Calls calls)
-      throws IOException {
-    return FileDiskState.open(
-        disk,
-        new CountedFiles(new FolderFiles(folder), calls),
-        new Identity(identity, calls),
-        workers,
-        new LinuxHost(),
-        lost,
-        OptionalLong.empty());
+  /// A state directory; each call is told with the folder's name.
+  public static StateDirectory directory(Path path, Calls calls) throws IOException {
+    return StateDirectory.open(
+        path,
+        folder ->
+            new CountedFiles(
+                new FolderFiles(folder), call -> calls.meet(call + " of " + folder.getFileName())));
+  }
+
+  /// What tells a disk, counted likewise.
+  public static DiskIdentity identity(String disk, DiskIdentity identity, Calls calls) {
+    return new Identity(identity, call -> calls.meet(call + " " + disk));
   }
 
   private record Identity(DiskIdentity of, Calls calls) implements DiskIdentity {
@@ -52,13 +45,13 @@ public final class CountedFiles implements StateFiles {
 
     @Override
     public String identity() throws IOException {
-      calls.meet("identify disk");
+      calls.meet("identify");
       return of.identity();
     }
 
     @Override
     public String stamp() throws IOException {
-      calls.meet("stamp disk");
+      calls.meet("stamp");
       return of.stamp();
     }
 
@@ -69,14 +62,14 @@ public final class CountedFiles implements StateFiles {
 
     @Override
     public void sync() throws IOException {
-      calls.meet("sync disk");
+      calls.meet("sync");
       of.sync();
     }
   }
 
   @Override
   public List<String> names() throws IOException {
-    calls.meet("list state");
+    calls.meet("list");
     return files.names();
   }
 
