@@ -21,11 +21,11 @@ import java.lang.invoke.MethodHandle;
 @SuppressWarnings("restricted") // Calling libc is what this class is for.
 final class LinuxCalls {
   /*
-   * For each type of function that is bound Java writes a dozen classes, 15 ms and more in a process
-   * that has just begun, at every start. So there are two types for all. On the 64-bit systems of
-   * Linux whatever is not a floating-point number takes one register; a function leaves those alone
-   * that it has no argument for, and of a word that it takes for an int it looks at the lower half.
-   * Of what returns an int the upper half is anything, though.
+   * For each type of function that is bound Java writes a dozen classes, 15 ms and more in a
+   * process that has just begun, at every start. So there are two types for all. On the 64-bit
+   * systems of Linux whatever is not a floating-point number takes one register; a function leaves
+   * those alone that it has no argument for, and of a word that it takes for an int it looks at
+   * the lower half. Of what returns an int the upper half is anything, though.
    */
 
   /// Of functions that take numbers, and addresses of what the caller keeps alive itself.

@@ -19,9 +19,9 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.stream.Stream;
 
-/// Gives the classes of a jar that were compiled for Java 5 (picocli's are) the form of Java 8, with
-/// stack maps: the start-up cache takes no older ones, and all that mentions them stays outside,
-/// too. What they do stays the same.
+/// Gives the classes of a jar that were compiled for Java 5 (picocli's are) the form of Java 8,
+/// with stack maps: the start-up cache takes no older ones, and all that mentions them stays
+/// outside, too. What they do stays the same.
 ///
 /// `java ModernClasses.java JAR`
 final class ModernClasses {
