@@ -121,7 +121,7 @@ final class EngineBackup {
   }
 
   private void read(int from, int length) {
-    ByteBuffer target = ByteBuffer.allocateDirect(length);
+    ByteBuffer target = ByteBuffer.allocate(length);
     boolean endedBefore = hasEnded();
     boolean releasedBefore = shown.anyReleased(from, length);
     view()
