@@ -21,7 +21,7 @@ import org.junit.jupiter.api.Timeout;
 /// printed, see [SimulationCase].
 @Timeout(value = 1, unit = TimeUnit.DAYS)
 final class EngineSimulationTest {
-  private static final int SEEDS_DEFAULT = 500;
+  private static final int SEEDS_DEFAULT = 600;
 
   private final Map<Count, LongAdder> counts = new EnumMap<>(Count.class);
 
