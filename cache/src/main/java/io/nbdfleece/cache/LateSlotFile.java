@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.cache;
 
-import io.nbdfleece.cache.posix.IoWorkers;
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.util.concurrent.Executor;
 import org.jspecify.annotations.Nullable;
 
 /// The file of a disk tier that may come later: a store in RAM alone has none, and touches no
@@ -17,7 +17,7 @@ final class LateSlotFile implements SlotFile {
   }
 
   /// A scratch file, made at once if there is a disk tier.
-  static LateSlotFile of(StoreConfig config, IoWorkers workers) throws IOException {
+  static LateSlotFile of(StoreConfig config, Executor workers) throws IOException {
     LateSlotFile file =
         new LateSlotFile(() -> ScratchFile.create(config.scratchDirectory(), workers));
     if (config.scratchSlotCount() > 0) {

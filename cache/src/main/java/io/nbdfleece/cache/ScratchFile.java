@@ -2,11 +2,11 @@
 package io.nbdfleece.cache;
 
 import io.nbdfleece.cache.posix.AsyncFile;
-import io.nbdfleece.cache.posix.IoWorkers;
 import io.nbdfleece.cache.posix.LinuxFile;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Path;
+import java.util.concurrent.Executor;
 
 /// The disk tier in a file without a name: it vanishes with the process, however that ends. Nothing
 /// is synced, because what it holds is worthless after a crash.
@@ -16,13 +16,13 @@ final class ScratchFile implements SlotFile {
   private final LinuxFile file;
   private final AsyncFile async;
 
-  private ScratchFile(LinuxFile file, IoWorkers workers) throws IOException {
+  private ScratchFile(LinuxFile file, Executor workers) throws IOException {
     this.file = file;
     this.async = new AsyncFile(file, workers);
   }
 
   /// @throws IOException naming the directory and the option when it cannot be used
-  static ScratchFile create(Path directory, IoWorkers workers) throws IOException {
+  static ScratchFile create(Path directory, Executor workers) throws IOException {
     LinuxFile file;
     try {
       file = LinuxFile.createUnnamed(directory);

@@ -6,6 +6,7 @@ import io.nbdfleece.cache.posix.IoWorkers;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.Optional;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Executor;
 import java.util.function.IntConsumer;
 import org.jspecify.annotations.Nullable;
@@ -54,6 +55,9 @@ public final class TieredStore implements ClusterStore {
   @GuardedBy("lock")
   private boolean closed;
 
+  /// Closed, and no operation on the file is under way.
+  private final CompletableFuture<Void> idle = new CompletableFuture<>();
+
   /// Somebody may wait for a slot. Set under the lock, read without it.
   private volatile boolean waiting;
 
@@ -84,7 +88,7 @@ public final class TieredStore implements ClusterStore {
   /// @param workers for reads of the disk tier that have to wait, and for punching holes; stays
   ///   open
   /// @throws IOException if the scratch directory cannot be used
-  public static TieredStore open(StoreConfig config, IoWorkers workers) throws IOException {
+  public static TieredStore open(StoreConfig config, Executor workers) throws IOException {
     SlotFile file = LateSlotFile.of(config, workers);
     IoWorkers spiller = new IoWorkers("nbdfleece-spiller", 1);
     return new TieredStore(config, file, spiller, spiller::close);
@@ -404,7 +408,6 @@ public final class TieredStore implements ClusterStore {
   /// meanwhile. Waiting acquires fail.
   @Override
   public void close() throws IOException {
-    boolean interrupted = false;
     synchronized (lock) {
       if (closed) {
         return;
@@ -412,14 +415,9 @@ public final class TieredStore implements ClusterStore {
       closed = true;
       spiller.stop();
       table.failWaiters(new IOException("the store is closed"));
-      while (!table.ledger().isIdle()) {
-        try {
-          lock.wait();
-        } catch (InterruptedException e) {
-          interrupted = true;
-        }
-      }
+      noteIfIdle();
     }
+    idle.join();
     deliveries.deliver();
     afterClose.run();
     policy.clear();
@@ -427,8 +425,12 @@ public final class TieredStore implements ClusterStore {
       table.close();
     }
     file.close();
-    if (interrupted) {
-      Thread.currentThread().interrupt();
+  }
+
+  @GuardedBy("lock")
+  private void noteIfIdle() {
+    if (closed && table.ledger().isIdle()) {
+      boolean _ = idle.complete(null);
     }
   }
 
@@ -474,7 +476,7 @@ public final class TieredStore implements ClusterStore {
       synchronized (lock) {
         table.wrote(copy, checksum);
         afterChange();
-        lock.notifyAll();
+        noteIfIdle();
       }
     }
 
@@ -483,7 +485,7 @@ public final class TieredStore implements ClusterStore {
       synchronized (lock) {
         table.writeFailed(copy, error);
         afterChange();
-        lock.notifyAll();
+        noteIfIdle();
       }
     }
 
@@ -492,7 +494,7 @@ public final class TieredStore implements ClusterStore {
       synchronized (lock) {
         table.ledger().punched(punch);
         afterChange();
-        lock.notifyAll();
+        noteIfIdle();
       }
     }
   }

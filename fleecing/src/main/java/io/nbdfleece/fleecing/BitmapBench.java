@@ -26,15 +26,17 @@ final class BitmapBench implements BitmapWork {
   private final Map<Sealed, GranuleSet> loaded = new HashMap<>();
   private final Map<Since, GranuleSet> unions = new HashMap<>();
   private boolean performing;
-  private Instant now = Instant.now();
+  private Instant now;
   private int taken;
   private boolean readLive;
 
   private boolean sinceFreezeIsRead;
   private Optional<GranuleSet> sinceFreeze = Optional.empty();
 
-  BitmapBench(DiskTracking disk) {
+  /// @param at the instant of what is done before [#perform]
+  BitmapBench(DiskTracking disk, Instant at) {
     this.disk = disk;
+    this.now = at;
   }
 
   /// The rehearsal is over.

@@ -20,7 +20,6 @@ import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
-import java.util.concurrent.Executor;
 import org.jspecify.annotations.Nullable;
 
 /// Puts the chain of a disk together, and takes it down.
@@ -31,7 +30,7 @@ import org.jspecify.annotations.Nullable;
 final class DiskOpening {
   private final EngineConfig config;
   private final ClusterStore store;
-  private final Executor workers;
+  private final EngineThreads threads;
   private final Optional<DiskStates> states;
   private final EventHub events;
   private final WriteTerms writeTerms;
@@ -39,14 +38,14 @@ final class DiskOpening {
   DiskOpening(
       EngineConfig config,
       ClusterStore store,
-      Executor workers,
+      EngineThreads threads,
       Optional<DiskStates> states,
       EventHub events,
       WriteTerms writeTerms) {
     this.writeTerms = writeTerms;
     this.config = config;
     this.store = store;
-    this.workers = workers;
+    this.threads = threads;
     this.states = states;
     this.events = events;
   }
@@ -59,7 +58,7 @@ final class DiskOpening {
           case READ_ONLY -> LinuxFile.Access.READ_ONLY;
         };
     try {
-      return FileNode.open(Path.of(diskConfig.location()), access, workers);
+      return FileNode.open(Path.of(diskConfig.location()), access, threads.workers());
     } catch (ImageInUseException e) {
       throw new DiskBusyException("disk " + diskConfig.name() + ": " + e.getMessage());
     } catch (IOException e) {
@@ -77,11 +76,17 @@ final class DiskOpening {
       TrackingNode tracked = new TrackingNode(node);
       FleecingHook hook =
           new FleecingHook(
-              diskConfig.name(), tracked, store, workers, System::nanoTime, events, writeTerms);
+              diskConfig.name(),
+              tracked,
+              store,
+              threads.workers(),
+              threads::nanoTime,
+              events,
+              writeTerms);
       DiskTracking tracking = tracking(diskConfig, node, tracked, state);
       lost.tell(tracking);
       ServedDisk disk = new ServedDisk(diskConfig, hook, tracking);
-      TrackingRecovery.settle(disk);
+      TrackingRecovery.settle(disk, threads.wallTime());
       return disk;
     } catch (IllegalArgumentException e) {
       state.ifPresent(DiskState::close);
@@ -103,7 +108,9 @@ final class DiskOpening {
     return identity.isEmpty()
         ? Optional.empty()
         : Optional.of(
-            states.get().disk(diskConfig.name(), identity.get(), workers, lost::happened));
+            states
+                .get()
+                .disk(diskConfig.name(), identity.get(), threads.workers(), lost::happened));
   }
 
   private DiskTracking tracking(
@@ -179,12 +186,12 @@ final class DiskOpening {
     failures.rethrow();
   }
 
-  private static void keepBitmaps(ServedDisk disk) throws IOException {
+  private void keepBitmaps(ServedDisk disk) throws IOException {
     try {
       if (disk.tracking().stateToClose().isPresent()) {
         sync(disk);
       }
-      TrackingRecovery.settle(disk);
+      TrackingRecovery.settle(disk, threads.wallTime());
       TrackingRecovery.closeClean(disk);
     } catch (IOException | RuntimeException e) {
       // As after a kill: the next start finds what is there.

@@ -6,47 +6,27 @@ import io.nbdfleece.fleecing.hook.HookListener;
 import java.lang.System.Logger.Level;
 import java.time.Instant;
 import java.util.List;
-import java.util.concurrent.ArrayBlockingQueue;
 import java.util.concurrent.CopyOnWriteArrayList;
-import java.util.concurrent.ThreadPoolExecutor;
-import java.util.concurrent.TimeUnit;
+import java.util.concurrent.Executor;
+import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Consumer;
 
 /// Tells what happens: to the operator one line each in the log, to subscribers as events, in
-/// order, on a thread of its own.
+/// order, on a thread that does nothing else.
 ///
 /// **Threads.** Any thread; nothing waits. When subscribers are slower than events come, events are
 /// dropped, and the log says how many.
-final class EventHub implements HookListener, AutoCloseable {
+final class EventHub implements HookListener {
   private static final System.Logger LOG = System.getLogger(FleecingEngine.class.getName());
-  private static final int QUEUE_MAX = 4096;
 
   private final CopyOnWriteArrayList<Subscription> subscriptions = new CopyOnWriteArrayList<>();
   private final AtomicLong dropped = new AtomicLong();
-  private final ThreadPoolExecutor teller;
+  private final Executor teller;
 
-  EventHub() {
-    teller =
-        new ThreadPoolExecutor(
-            1,
-            1,
-            0,
-            TimeUnit.SECONDS,
-            new ArrayBlockingQueue<>(QUEUE_MAX),
-            task -> {
-              Thread thread = new Thread(task, "nbdfleece-events");
-              thread.setDaemon(true);
-              return thread;
-            },
-            (task, pool) -> {
-              if (!pool.isShutdown()) {
-                dropped.incrementAndGet();
-              }
-            });
-    // It stays: who tells may be a guest's write, which must not fail because the system gives no
-    // thread now.
-    boolean _ = teller.prestartCoreThread();
+  /// @param teller as [EngineThreads#teller]
+  EventHub(Executor teller) {
+    this.teller = teller;
   }
 
   /// Each is itself only, also when one subscriber subscribes twice.
@@ -70,16 +50,21 @@ final class EventHub implements HookListener, AutoCloseable {
     if (subscriptions.isEmpty()) {
       return;
     }
-    teller.execute(
-        () -> {
-          long lost = dropped.getAndSet(0);
-          if (lost > 0) {
-            LOG.log(Level.WARNING, "{0} events were not told: subscribers are too slow", lost);
-          }
-          for (Subscription subscription : subscriptions) {
-            tell(subscription, event);
-          }
-        });
+    try {
+      teller.execute(() -> tellAll(event));
+    } catch (RejectedExecutionException e) {
+      dropped.incrementAndGet(); // or nobody is told any more
+    }
+  }
+
+  private void tellAll(EngineEvent event) {
+    long lost = dropped.getAndSet(0);
+    if (lost > 0) {
+      LOG.log(Level.WARNING, "{0} events were not told: subscribers are too slow", lost);
+    }
+    for (Subscription subscription : subscriptions) {
+      tell(subscription, event);
+    }
   }
 
   private static void tell(Subscription subscription, EngineEvent event) {
@@ -193,19 +178,5 @@ final class EventHub implements HookListener, AutoCloseable {
         disk,
         reason);
     publish(new EngineEvent.StateLost(disk, reason));
-  }
-
-  /// Tells what has been published, for at most a second, and nothing after that.
-  @Override
-  public void close() {
-    teller.shutdown();
-    try {
-      if (!teller.awaitTermination(1, TimeUnit.SECONDS)) {
-        teller.shutdownNow();
-      }
-    } catch (InterruptedException e) {
-      teller.shutdownNow();
-      Thread.currentThread().interrupt();
-    }
   }
 }

@@ -4,7 +4,6 @@ package io.nbdfleece.fleecing;
 import io.nbdfleece.cache.StoreConfig;
 import io.nbdfleece.cache.StoreStatistics;
 import io.nbdfleece.cache.TieredStore;
-import io.nbdfleece.cache.posix.IoWorkers;
 import io.nbdfleece.fleecing.BitmapViews.BitmapOwner;
 import io.nbdfleece.fleecing.bitmap.BitmapException;
 import io.nbdfleece.fleecing.bitmap.BitmapInfo;
@@ -13,7 +12,6 @@ import io.nbdfleece.fleecing.bitmap.CheckpointChain;
 import io.nbdfleece.fleecing.bitmap.CheckpointInfo;
 import io.nbdfleece.fleecing.bitmap.GranuleSet;
 import io.nbdfleece.fleecing.block.BlockNode;
-import io.nbdfleece.fleecing.block.DelayTimer;
 import io.nbdfleece.fleecing.state.DiskState;
 import java.io.IOException;
 import java.util.List;
@@ -23,9 +21,7 @@ import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.ConcurrentHashMap;
-import java.util.concurrent.ScheduledFuture;
-import java.util.concurrent.ScheduledThreadPoolExecutor;
-import java.util.concurrent.TimeUnit;
+import java.util.concurrent.Executor;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.Consumer;
@@ -44,15 +40,13 @@ public final class FleecingEngine implements AutoCloseable {
 
   private volatile EngineConfig config;
   private final ReentrantLock resizing = new ReentrantLock();
-  private final IoWorkers workers;
+  private final EngineThreads threads;
   private final TieredStore store;
-  private final ScheduledThreadPoolExecutor ticker;
-  private final EventHub events = new EventHub();
-  private final DelayTimer.Threaded brakeTimer = DelayTimer.threaded("nbdfleece-brake");
+  private final EventHub events;
   private final PressureWatch pressure;
   private final Disks disks = new Disks();
   private final BitmapViews views = new BitmapViews();
-  private final Snapshots snapshots = new Snapshots(events);
+  private final Snapshots snapshots;
   private final DiskOpening opening;
   private final Transactions transactions;
   private final DamageWatch damages;
@@ -64,31 +58,23 @@ public final class FleecingEngine implements AutoCloseable {
 
   private FleecingEngine(
       EngineConfig config,
-      IoWorkers workers,
+      EngineThreads threads,
       TieredStore store,
       Optional<DiskStates> states,
       LongSupplier nanoClock) {
     this.config = config;
-    this.workers = workers;
+    this.threads = threads;
     this.store = store;
-    this.ticker =
-        new ScheduledThreadPoolExecutor(
-            1,
-            task -> {
-              Thread thread = new Thread(task, "nbdfleece-ticker");
-              thread.setDaemon(true);
-              return thread;
-            });
-    ticker.setRemoveOnCancelPolicy(true);
+    this.events = new EventHub(threads.teller());
+    this.snapshots = new Snapshots(events);
     this.opening =
         new DiskOpening(
-            config, store, workers, states, events, config.guestFirst().terms(brakeTimer));
+            config, store, threads, states, events, config.guestFirst().terms(threads.pauses()));
     this.pressure = new PressureWatch(store, events);
     this.transactions =
-        new Transactions(
-            new TransactionRun.Surroundings(workers, ticker, snapshots, states, nanoClock));
+        new Transactions(new TransactionRun.Surroundings(threads, snapshots, states, nanoClock));
     this.damages = new DamageWatch(events, transactions);
-    this.ends = new SnapshotEnds(snapshots, transactions, workers, nanoClock);
+    this.ends = new SnapshotEnds(snapshots, transactions, threads.workers(), nanoClock);
   }
 
   /// Opens the store and the state directory. Fails with a message that names the directory and
@@ -109,7 +95,7 @@ public final class FleecingEngine implements AutoCloseable {
 
   /// Makes the store.
   interface StoreOpening {
-    TieredStore open(StoreConfig config, IoWorkers workers) throws IOException;
+    TieredStore open(StoreConfig config, Executor workers) throws IOException;
   }
 
   /// With a store of the caller's choice, too.
@@ -119,7 +105,18 @@ public final class FleecingEngine implements AutoCloseable {
       LongSupplier nanoClock,
       StoreOpening storeOpening)
       throws IOException {
-    IoWorkers workers = new IoWorkers("nbdfleece-io", config.ioThreadCount());
+    return open(
+        config, states, nanoClock, storeOpening, new PlatformThreads(config.ioThreadCount()));
+  }
+
+  /// On threads of the caller's choice, which end with the engine, or when this fails.
+  static FleecingEngine open(
+      EngineConfig config,
+      Optional<DiskStates> states,
+      LongSupplier nanoClock,
+      StoreOpening storeOpening,
+      EngineThreads threads)
+      throws IOException {
     TieredStore store;
     try {
       AvailableMemory memory = AvailableMemory.ofThisProcess();
@@ -134,9 +131,9 @@ public final class FleecingEngine implements AutoCloseable {
                   config.ramBytesMax(),
                   config.scratchDirectory(),
                   config.scratchBytesMax()),
-              workers);
+              threads.workers());
     } catch (IOException | RuntimeException e) {
-      workers.close();
+      threads.end();
       if (states.isPresent()) {
         try {
           states.get().close();
@@ -146,21 +143,21 @@ public final class FleecingEngine implements AutoCloseable {
       }
       throw e;
     }
-    FleecingEngine engine = new FleecingEngine(config, workers, store, states, nanoClock);
+    FleecingEngine engine = new FleecingEngine(config, threads, store, states, nanoClock);
     engine.startTicking();
     return engine;
   }
 
   private void startTicking() {
-    repeat(
+    threads.repeat(
         DEADLINE_TICK_MILLIS,
         () -> {
           servedDisks().forEach(disk -> disk.hook().expireCopies());
           pressure.look(servedDisks());
           ends.tick();
         });
-    repeat(RETRY_TICK_MILLIS, store::retryParked);
-    repeat(RETRY_TICK_MILLIS, this::lookAfterDisks);
+    threads.repeat(RETRY_TICK_MILLIS, store::retryParked);
+    threads.repeat(RETRY_TICK_MILLIS, this::lookAfterDisks);
   }
 
   /// On workers: the ticker never touches a disk. Each for itself: one that hangs must not keep the
@@ -168,15 +165,17 @@ public final class FleecingEngine implements AutoCloseable {
   private void lookAfterDisks() {
     for (ServedDisk disk : servedDisks()) {
       if (lookedAfter.add(disk)) {
-        workers.execute(
-            () -> {
-              try {
-                disk.tracking().state().ifPresent(DiskState::tick);
-                damages.look(disk);
-              } finally {
-                lookedAfter.remove(disk);
-              }
-            });
+        threads
+            .workers()
+            .execute(
+                () -> {
+                  try {
+                    disk.tracking().state().ifPresent(DiskState::tick);
+                    damages.look(disk);
+                  } finally {
+                    lookedAfter.remove(disk);
+                  }
+                });
       }
     }
   }
@@ -184,21 +183,6 @@ public final class FleecingEngine implements AutoCloseable {
   /// Applies the lifetimes of snapshots, as happens every so often by itself.
   void tickLifetimes() {
     ends.tick();
-  }
-
-  private void repeat(long periodMillis, Runnable task) {
-    ScheduledFuture<?> _ =
-        ticker.scheduleWithFixedDelay(
-            () -> {
-              try {
-                task.run();
-              } catch (RuntimeException | Error e) {
-                LOG.log(System.Logger.Level.ERROR, "a periodic task failed", e);
-              }
-            },
-            periodMillis,
-            periodMillis,
-            TimeUnit.MILLISECONDS);
   }
 
   /// Opens and locks a raw file or block device, and finds its bitmaps again. Fails, naming disk
@@ -467,9 +451,7 @@ public final class FleecingEngine implements AutoCloseable {
     }
     ends.close();
     transactions.close();
-    ticker.shutdownNow();
-    ticker.close(); // a tick under way may hand work to the workers
-    brakeTimer.close();
+    threads.endTicks(); // first: a tick under way may hand work to the workers
     ends.endAll();
     Failures failures = new Failures();
     for (ServedDisk disk : disks.close()) {
@@ -478,14 +460,14 @@ public final class FleecingEngine implements AutoCloseable {
       failures.run(() -> opening.close(disk));
     }
     failures.run(opening::close);
-    workers.close(); // first: what they do may still use the store's memory
+    threads.endWork(); // first: what workers do may still use the store's memory
     resizing.lock(); // so may a change of its size, which opens the scratch file, too
     try {
       failures.run(store::close);
     } finally {
       resizing.unlock();
     }
-    events.close();
+    threads.endTelling();
     failures.rethrow();
   }
 }

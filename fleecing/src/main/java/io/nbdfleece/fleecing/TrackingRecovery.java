@@ -13,6 +13,7 @@ import io.nbdfleece.fleecing.state.BitmapRecord;
 import io.nbdfleece.fleecing.state.DiskState;
 import java.io.IOException;
 import java.lang.System.Logger.Level;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -79,10 +80,12 @@ final class TrackingRecovery {
 
   /// Deletes the checkpoints that wait for a snapshot that is not there any more. No write may be
   /// in flight. Afterwards the state names all, also when nothing had to be deleted.
-  static void settle(ServedDisk disk) throws IOException {
+  ///
+  /// @param now the time on the wall
+  static void settle(ServedDisk disk, Instant now) throws IOException {
     DiskTracking tracking = disk.tracking();
     DiskBitmaps before = tracking.current();
-    BitmapBench bench = new BitmapBench(tracking);
+    BitmapBench bench = new BitmapBench(tracking, now);
     DiskBitmaps after = before;
     for (TrackedBitmap checkpoint : before.checkpoints().reversed()) {
       if (checkpoint.pendingSnapshot().isPresent()) {

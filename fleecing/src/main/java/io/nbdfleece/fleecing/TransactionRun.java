@@ -24,10 +24,6 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
-import java.util.concurrent.Executor;
-import java.util.concurrent.ScheduledExecutorService;
-import java.util.concurrent.ScheduledFuture;
-import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.LongSupplier;
 import java.util.stream.Collectors;
@@ -64,8 +60,7 @@ final class TransactionRun {
   ///
   /// @param nanoClock of lifetimes
   record Surroundings(
-      Executor workers,
-      ScheduledExecutorService ticker,
+      EngineThreads threads,
       Snapshots snapshots,
       Optional<DiskStates> states,
       LongSupplier nanoClock) {}
@@ -86,9 +81,10 @@ final class TransactionRun {
   private void rehearse() {
     TransactionPass rehearsal;
     try {
+      Instant now = around.threads().wallTime();
       for (DiskTracking owner : plan.owners()) {
         owner.requirePresent();
-        benches.put(owner, new BitmapBench(owner));
+        benches.put(owner, new BitmapBench(owner, now));
         before.put(owner, owner.current());
       }
       claim();
@@ -137,7 +133,7 @@ final class TransactionRun {
           Drain.start(
               plan.disks().stream().map(ServedDisk::hook).toList(),
               this::perform,
-              System::nanoTime);
+              around.threads()::nanoTime);
     } catch (RuntimeException | Error e) {
       fail(e);
       return;
@@ -151,20 +147,20 @@ final class TransactionRun {
                 + (plan.snapshot().isPresent() ? "frozen" : "changed")
                 + "; look for a disk that hangs");
     // On a worker: writes go on there, and the disk may be what hangs.
-    ScheduledFuture<?> giveUp =
+    EngineThreads.Due giveUp =
         around
-            .ticker()
-            .schedule(
-                () -> around.workers().execute(() -> drain.cancel(tooSlow)),
+            .threads()
+            .later(
                 DRAIN_MAX.toMillis(),
-                TimeUnit.MILLISECONDS);
+                () -> around.threads().workers().execute(() -> drain.cancel(tooSlow)));
     var _ =
         drain
             .outcome()
             .whenComplete(
                 (drained, error) -> {
-                  giveUp.cancel(false);
+                  giveUp.cancel();
                   around
+                      .threads()
                       .workers()
                       .execute(
                           () -> {
@@ -181,7 +177,7 @@ final class TransactionRun {
   private record Performance(TransactionPass pass, List<SnapshotView> views) {}
 
   private Performance perform() throws IOException {
-    Instant now = Instant.now();
+    Instant now = around.threads().wallTime();
     benches.values().forEach(bench -> bench.perform(now));
     TransactionPass pass = pass();
     frozenAt = now;

@@ -53,7 +53,7 @@ final class Transactions {
       CompletableFuture<TransactionResult> result,
       CompletableFuture<Void> over) {
     try {
-      around.workers().execute(() -> start(plan, result, over));
+      around.threads().workers().execute(() -> start(plan, result, over));
     } catch (RejectedExecutionException e) {
       end(null, new IOException("the server is shutting down", e), result, over);
     } catch (OutOfMemoryError e) {
@@ -134,6 +134,7 @@ final class Transactions {
   private void onWorker(Runnable then, CompletableFuture<Void> over) {
     try {
       around
+          .threads()
           .workers()
           .execute(
               () -> {

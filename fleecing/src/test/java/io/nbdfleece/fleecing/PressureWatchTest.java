@@ -28,7 +28,7 @@ final class PressureWatchTest {
   private static final int CLUSTER = 4096;
 
   private final IoWorkers workers = new IoWorkers("test-io", 1);
-  private final EventHub hub = new EventHub();
+  private final EventHub hub = new EventHub(Runnable::run);
   private final BlockingQueue<EngineEvent> events = new LinkedBlockingQueue<>();
   private final List<Integer> entries = new ArrayList<>();
   private TieredStore store = never();
@@ -52,7 +52,6 @@ final class PressureWatchTest {
   void close() throws IOException {
     store.close();
     workers.close();
-    hub.close();
   }
 
   private void fillTo(int count) {
@@ -103,7 +102,6 @@ final class PressureWatchTest {
     fillTo(85);
     assertTold(70, 85);
     assertTold(80, 85);
-    hub.close();
     assertNull(events.poll());
   }
 

@@ -38,7 +38,17 @@ public enum Fault {
   /// The device of the scratch file fails for good.
   SCRATCH_GONE,
   /// A sync of the disk fails, half done; the next one may not.
-  DISK_SYNC;
+  DISK_SYNC,
+  /// The disk needs longer than a drain waits, now and then.
+  DISK_HANG,
+  /// A call on the state directory fails; the next one may not.
+  STATE_CALL;
+
+  /// What can go wrong below a hook.
+  static final Set<Fault> OF_HOOK = EnumSet.range(DISK_READ, DISK_SYNC);
+
+  /// What can go wrong below an engine.
+  public static final Set<Fault> OF_ENGINE = EnumSet.allOf(Fault.class);
 
   /// Faults by which a cluster cannot be preserved.
   public static final Set<Fault> OF_PRESERVING =
@@ -50,10 +60,10 @@ public enum Fault {
           DISK_READ, DISK_BAD_SECTOR, SCRATCH_READ, SCRATCH_BAD_SPOT, SCRATCH_FLIP, SCRATCH_GONE);
 
   /// None in four of ten cases, else each with the same chance.
-  static Set<Fault> some(Random random) {
+  static Set<Fault> some(Random random, Set<Fault> candidates) {
     Set<Fault> some = EnumSet.noneOf(Fault.class);
     if (random.nextInt(10) < 6) {
-      for (Fault fault : values()) {
+      for (Fault fault : candidates) {
         if (random.nextInt(10) < 3) {
           some.add(fault);
         }

@@ -26,6 +26,9 @@ public final class SimulatedDisk implements BlockNode {
 
   private static final int SECTOR_BYTES = 512;
 
+  /// More than a drain waits.
+  private static final long HANG_NANOS = 12_000_000_000L;
+
   private final SimulatedWorld world;
   public final byte[] content;
   private final long delayNanosMax;
@@ -38,6 +41,10 @@ public final class SimulatedDisk implements BlockNode {
 
   /// Those that cannot be read until they are overwritten.
   private final BitSet badSectors = new BitSet();
+
+  private long changes;
+  private long changedNanos;
+  private int changing;
 
   public SimulatedDisk(SimulatedWorld world, byte[] content, long delayNanosMax) {
     this.world = world;
@@ -125,18 +132,39 @@ public final class SimulatedDisk implements BlockNode {
             case Mutation.Zero zero -> Arrays.fill(content, (int) from, (int) to, (byte) 0);
             case Mutation.Discard discard -> Arrays.fill(content, (int) from, (int) to, (byte) 0);
           }
+          changed();
           heal(from, to);
           unforced.set((int) (from / SECTOR_BYTES), (int) Math.ceilDiv(to, SECTOR_BYTES));
         };
+    changing++;
+    Completion moved = counted(done);
     Completion changed =
         mutation.durability() == Mutation.Durability.DURABLE
-            ? forcing(offsetBytes, endBytes, done)
-            : done;
+            ? forcing(offsetBytes, endBytes, moved)
+            : moved;
     if (world.strikes(Fault.DISK_WRITE, 0.03)) {
-      inSteps(offsetBytes, part(offsetBytes, endBytes), move, failing(done, "write"));
+      inSteps(offsetBytes, part(offsetBytes, endBytes), move, failing(moved, "write"));
+    } else if (world.faults.contains(Fault.DISK_HANG) && world.strikes(Fault.DISK_HANG, 0.02)) {
+      Runnable _ = world.after(HANG_NANOS, () -> inSteps(offsetBytes, endBytes, move, changed));
     } else {
       inSteps(offsetBytes, endBytes, move, changed);
     }
+  }
+
+  private Completion counted(Completion done) {
+    return new Completion() {
+      @Override
+      public void succeeded() {
+        changing--;
+        done.succeeded();
+      }
+
+      @Override
+      public void failed(IOException error) {
+        changing--;
+        done.failed(error);
+      }
+    };
   }
 
   private Completion forcing(long startBytes, long endBytes, Completion done) {
@@ -216,6 +244,48 @@ public final class SimulatedDisk implements BlockNode {
                 done.succeeded();
               });
         });
+  }
+
+  private void changed() {
+    changes++;
+    changedNanos = world.nowNanos();
+  }
+
+  /// How often the content has changed.
+  public long changes() {
+    return changes;
+  }
+
+  /// When it last did.
+  public long changedNanos() {
+    return changedNanos;
+  }
+
+  /// Changes under way.
+  public int changing() {
+    return changing;
+  }
+
+  /// Of what was under way when the server was killed nothing follows.
+  public void abandoned() {
+    changing = 0;
+  }
+
+  /// Each sector that was not forced falls back to what was, or does not.
+  public void powerFailure() {
+    for (int sector = unforced.nextSetBit(0);
+        sector >= 0;
+        sector = unforced.nextSetBit(sector + 1)) {
+      int at = sector * SECTOR_BYTES;
+      int lengthBytes = Math.min(SECTOR_BYTES, content.length - at);
+      if (world.chance(0.5)) {
+        System.arraycopy(forced, at, content, at, lengthBytes);
+        changes++;
+      } else {
+        System.arraycopy(content, at, forced, at, lengthBytes);
+      }
+    }
+    unforced.clear();
   }
 
   @Override

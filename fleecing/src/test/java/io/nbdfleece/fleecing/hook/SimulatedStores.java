@@ -2,6 +2,7 @@
 package io.nbdfleece.fleecing.hook;
 
 import io.nbdfleece.cache.ClusterStore;
+import io.nbdfleece.cache.SlotFile;
 import io.nbdfleece.cache.StoreConfig;
 import io.nbdfleece.cache.TieredStore;
 import java.nio.file.Path;
@@ -36,9 +37,13 @@ public final class SimulatedStores {
             Path.of("/simulated"),
             (long) plan.scratchSlots() * plan.clusterBytes());
     TieredStore store =
-        new TieredStore(
-            config, new SimulatedScratch(world, plan.clusterBytes()), world.executor(20_000));
+        new TieredStore(config, scratch(world, plan.clusterBytes()), world.executor(20_000));
     return new Built(store, store::retryParked);
+  }
+
+  /// A simulated scratch file.
+  public static SlotFile scratch(SimulatedWorld world, int clusterBytes) {
+    return new SimulatedScratch(world, clusterBytes);
   }
 
   /// A store that keeps everything in RAM.

@@ -73,9 +73,27 @@ public final class SimulatedWorld {
     events.add(new Event(nowNanos + delayNanos, random.nextInt(), what));
   }
 
-  /// Runs later, after exactly this delay.
-  public void after(long delayNanos, Runnable what) {
-    events.add(new Event(nowNanos + delayNanos, random.nextInt(), what));
+  /// Runs later, after exactly this delay, unless what is returned is run before.
+  public Runnable after(long delayNanos, Runnable what) {
+    Event event = new Event(nowNanos + delayNanos, random.nextInt(), what);
+    events.add(event);
+    return () -> events.remove(event);
+  }
+
+  /// When the next event is due; far away when there is none.
+  public long nextNanos() {
+    Event next = events.peek();
+    return next == null ? Long.MAX_VALUE : Math.max(nowNanos, next.atNanos);
+  }
+
+  /// Time passes in which nothing is due.
+  public void passTo(long nanos) {
+    nowNanos = Math.max(nowNanos, nanos);
+  }
+
+  /// Nothing of what was to come will.
+  public void forget() {
+    events.clear();
   }
 
   /// Runs things on the simulation's thread, a little later.

@@ -15,17 +15,29 @@ public record SimulationCase(long seed, BitSet kept, Set<Fault> faults) {
   /// A case that fails is not tried in more variants than this.
   private static final int TRIES_MAX = 3000;
 
-  /// All of a seed.
+  /// All of a seed, for a hook.
   public static SimulationCase of(long seed, int operationCount) {
+    return of(seed, operationCount, Fault.OF_HOOK);
+  }
+
+  /// All of a seed, with some of these faults.
+  public static SimulationCase of(long seed, int operationCount, Set<Fault> candidates) {
     BitSet all = new BitSet();
     all.set(0, operationCount);
     return new SimulationCase(
-        seed, all, Fault.some(new Random(SimulatedWorld.spread(SimulatedWorld.spread(seed)))));
+        seed,
+        all,
+        Fault.some(new Random(SimulatedWorld.spread(SimulatedWorld.spread(seed))), candidates));
   }
 
   /// The case that the properties `test.seed`, `test.operations` and `test.faults` describe.
   public static SimulationCase replayed(long seed, int operationCount) {
-    SimulationCase whole = of(seed, operationCount);
+    return replayed(seed, operationCount, Fault.OF_HOOK);
+  }
+
+  /// The same, with some of these faults.
+  public static SimulationCase replayed(long seed, int operationCount, Set<Fault> candidates) {
+    SimulationCase whole = of(seed, operationCount, candidates);
     String operations = System.getProperty("test.operations", "");
     String faults = System.getProperty("test.faults");
     return new SimulationCase(
