@@ -65,18 +65,23 @@ class IoWorkersTest {
     assertTrue(ran.get() == 100);
   }
 
+  /// A system that gives so many threads.
+  ///
+  /// @param asked counts how many it was asked for
+  private static ThreadFactory threads(int countMax, AtomicInteger asked) {
+    return task -> {
+      if (asked.incrementAndGet() > countMax) {
+        throw new OutOfMemoryError("unable to create native thread");
+      }
+      return new Thread(task, "test-io");
+    };
+  }
+
   @Test
   @Timeout(60)
   void whenNoMoreThreadsCanBeMadeThoseThatAreThereDoTheWork() throws Exception {
     AtomicInteger asked = new AtomicInteger();
-    ThreadFactory oneOnly =
-        task -> {
-          if (asked.incrementAndGet() > 1) {
-            throw new OutOfMemoryError("unable to create native thread");
-          }
-          return new Thread(task, "test-io");
-        };
-    try (IoWorkers workers = new IoWorkers(4, oneOnly, TimeUnit.SECONDS.toNanos(10))) {
+    try (IoWorkers workers = new IoWorkers(4, threads(1, asked), TimeUnit.SECONDS.toNanos(10))) {
       CountDownLatch second = new CountDownLatch(1);
       CountDownLatch done = new CountDownLatch(2);
       workers.execute(
@@ -100,15 +105,7 @@ class IoWorkersTest {
   @Test
   @Timeout(60)
   void oneThreadNeverEndsSoThatWhatIsTakenIsDoneThoughTheSystemGivesNone() throws Exception {
-    AtomicInteger left = new AtomicInteger(3);
-    ThreadFactory three =
-        task -> {
-          if (left.getAndDecrement() <= 0) {
-            throw new OutOfMemoryError("unable to create native thread");
-          }
-          return new Thread(task, "test-io");
-        };
-    try (IoWorkers workers = new IoWorkers(3, three, 1)) {
+    try (IoWorkers workers = new IoWorkers(3, threads(3, new AtomicInteger()), 1)) {
       assertEquals(1, workers.threadCount());
       CyclicBarrier together = new CyclicBarrier(3);
       for (int i = 0; i < 3; i++) {
@@ -136,15 +133,7 @@ class IoWorkersTest {
   @Test
   @Timeout(60)
   void taskThatFailsDoesNotEndTheLastThread() throws Exception {
-    AtomicInteger left = new AtomicInteger(1);
-    ThreadFactory one =
-        task -> {
-          if (left.getAndDecrement() <= 0) {
-            throw new OutOfMemoryError("unable to create native thread");
-          }
-          return new Thread(task, "test-io");
-        };
-    try (IoWorkers workers = new IoWorkers(4, one, 1)) {
+    try (IoWorkers workers = new IoWorkers(4, threads(1, new AtomicInteger()), 1)) {
       CountDownLatch done = new CountDownLatch(1);
       workers.execute(
           () -> {
@@ -157,10 +146,7 @@ class IoWorkersTest {
 
   @Test
   void whereThereIsNoThreadAtAllTheCallerIsToldAtTheStart() {
-    ThreadFactory none =
-        task -> {
-          throw new OutOfMemoryError("unable to create native thread");
-        };
+    ThreadFactory none = threads(0, new AtomicInteger());
     assertThrows(OutOfMemoryError.class, () -> new IoWorkers(4, none, 1));
   }
 }

@@ -20,7 +20,6 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import java.util.SplittableRandom;
-import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
@@ -217,36 +216,18 @@ final class CutFileTest {
     }
   }
 
-  private static List<BlockExtent> status(FileNode node, int firstBlock, int blocks) {
-    CompletableFuture<List<BlockExtent>> found = new CompletableFuture<>();
-    node.status(
-        (long) firstBlock * BLOCK,
-        (long) blocks * BLOCK,
-        100,
-        new ExtentsCompletion() {
-          @Override
-          public void succeeded(List<BlockExtent> extents) {
-            found.complete(extents);
-          }
-
-          @Override
-          public void failed(IOException error) {
-            found.completeExceptionally(error);
-          }
-        });
-    return found.orTimeout(30, TimeUnit.SECONDS).join();
-  }
-
   /// Else a reader that skips holes would put zeroes into its backup.
   @Test
   void whatIsLostIsNoHole() throws IOException {
     List<BlockExtent> allData = List.of(new BlockExtent(BLOCKS * BLOCK, State.DATA));
     try (FileNode node = open()) {
       cut(CUT * BLOCK);
-      assertEquals(allData, status(node, 0, BLOCKS));
+      assertEquals(allData, BlockStatus.of(node, 0, BLOCKS * BLOCK));
       write(node, CUT + 100, Mutation.Durability.CACHED);
-      assertEquals(allData, status(node, 0, BLOCKS));
-      assertEquals(List.of(new BlockExtent(BLOCK, State.DATA)), status(node, CUT + 50, 1));
+      assertEquals(allData, BlockStatus.of(node, 0, BLOCKS * BLOCK));
+      assertEquals(
+          List.of(new BlockExtent(BLOCK, State.DATA)),
+          BlockStatus.of(node, (CUT + 50) * BLOCK, BLOCK));
     }
   }
 

@@ -18,7 +18,6 @@ import java.nio.file.Path;
 import java.util.ArrayDeque;
 import java.util.List;
 import java.util.Queue;
-import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
 import org.junit.jupiter.api.AfterEach;
@@ -71,27 +70,6 @@ final class FileNodeTest {
                 done));
   }
 
-  private static List<BlockExtent> status(FileNode node, long offsetBytes, long lengthBytes)
-      throws Exception {
-    CompletableFuture<List<BlockExtent>> found = new CompletableFuture<>();
-    node.status(
-        offsetBytes,
-        lengthBytes,
-        100,
-        new ExtentsCompletion() {
-          @Override
-          public void succeeded(List<BlockExtent> extents) {
-            found.complete(extents);
-          }
-
-          @Override
-          public void failed(IOException error) {
-            found.completeExceptionally(error);
-          }
-        });
-    return found.get(10, TimeUnit.SECONDS);
-  }
-
   @Test
   void whatIsWrittenIsReadBackAtAnOddSize() throws Exception {
     try (FileNode node = open(image(100_301))) {
@@ -125,7 +103,7 @@ final class FileNodeTest {
               new BlockExtent(2 << 20, BlockExtent.State.HOLE),
               new BlockExtent(1 << 20, BlockExtent.State.DATA),
               new BlockExtent(4 << 20, BlockExtent.State.HOLE)),
-          status(node, 0, 8 << 20));
+          BlockStatus.of(node, 0, 8 << 20));
     }
   }
 

@@ -9,9 +9,9 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.nbdfleece.fleecing.block.BlockExtent;
 import io.nbdfleece.fleecing.block.BlockExtent.State;
+import io.nbdfleece.fleecing.block.BlockStatus;
 import io.nbdfleece.fleecing.block.ContextStatus;
 import io.nbdfleece.fleecing.block.ContextsCompletion;
-import io.nbdfleece.fleecing.block.ExtentsCompletion;
 import io.nbdfleece.fleecing.block.Mutation;
 import io.nbdfleece.fleecing.block.Mutation.Durability;
 import io.nbdfleece.fleecing.block.Mutation.Provisioning;
@@ -72,26 +72,6 @@ final class NbdNodeTest {
       data.put(i, (byte) 5);
     }
     return new Mutation.Write(offsetBytes, data, durability);
-  }
-
-  private static List<BlockExtent> status(NbdNode node, long offsetBytes, long lengthBytes) {
-    CompletableFuture<List<BlockExtent>> found = new CompletableFuture<>();
-    node.status(
-        offsetBytes,
-        lengthBytes,
-        100,
-        new ExtentsCompletion() {
-          @Override
-          public void succeeded(List<BlockExtent> extents) {
-            found.complete(extents);
-          }
-
-          @Override
-          public void failed(IOException error) {
-            found.completeExceptionally(error);
-          }
-        });
-    return found.join();
   }
 
   @Test
@@ -293,7 +273,7 @@ final class NbdNodeTest {
             new BlockExtent(1000, State.ZERO),
             new BlockExtent(1000, State.HOLE),
             new BlockExtent(5192, State.DATA)),
-        status(node(upstream), 0, 8192));
+        BlockStatus.of(node(upstream), 0, 8192));
   }
 
   @Test
@@ -312,13 +292,14 @@ final class NbdNodeTest {
             new BlockExtent(1024, State.DATA),
             new BlockExtent(2048, State.HOLE),
             new BlockExtent(1024, State.DATA)),
-        status(node(upstream), 0, 8192));
+        BlockStatus.of(node(upstream), 0, 8192));
   }
 
   @Test
   void withoutBaseAllocationAllIsData() {
     UpstreamDisk upstream = new UpstreamDisk(8192, ALL, 1, "qemu:dirty-bitmap:b");
-    assertEquals(List.of(new BlockExtent(4096, State.DATA)), status(node(upstream), 4096, 4096));
+    assertEquals(
+        List.of(new BlockExtent(4096, State.DATA)), BlockStatus.of(node(upstream), 4096, 4096));
     assertEquals(List.of(), upstream.asked);
   }
 
