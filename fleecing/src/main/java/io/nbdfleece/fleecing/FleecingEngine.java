@@ -165,18 +165,22 @@ public final class FleecingEngine implements AutoCloseable {
   private void lookAfterDisks() {
     for (ServedDisk disk : servedDisks()) {
       if (lookedAfter.add(disk)) {
-        threads
-            .workers()
-            .execute(
-                () -> {
-                  try {
-                    disk.tracking().state().ifPresent(DiskState::tick);
-                    damages.look(disk);
-                  } finally {
-                    lookedAfter.remove(disk);
-                  }
-                });
+        try {
+          threads.workers().execute(() -> lookAfter(disk));
+        } catch (RuntimeException | Error e) { // no thread: a second later there may be one
+          lookedAfter.remove(disk);
+          throw e;
+        }
       }
+    }
+  }
+
+  private void lookAfter(ServedDisk disk) {
+    try {
+      disk.tracking().state().ifPresent(DiskState::tick);
+      damages.look(disk);
+    } finally {
+      lookedAfter.remove(disk);
     }
   }
 
