@@ -70,11 +70,6 @@ public final class CutWatch {
     return new CutWatch(file, 0);
   }
 
-  /// The same; the clock is read only when it matters.
-  int beforeWrite(LongSupplier nanoClock) throws IOException {
-    return neededBytes == 0 ? 0 : beforeWrite(nanoClock.getAsLong());
-  }
-
   /// A write is going to change the file.
   ///
   /// @param nowNanos like [System#nanoTime]
@@ -86,6 +81,11 @@ public final class CutWatch {
       look();
     }
     return cuts.get();
+  }
+
+  /// The same; the clock is read only when it matters.
+  int beforeWrite(LongSupplier nanoClock) throws IOException {
+    return neededBytes == 0 ? 0 : beforeWrite(nanoClock.getAsLong());
   }
 
   /// A write has changed the file.
