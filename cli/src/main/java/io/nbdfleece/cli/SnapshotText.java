@@ -31,8 +31,11 @@ final class SnapshotText {
         .append(": writes were held for ")
         .append(Durations.format(snapshot.path("freeze-nanos").asLong()))
         .append('\n');
-    if (snapshot.has("seconds-left")) {
-      text.append("ends by itself in ").append(timeLeft(snapshot)).append('\n');
+    if (!ends(snapshot).isEmpty()) {
+      text.append("ends by itself ").append(ends(snapshot)).append('\n');
+    }
+    if (!breaks(snapshot).isEmpty()) {
+      text.append(breaks(snapshot)).append('\n');
     }
     boolean chained = snapshot.has("checkpoint");
     if (chained || snapshot.has("since")) {
@@ -126,8 +129,10 @@ final class SnapshotText {
     return ShownNames.of(node.path(member).asString());
   }
 
+  /* Where only minutes are shown, one that has begun counts: two hours just after the start. */
   private static String timeLeft(JsonNode snapshot) {
-    return seconds(snapshot.path("seconds-left").asLong());
+    long seconds = snapshot.path("seconds-left").asLong();
+    return seconds(seconds < 3600 ? seconds : Math.ceilDiv(seconds, 60) * 60);
   }
 
   private static String seconds(long seconds) {

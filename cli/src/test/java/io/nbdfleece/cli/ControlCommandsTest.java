@@ -44,6 +44,7 @@ final class ControlCommandsTest {
       "{'return':{'name':'inc1','created':'2026-11-21T03:12:44Z','freeze-nanos':1300000,"
           + "'access':'read-only','on-cbw-error':'break-snapshot','broken':false,"
           + "'checkpoint':'c2','since':'c1','outside':'data','ttl':7200,'seconds-left':7199,"
+          + "'idle-ttl':600,'max-preserved':1073741824,"
           + "'disks':[{'disk':'vda','export':'vda@inc1','size-bytes':1073741824,"
           + "'preserved-bytes':0,'since':'c1','bitmap':'c1','dirty-bytes':12582912,'clients':0,"
           + "'uris':['nbd+unix:///vda@inc1?socket=/s']}]}}";
@@ -179,7 +180,8 @@ final class ControlCommandsTest {
         List.of(
             "vda  nbd+unix:///vda@inc1?socket=/s  since c1: 12.0 MiB of 1.0 GiB changed",
             "snapshot \"inc1\" of 1 disk: writes were held for 1.3 ms",
-            "ends by itself in 1 h 59 min",
+            "ends by itself in 2 h, when idle for 10 min",
+            "breaks beyond 1.0 GiB preserved",
             "next:",
             "  nbdinfo --map=qemu:dirty-bitmap:c1 'nbd+unix:///vda@inc1?socket=/s'",
             "  nbdfleece pull --since c1 'nbd+unix:///vda@inc1?socket=/s' vda-inc1.delta",

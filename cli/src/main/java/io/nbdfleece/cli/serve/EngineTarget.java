@@ -206,7 +206,7 @@ final class EngineTarget implements ControlTarget {
   private static void logCreated(SnapshotStatus status) {
     LOG.log(
         Level.INFO,
-        "snapshot {0}: created of {1}, writes held for {2}",
+        "snapshot {0} of {1}: created, writes held for {2}",
         status.name(),
         diskNames(status),
         Durations.format(status.freezeTime().toNanos()));
