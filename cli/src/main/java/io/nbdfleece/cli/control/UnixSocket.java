@@ -8,6 +8,7 @@ import java.net.StandardProtocolFamily;
 import java.net.UnixDomainSocketAddress;
 import java.nio.channels.ServerSocketChannel;
 import java.nio.channels.SocketChannel;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
@@ -24,6 +25,8 @@ import java.util.Optional;
 /// is bound inside a private directory beside its place, gets its mode there, and is linked to its
 /// place when it is ready. A link, other than a rename, never replaces somebody else's file.
 final class UnixSocket implements AutoCloseable {
+  private static final int PATH_BYTES_MAX = 107;
+
   private final ServerSocketChannel channel;
   private final Path path;
 
@@ -35,6 +38,16 @@ final class UnixSocket implements AutoCloseable {
   /// Listens at `path`, mode 0600, or 0660 with a group. A socket that nobody listens on is
   /// replaced.
   static UnixSocket listen(Path path, Optional<GroupPrincipal> group) throws IOException {
+    if (path.toString().getBytes(StandardCharsets.UTF_8).length > PATH_BYTES_MAX) {
+      // It could be made here, bound under a shorter name, but nobody could connect to it.
+      throw new CommandFailure(
+          ExitCode.USAGE,
+          "control socket, "
+              + path
+              + ": longer than the "
+              + PATH_BYTES_MAX
+              + " bytes of a Unix socket: give a shorter --qmp PATH");
+    }
     removeStale(path);
     Path directory = path.toAbsolutePath().getParent();
     if (directory == null || !Files.isDirectory(directory)) {

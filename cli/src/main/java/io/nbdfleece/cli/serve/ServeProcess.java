@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.cli.serve;
 
+import io.nbdfleece.cli.base.ByteSize;
 import io.nbdfleece.cli.base.CommandFailure;
 import io.nbdfleece.cli.base.ExitCode;
 import io.nbdfleece.cli.base.Messages;
@@ -278,7 +279,19 @@ public final class ServeProcess {
           "scratch directory, " + directory + ": no such directory: create it, or give --scratch");
     }
     Optional<Long> given = options.store().scratchBytesMax();
-    return given.isPresent() ? given.get() : Files.getFileStore(directory).getUsableSpace() / 2;
+    long freeBytes = Files.getFileStore(directory).getUsableSpace();
+    long halfBytes = freeBytes / 2 < options.store().clusterBytes() ? 0 : freeBytes / 2;
+    long bytesMax = given.orElse(halfBytes);
+    if (bytesMax > freeBytes || (given.isEmpty() && bytesMax == 0)) {
+      LOG.log(
+          Level.WARNING,
+          "scratch directory {0} has only {1} free: snapshots break when RAM and that are full:"
+              + " make room, or choose another with --scratch{2}",
+          directory,
+          ByteSize.format(freeBytes),
+          bytesMax == 0 ? "; now it is not used at all" : "");
+    }
+    return bytesMax;
   }
 
   /// Tells the user where to find what.

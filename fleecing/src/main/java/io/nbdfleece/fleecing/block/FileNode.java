@@ -12,6 +12,7 @@ import io.nbdfleece.cache.posix.PosixException;
 import io.nbdfleece.fleecing.block.BlockExtent.State;
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.EnumSet;
@@ -60,10 +61,14 @@ public final class FileNode implements BlockNode {
   /// @throws io.nbdfleece.cache.posix.ImageInUseException when another process uses it
   public static FileNode open(Path path, LinuxFile.Access access, Executor workers)
       throws IOException {
+    if (Files.isDirectory(path)) {
+      throw new IOException(path + " is a directory: name a raw file or a block device");
+    }
     LinuxFile file = LinuxFile.open(path, access);
     try {
       if (file.kind() == LinuxFile.Kind.OTHER) {
-        throw new IOException(path + " is neither a regular file nor a block device");
+        throw new IOException(
+            path + " is neither a regular file nor a block device: name one of these");
       }
       ImageLock.acquire(file, access); // held until the file is closed
       return new FileNode(file, workers, access == LinuxFile.Access.READ_WRITE);

@@ -9,6 +9,7 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.FileAlreadyExistsException;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
@@ -17,6 +18,7 @@ import java.nio.file.attribute.PosixFilePermissions;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.Executor;
@@ -183,6 +185,14 @@ public final class StateDirectory implements AutoCloseable {
     } catch (NoSuchFileException e) {
       throw new IOException(
           "cannot make state directory " + folder + ": make its parent directory first", e);
+    } catch (FileSystemException e) {
+      throw new IOException(
+          "cannot make state directory "
+              + folder
+              + ": "
+              + Objects.requireNonNullElse(e.getReason(), "access denied")
+              + ": give another --state",
+          e);
     }
   }
 

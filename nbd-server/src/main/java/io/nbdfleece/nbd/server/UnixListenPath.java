@@ -80,7 +80,9 @@ final class UnixListenPath {
     }
     Path directory = Objects.requireNonNullElse(path.getParent(), Path.of("/"));
     if (!Files.isDirectory(directory)) {
-      throw new IOException("socket " + path + ": no such directory: " + directory);
+      throw new IOException(
+          "socket " + path + ": no such directory: " + directory + ": create it",
+          new NoSuchFileException(directory.toString()));
     }
     removeStale();
     Path nursery =
