@@ -250,7 +250,6 @@ final class SimulatedMachine {
     running = Optional.empty();
     process.threads.kill();
     world.forget();
-    disks.values().forEach(SimulatedDisk::abandoned);
     process.file.die();
     process.store.close(); // only its memory: nothing of it hears of anything any more
     world.forget();

@@ -44,7 +44,6 @@ public final class SimulatedDisk implements BlockNode {
 
   private long changes;
   private long changedNanos;
-  private int changing;
 
   public SimulatedDisk(SimulatedWorld world, byte[] content, long delayNanosMax) {
     this.world = world;
@@ -136,35 +135,17 @@ public final class SimulatedDisk implements BlockNode {
           heal(from, to);
           unforced.set((int) (from / SECTOR_BYTES), (int) Math.ceilDiv(to, SECTOR_BYTES));
         };
-    changing++;
-    Completion moved = counted(done);
     Completion changed =
         mutation.durability() == Mutation.Durability.DURABLE
-            ? forcing(offsetBytes, endBytes, moved)
-            : moved;
+            ? forcing(offsetBytes, endBytes, done)
+            : done;
     if (world.strikes(Fault.DISK_WRITE, 0.03)) {
-      inSteps(offsetBytes, part(offsetBytes, endBytes), move, failing(moved, "write"));
+      inSteps(offsetBytes, part(offsetBytes, endBytes), move, failing(done, "write"));
     } else if (world.faults.contains(Fault.DISK_HANG) && world.strikes(Fault.DISK_HANG, 0.02)) {
       Runnable _ = world.after(HANG_NANOS, () -> inSteps(offsetBytes, endBytes, move, changed));
     } else {
       inSteps(offsetBytes, endBytes, move, changed);
     }
-  }
-
-  private Completion counted(Completion done) {
-    return new Completion() {
-      @Override
-      public void succeeded() {
-        changing--;
-        done.succeeded();
-      }
-
-      @Override
-      public void failed(IOException error) {
-        changing--;
-        done.failed(error);
-      }
-    };
   }
 
   private Completion forcing(long startBytes, long endBytes, Completion done) {
@@ -259,16 +240,6 @@ public final class SimulatedDisk implements BlockNode {
   /// When it last did.
   public long changedNanos() {
     return changedNanos;
-  }
-
-  /// Changes under way.
-  public int changing() {
-    return changing;
-  }
-
-  /// Of what was under way when the server was killed nothing follows.
-  public void abandoned() {
-    changing = 0;
   }
 
   /// Each sector that was not forced falls back to what was, or does not.
