@@ -451,7 +451,8 @@ public final class TieredStore implements ClusterStore {
     gauge();
     if (table.ledger().hasWork()) {
       spiller.want();
-    }
+      noteIfIdle();
+  }
   }
 
   /// What the spiller sees of the store.
@@ -476,7 +477,6 @@ public final class TieredStore implements ClusterStore {
       synchronized (lock) {
         table.wrote(copy, checksum);
         afterChange();
-        noteIfIdle();
       }
     }
 
@@ -485,7 +485,6 @@ public final class TieredStore implements ClusterStore {
       synchronized (lock) {
         table.writeFailed(copy, error);
         afterChange();
-        noteIfIdle();
       }
     }
 
@@ -494,7 +493,6 @@ public final class TieredStore implements ClusterStore {
       synchronized (lock) {
         table.ledger().punched(punch);
         afterChange();
-        noteIfIdle();
       }
     }
   }
