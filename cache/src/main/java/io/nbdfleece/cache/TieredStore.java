@@ -451,8 +451,8 @@ public final class TieredStore implements ClusterStore {
     gauge();
     if (table.ledger().hasWork()) {
       spiller.want();
-      noteIfIdle();
-  }
+    }
+    noteIfIdle();
   }
 
   /// What the spiller sees of the store.
