@@ -11,8 +11,8 @@ import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 
 /// A TCP connection that does not leave the machine has no congestion to control. Where BBR is the
-/// system's choice it would be paced all the same, by timers, which costs a pull over loopback up
-/// to half of its rate; Reno, which every kernel has, does not pace (tcp(7), `TCP_CONGESTION`).
+/// system's choice it would be paced all the same, by timers that take processor time from both
+/// ends; Reno, which every kernel has, does not pace (tcp(7), `TCP_CONGESTION`).
 final class LoopbackTcp {
   private static final System.Logger LOG = System.getLogger(LoopbackTcp.class.getName());
 
