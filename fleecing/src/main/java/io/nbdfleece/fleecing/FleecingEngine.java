@@ -177,7 +177,7 @@ public final class FleecingEngine implements AutoCloseable {
 
   private void lookAfter(ServedDisk disk) {
     try {
-      disk.tracking().state().ifPresent(DiskState::tick);
+      disk.tracking().stateToClose().ifPresent(DiskState::tick);
       damages.look(disk);
     } finally {
       lookedAfter.remove(disk);

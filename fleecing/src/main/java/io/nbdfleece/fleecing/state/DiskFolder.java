@@ -2,6 +2,7 @@
 package io.nbdfleece.fleecing.state;
 
 import java.io.IOException;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
 
@@ -109,15 +110,25 @@ final class DiskFolder {
     files.forceNames();
   }
 
-  /// So that nothing stale is believed. A next list does not count without one in force.
-  void removeLists() {
-    try {
-      files.delete(BitmapList.NAME);
-      files.delete(BitmapList.NEXT);
-      files.forceNames();
-    } catch (IOException e) {
-      LOGGER.log(System.Logger.Level.WARNING, "removing the list of bitmaps of disk " + disk, e);
+  /// So that nothing stale is believed: a next list does not count without one in force, and none
+  /// without its log. Each for itself, since the others may go where one does not.
+  ///
+  /// @throws IOException when one of them may still be there
+  void removeLists() throws IOException {
+    List<IOException> failures = new ArrayList<>();
+    for (String name : List.of(BitmapList.NAME, BitmapList.NEXT, logName())) {
+      try {
+        files.delete(name);
+      } catch (IOException e) {
+        failures.add(e);
+      }
     }
+    if (!failures.isEmpty()) {
+      IOException first = failures.removeFirst();
+      failures.forEach(first::addSuppressed);
+      throw first;
+    }
+    files.forceNames();
   }
 
   /// Best effort: the next opening deletes what is left.

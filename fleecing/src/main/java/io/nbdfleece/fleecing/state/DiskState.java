@@ -50,8 +50,8 @@ public interface DiskState extends AutoCloseable {
   /// What writes have to wait for while persistent bitmaps record.
   DurableMarks marks();
 
-  /// To be called every second or so: forgets regions that are not written any more (their marks
-  /// are forced first).
+  /// To be called every second or so, also when it is lost: forgets regions that are not written
+  /// any more (their marks are forced first), and removes what could not be removed so far.
   void tick();
 
   /// Records that all is exact and the disk as it is now. No write is in flight any more, and the

@@ -40,6 +40,10 @@ final class FileDiskState implements DiskState {
   private final List<BitmapRecord> found;
   private final String finding;
   private final ActivityLog log;
+
+  /// The same file, where [LogLayout#giveUp] needs no call that could fail.
+  private final StateFiles.MappedFile logMemory;
+
   private final Heartbeat heartbeat;
   private final Upkeep upkeep;
   private final ReentrantLock control = new ReentrantLock();
@@ -62,6 +66,10 @@ final class FileDiskState implements DiskState {
 
   /// Why bitmaps are not kept any more; empty while they are.
   private volatile String lostReason = "";
+
+  /// They are not, and their list may still be there.
+  @GuardedBy("control")
+  private boolean listsLeft;
 
   private FileDiskState(
       String disk,
@@ -87,9 +95,22 @@ final class FileDiskState implements DiskState {
     LogLayout layout = new LogLayout(folder.logNonce(), identity.sizeBytes());
     files.write(folder.logName(), layout.empty(host.epochNanos()));
     StateFiles.PatchedFile logFile = files.patch(folder.logName());
+    this.logMemory = map(files, folder.logName(), layout.fileBytes(), logFile);
     this.log = new ActivityLog(layout, logFile, workers, this::logFailed);
     this.heartbeat = new Heartbeat(logFile);
     this.upkeep = new Upkeep(host, log, heartbeat, contents);
+  }
+
+  /// @param opened the same file, closed when it cannot be mapped
+  private static StateFiles.MappedFile map(
+      StateFiles files, String name, long sizeBytes, StateFiles.PatchedFile opened)
+      throws IOException {
+    try {
+      return files.map(name, sizeBytes);
+    } catch (IOException | RuntimeException e) {
+      opened.close();
+      throw e;
+    }
   }
 
   /// Opens, recovers, and notes that the disk is being served. At the return a list that was
@@ -281,7 +302,7 @@ final class FileDiskState implements DiskState {
   @GuardedBy("control")
   private void checkStillKept() throws IOException {
     if (isLost()) {
-      folder.removeLists();
+      removeLists();
       checkUsable();
     }
   }
@@ -327,14 +348,20 @@ final class FileDiskState implements DiskState {
 
   @Override
   public void tick() {
-    if (isOver()) {
+    if (closed) {
       return;
     }
     try {
-      heartbeat.forceIfOld(); // without the lock: a commit may last longer than it may be old
+      if (!isLost()) {
+        heartbeat.forceIfOld(); // without the lock: a commit may last longer than it may be old
+      }
       if (control.tryLock()) {
         try {
-          upkeep.tidy();
+          if (!isLost()) {
+            upkeep.tidy();
+          } else if (listsLeft) {
+            removeLists();
+          }
         } finally {
           control.unlock();
         }
@@ -382,8 +409,12 @@ final class FileDiskState implements DiskState {
       if (closed) {
         return;
       }
+      if (listsLeft) {
+        removeLists();
+      }
       closed = true;
       log.close();
+      logMemory.close();
       contents.close();
     } finally {
       control.unlock();
@@ -415,7 +446,8 @@ final class FileDiskState implements DiskState {
               + disk
               + " will not outlive this process: its state cannot be written: "
               + error.getMessage();
-      folder.removeLists();
+      giveUp();
+      removeLists();
     } finally {
       control.unlock();
     }
@@ -424,6 +456,46 @@ final class FileDiskState implements DiskState {
       workers.execute(() -> lost.accept(lostReason));
     } catch (RejectedExecutionException e) {
       LOGGER.log(System.Logger.Level.WARNING, lostReason, e);
+    }
+  }
+
+  /// Before any write goes on that is not logged.
+  @GuardedBy("control")
+  private void giveUp() {
+    try {
+      LogLayout.giveUp(logMemory.memory());
+    } catch (InternalError e) { // the memory of a file that was cut, or of a file system shut down
+      LOGGER.log(System.Logger.Level.WARNING, "the activity log of disk " + disk, e);
+    }
+  }
+
+  /// So that the next start finds nothing that was not tracked to the end. While it finds a list,
+  /// it sees by the log that this one was given up: after a kill in any case, after a power failure
+  /// unless that could not be written either.
+  @GuardedBy("control")
+  private void removeLists() {
+    boolean again = listsLeft;
+    try {
+      folder.removeLists();
+      listsLeft = false;
+    } catch (IOException e) {
+      listsLeft = true;
+      LOGGER.log(
+          again ? System.Logger.Level.DEBUG : System.Logger.Level.WARNING,
+          "the list of bitmaps of disk "
+              + disk
+              + " cannot be removed: tried again every second; until then the next start finds them"
+              + " inconsistent",
+          e);
+      forceLog();
+    }
+  }
+
+  private void forceLog() {
+    try {
+      logMemory.force();
+    } catch (IOException e) {
+      LOGGER.log(System.Logger.Level.DEBUG, "the activity log of disk " + disk, e);
     }
   }
 }

@@ -2,6 +2,8 @@
 package io.nbdfleece.fleecing.state;
 
 import java.io.IOException;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.BitSet;
@@ -16,13 +18,17 @@ import java.util.OptionalLong;
 ///   4096  sectors of 512: CRC32C 4, number 4, nonce 8, one bit for each of 3968 regions
 /// ```
 ///
-/// All numbers are little-endian.
+/// All numbers are little-endian. In a log that was given up the magic is another one, and the rest
+/// has no meaning.
 ///
 /// @param nonce of this log, so that sectors of another one are not taken for its own
 record LogLayout(long nonce, long sizeBytes) {
   static final int HEARTBEAT_OFFSET = 512;
 
   private static final long MAGIC = 0x3156_5443_4146_424EL; // NBFACTV1
+  private static final long MAGIC_GIVEN_UP = 0x3156_5045_5641_474EL; // NGAVEPV1
+  private static final ValueLayout.OfLong LITTLE_ENDIAN_LONG =
+      ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
   private static final int SECTOR_BYTES = 512;
   private static final int SECTORS_OFFSET = 4096;
   private static final int SECTOR_HEAD_BYTES = 16;
@@ -127,6 +133,16 @@ record LogLayout(long nonce, long sizeBytes) {
             == ContentHeader.checksum(longBytes(epochNanos), 0, 8)
         ? OptionalLong.of(epochNanos)
         : OptionalLong.empty();
+  }
+
+  /// Makes the mapped file of a log one that nothing is to be believed with.
+  static void giveUp(MemorySegment file) {
+    file.set(LITTLE_ENDIAN_LONG, 0, MAGIC_GIVEN_UP);
+  }
+
+  static boolean isGivenUp(byte[] file) {
+    return file.length >= Long.BYTES
+        && MemorySegment.ofArray(file).get(LITTLE_ENDIAN_LONG, 0) == MAGIC_GIVEN_UP;
   }
 
   int fileBytes() {

@@ -19,6 +19,7 @@ import java.util.regex.Pattern;
 /// | in order | exact, if the disk's stamp and the checksums are those that it noted |
 /// | killed, the machine ran on | exact, if the disk was not modified since |
 /// | with the machine | their marks on stable storage, and all of each region that the log names |
+/// | in any way, after it had given the state up | inconsistent, where they are still there |
 ///
 /// What cannot be told makes bitmaps inconsistent.
 final class Recovery {
@@ -204,15 +205,19 @@ final class Recovery {
   /* Also when the machine has been started since: the server may have been killed, or have lost its
    * files, long before the machine ended, and somebody else may have written until then. */
   private String doubtAfterKill(BitmapList list, OptionalLong modified, long marginNanos) {
-    if (modified.isEmpty()) {
-      return "";
-    }
     OptionalLong heartbeat;
     try {
       LogLayout layout = new LogLayout(list.logNonce(), list.sizeBytes());
-      heartbeat = layout.heartbeatOf(readLog(list, layout));
+      byte[] log = readLog(list, layout);
+      if (LogLayout.isGivenUp(log)) {
+        return "the server before this one could not keep what it tracked of disk " + disk;
+      }
+      heartbeat = layout.heartbeatOf(log);
     } catch (IOException e) {
       return "when disk " + disk + " was last served is not known: " + e.getMessage();
+    }
+    if (modified.isEmpty()) {
+      return "";
     }
     if (heartbeat.isEmpty()) {
       return "when disk " + disk + " was last served is not known";

@@ -19,6 +19,9 @@ final class GuestDisk implements DiskIdentity {
   private int[] durable;
   String identity = "disk 1";
 
+  /// Whether anybody can tell when it was modified: not of a block device.
+  boolean tellsTime = true;
+
   GuestDisk(SimulatedFiles files, FakeHost host, long sizeBytes) {
     this.files = files;
     this.host = host;
@@ -60,7 +63,7 @@ final class GuestDisk implements DiskIdentity {
 
   @Override
   public OptionalLong modifiedEpochNanos() {
-    return OptionalLong.of(modified);
+    return tellsTime ? OptionalLong.of(modified) : OptionalLong.empty();
   }
 
   @Override
