@@ -455,6 +455,7 @@ final class EngineSimulation {
       }
     }
     assertEmpty(process.store().statistics());
+    assertEquals(0, process.store().statistics().diskBytes(), "scratch space left in use");
   }
 
   private List<CheckpointInfo> checkpoints(ServedDisk disk) {
@@ -465,10 +466,10 @@ final class EngineSimulation {
     }
   }
 
+  /// Space of the scratch file may be on its way to be given back: a store that closes leaves that.
   private static void assertEmpty(StoreStatistics left) {
     assertEquals(0, left.entries(), "entries left in the store");
     assertEquals(0, left.ramBytes(), "RAM left in use");
     assertEquals(0, left.spareBytes(), "spare copies left");
-    assertEquals(0, left.diskBytes(), "scratch space left in use");
   }
 }

@@ -60,10 +60,19 @@ final class SimulatedFiles implements StateFiles {
     }
   }
 
+  /// Time in which others go on.
+  private interface Wait {
+    void run() throws IOException;
+  }
+
   private static final class Inode {
     final int sizeBytes;
     final MemorySegment content;
     byte[] durable = new byte[0];
+
+    /// How many forces have begun, and the last one of which this is the result.
+    private int forcesBegun;
+    private int forcedBy;
 
     Inode(int sizeBytes) {
       this.sizeBytes = sizeBytes;
@@ -78,6 +87,18 @@ final class SimulatedFiles implements StateFiles {
 
     void put(long offset, byte[] bytes) {
       MemorySegment.copy(bytes, 0, content, ValueLayout.JAVA_BYTE, offset, bytes.length);
+    }
+
+    /// What is set before the call is durable at the return. Of two that overlap, the one that began
+    /// first takes back nothing of the other.
+    void force(Wait meanwhile) throws IOException {
+      int mine = ++forcesBegun;
+      byte[] now = bytes();
+      meanwhile.run(); // what is set from here on is not in it
+      if (mine > forcedBy) {
+        forcedBy = mine;
+        durable = now;
+      }
     }
 
     Inode torn(Random random) {
@@ -221,9 +242,7 @@ final class SimulatedFiles implements StateFiles {
       @Override
       public void force() throws IOException {
         step("force " + name);
-        byte[] now = inode.bytes();
-        step("forcing " + name); // what is set from here on is not in it
-        inode.durable = now;
+        inode.force(() -> step("forcing " + name));
       }
 
       @Override
@@ -246,9 +265,7 @@ final class SimulatedFiles implements StateFiles {
       @Override
       public void force() throws IOException {
         step("force " + name);
-        byte[] now = inode.bytes();
-        step("forcing " + name);
-        inode.durable = now;
+        inode.force(() -> step("forcing " + name));
       }
 
       @Override
@@ -276,11 +293,13 @@ final class SimulatedFiles implements StateFiles {
   @Override
   public void forceNames() throws IOException {
     step("force names");
-    Map<String, Inode> now = new HashMap<>(names);
-    int count = pending.size();
+    List<Consumer<Map<String, Inode>>> now = List.copyOf(pending);
     step("forcing names");
-    durableNames = now;
-    pending.subList(0, count).clear();
+    for (Consumer<Map<String, Inode>> change : now) {
+      if (pending.remove(change)) { // else another force has been faster
+        change.accept(durableNames);
+      }
+    }
   }
 
   /// Flips a bit of a file.
