@@ -276,6 +276,24 @@ final class LauncherTest {
     assertEquals("", result.err);
   }
 
+  @Test
+  void theCacheIsThatOfTheJarWithItsClassesMadeModern() throws Exception {
+    Path jdk = jdk("jvm/temurin-25", "25.0.3");
+    assertEquals(0, run("version").code);
+    Files.createDirectories(home.resolve("cli/packaging"));
+    Files.writeString(home.resolve("cli/packaging/ModernClasses.java"), "class A {}");
+    String java = Files.readString(jdk.resolve("bin/java")).replace("#!/bin/sh\n", "");
+    script(
+        jdk.resolve("bin/java"),
+        "case $1 in *.java) touch -d 2040-01-01T00:00:00Z \"$2\"; exit;; esac\n" + java);
+    Result made = run("--make-aot-cache");
+    assertEquals(0, made.code, made.err);
+    assertEquals(
+        Instant.parse("2040-01-01T00:00:00Z"),
+        Files.getLastModifiedTime(home.resolve("cli/target/nbdfleece.jar")).toInstant());
+    assertTrue(run("version").out.contains("[-XX:AOTCache=" + home));
+  }
+
   private Path log() {
     return directory.resolve("mvn.log");
   }

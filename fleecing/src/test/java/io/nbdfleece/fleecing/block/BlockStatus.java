@@ -13,11 +13,16 @@ public final class BlockStatus {
   private BlockStatus() {}
 
   public static List<BlockExtent> of(BlockNode node, long offsetBytes, long lengthBytes) {
+    return of(node, offsetBytes, lengthBytes, EXTENTS_MAX);
+  }
+
+  public static List<BlockExtent> of(
+      BlockNode node, long offsetBytes, long lengthBytes, int extentsMax) {
     CompletableFuture<List<BlockExtent>> found = new CompletableFuture<>();
     node.status(
         offsetBytes,
         lengthBytes,
-        EXTENTS_MAX,
+        extentsMax,
         new ExtentsCompletion() {
           @Override
           public void succeeded(List<BlockExtent> extents) {

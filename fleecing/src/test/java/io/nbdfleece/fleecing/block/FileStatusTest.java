@@ -71,27 +71,6 @@ final class FileStatusTest {
     return new Mutation.Write(offsetBytes, data.flip(), durability);
   }
 
-  private static List<BlockExtent> status(
-      FileNode node, long offsetBytes, long lengthBytes, int extentsMax) {
-    CompletableFuture<List<BlockExtent>> found = new CompletableFuture<>();
-    node.status(
-        offsetBytes,
-        lengthBytes,
-        extentsMax,
-        new ExtentsCompletion() {
-          @Override
-          public void succeeded(List<BlockExtent> extents) {
-            found.complete(extents);
-          }
-
-          @Override
-          public void failed(IOException error) {
-            found.completeExceptionally(error);
-          }
-        });
-    return found.orTimeout(30, TimeUnit.SECONDS).join();
-  }
-
   private static List<BlockExtent> one(long lengthBytes, State state) {
     return List.of(new BlockExtent(lengthBytes, state));
   }
@@ -99,12 +78,12 @@ final class FileStatusTest {
   @Test
   void theFileSystemIsAskedOnceForALargeExtent() throws IOException {
     try (FileNode node = open(LARGE)) {
-      assertEquals(one(PIECE, State.HOLE), status(node, 0, PIECE, 100));
+      assertEquals(one(PIECE, State.HOLE), BlockStatus.of(node, 0, PIECE));
       assertEquals(1, workerCalls.get());
       for (long at = PIECE; at < 1000L * PIECE; at += PIECE) {
-        assertEquals(one(PIECE, State.HOLE), status(node, at, PIECE, 100));
+        assertEquals(one(PIECE, State.HOLE), BlockStatus.of(node, at, PIECE));
       }
-      assertEquals(one(LARGE - 1, State.HOLE), status(node, 1, LARGE - 1, 1));
+      assertEquals(one(LARGE - 1, State.HOLE), BlockStatus.of(node, 1, LARGE - 1, 1));
       int calls = workerCalls.get();
       assertTrue(calls <= 10, "one a second is right: " + calls);
     }
@@ -115,13 +94,13 @@ final class FileStatusTest {
     try (FileNode node = open(LARGE)) {
       apply(node, write(PIECE, Mutation.Durability.CACHED));
       for (int i = 0; i < 3; i++) {
-        assertEquals(one(PIECE, State.HOLE), status(node, 0, 2L * PIECE, 1));
+        assertEquals(one(PIECE, State.HOLE), BlockStatus.of(node, 0, 2L * PIECE, 1));
         assertEquals(
             List.of(
                 new BlockExtent(PIECE, State.HOLE),
                 new BlockExtent(BLOCK, State.DATA),
                 new BlockExtent(PIECE - BLOCK, State.HOLE)),
-            status(node, 0, 2L * PIECE, 100));
+            BlockStatus.of(node, 0, 2L * PIECE));
       }
     }
   }
@@ -131,9 +110,9 @@ final class FileStatusTest {
   void whatIsWrittenIsNoHoleAnyMore(Mutation.Durability durability) throws Exception {
     try (FileNode node = open(LARGE)) {
       for (int i = 0; i < 50; i++) {
-        assertEquals(one(BLOCK, State.HOLE), status(node, (long) i * PIECE, BLOCK, 100));
+        assertEquals(one(BLOCK, State.HOLE), BlockStatus.of(node, (long) i * PIECE, BLOCK));
         apply(node, write((long) i * PIECE, durability));
-        assertEquals(one(BLOCK, State.DATA), status(node, (long) i * PIECE, BLOCK, 100));
+        assertEquals(one(BLOCK, State.DATA), BlockStatus.of(node, (long) i * PIECE, BLOCK));
       }
     }
   }
@@ -146,14 +125,14 @@ final class FileStatusTest {
       }
       for (int i = 0; i < 16; i++) {
         long at = 2L * i * BLOCK;
-        assertEquals(one(BLOCK, State.DATA), status(node, at, BLOCK, 100));
+        assertEquals(one(BLOCK, State.DATA), BlockStatus.of(node, at, BLOCK));
         apply(
             node,
             i % 2 == 0
                 ? new Mutation.Discard(at, BLOCK, Mutation.Durability.CACHED)
                 : new Mutation.Zero(
                     at, BLOCK, Mutation.Provisioning.MAY_PUNCH, Mutation.Durability.DURABLE));
-        assertEquals(one(BLOCK, State.HOLE), status(node, at, BLOCK, 100));
+        assertEquals(one(BLOCK, State.HOLE), BlockStatus.of(node, at, BLOCK));
       }
     }
   }
@@ -211,7 +190,7 @@ final class FileStatusTest {
     while (!over.get()) {
       int first = random.nextInt(blocks);
       long lengthBytes = (long) (blocks - first) * BLOCK;
-      List<BlockExtent> found = status(node, (long) first * BLOCK, lengthBytes, 1);
+      List<BlockExtent> found = BlockStatus.of(node, (long) first * BLOCK, lengthBytes, 1);
       assertTrue(found.getFirst().lengthBytes() <= lengthBytes);
     }
   }
@@ -228,7 +207,7 @@ final class FileStatusTest {
               : new Mutation.Zero(
                   at, BLOCK, Mutation.Provisioning.MAY_PUNCH, Mutation.Durability.CACHED));
       State expected = writes ? State.DATA : State.HOLE;
-      assertEquals(one(BLOCK, expected), status(node, at, BLOCK, 100), "change " + i);
+      assertEquals(one(BLOCK, expected), BlockStatus.of(node, at, BLOCK), "change " + i);
       if (i % 64 == 63) {
         punchOwn(node, blocks, number);
       }
