@@ -358,7 +358,9 @@ public final class FileNode implements BlockNode {
               file.path() + " has become shorter than the disk: " + sizeBytes + " bytes expected");
         }
       }
-      walk.found(data == LinuxFile.NONE ? sizeBytes : data, State.HOLE);
+      if (writable) { // else another program may write: our lock lets it
+        walk.found(data == LinuxFile.NONE ? sizeBytes : data, State.HOLE);
+      }
       long dataStart = data == LinuxFile.NONE ? endBytes : Math.min(data, endBytes);
       BlockExtent.append(extents, dataStart - position, State.HOLE);
       position = dataStart;
