@@ -89,6 +89,7 @@ final class FileDiskState implements DiskState {
     StateFiles.PatchedFile logFile = files.patch(folder.logName());
     this.log = new ActivityLog(layout, logFile, workers, this::logFailed);
     this.heartbeat = new Heartbeat(logFile);
+    heartbeat.diskModified(identity.modifiedEpochNanos());
     this.upkeep = new Upkeep(host, log, heartbeat, contents);
   }
 
@@ -330,6 +331,7 @@ final class FileDiskState implements DiskState {
     if (isOver()) {
       return;
     }
+    noteModified();
     try {
       heartbeat.forceIfOld(); // without the lock: a commit may last longer than it may be old
       if (control.tryLock()) {
@@ -341,6 +343,15 @@ final class FileDiskState implements DiskState {
       }
     } catch (IOException e) {
       log.fail(e);
+    }
+  }
+
+  private void noteModified() {
+    try {
+      heartbeat.diskModified(identity.modifiedEpochNanos());
+    } catch (IOException e) {
+      // Not at its path any more: it is no older than it was, and another one there is found out.
+      LOGGER.log(System.Logger.Level.DEBUG, "when disk " + disk + " was changed is not known", e);
     }
   }
 

@@ -162,6 +162,12 @@ final class Recovery {
     return !host.bootId().isEmpty() && host.bootId().equals(list.bootId());
   }
 
+  /// Whether the machine has run on since.
+  private enum Boot {
+    SAME,
+    OTHER
+  }
+
   /// Why nothing of the list can be believed; empty when it can.
   private String doubtOf(BitmapList list) throws IOException {
     if (!list.disk().equals(disk)) {
@@ -191,31 +197,41 @@ final class Recovery {
     }
     OptionalLong modified = identity.modifiedEpochNanos();
     if (isSameBoot(list)) {
-      return doubtAfterKill(list, modified, MARGIN_NANOS);
+      return doubtAfterKill(list, modified, MARGIN_NANOS, Boot.SAME);
     }
     if (modified.isPresent()
         && host.bootedEpochNanos() > 0
         && modified.getAsLong() >= host.bootedEpochNanos()) {
       return "disk " + disk + " was changed after the machine's start, before it was served";
     }
-    return doubtAfterKill(list, modified, MARGIN_OTHER_BOOT_NANOS);
+    return doubtAfterKill(list, modified, MARGIN_OTHER_BOOT_NANOS, Boot.OTHER);
   }
 
   /* Also when the machine has been started since: the server may have been killed, or have lost its
    * files, long before the machine ended, and somebody else may have written until then. */
-  private String doubtAfterKill(BitmapList list, OptionalLong modified, long marginNanos) {
+  private String doubtAfterKill(
+      BitmapList list, OptionalLong modified, long marginNanos, Boot boot) {
     if (modified.isEmpty()) {
       return "";
     }
     OptionalLong heartbeat;
+    OptionalLong modifiedThen;
     try {
       LogLayout layout = new LogLayout(list.logNonce(), list.sizeBytes());
-      heartbeat = layout.heartbeatOf(readLog(list, layout));
+      byte[] log = readLog(list, layout);
+      heartbeat = layout.heartbeatOf(log);
+      modifiedThen = layout.modifiedOf(log);
     } catch (IOException e) {
       return "when disk " + disk + " was last served is not known: " + e.getMessage();
     }
     if (heartbeat.isEmpty()) {
       return "when disk " + disk + " was last served is not known";
+    }
+    // A machine that ends may lose the time of a change.
+    if (boot == Boot.SAME
+        && modifiedThen.isPresent()
+        && modified.getAsLong() < modifiedThen.getAsLong()) {
+      return "disk " + disk + " was put back from an older copy after it was last served";
     }
     return modified.getAsLong() > heartbeat.getAsLong() + marginNanos
         ? "disk " + disk + " was changed after the server that tracked it was killed"
