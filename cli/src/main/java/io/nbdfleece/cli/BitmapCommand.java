@@ -175,7 +175,7 @@ final class BitmapCommand {
   }
 
   static String text(JsonNode bitmaps) {
-    Table table = new Table().row("DISK", "BITMAP", "DIRTY", "GRANULARITY", "STATE");
+    Table table = new Table(2, 3).row("DISK", "BITMAP", "DIRTY", "GRANULARITY", "STATE");
     for (JsonNode bitmap : bitmaps) {
       table.row(
           SnapshotText.shown(bitmap, "node"),

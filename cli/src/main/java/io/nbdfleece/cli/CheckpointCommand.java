@@ -74,7 +74,8 @@ final class CheckpointCommand {
 
   static String text(JsonNode checkpoints) {
     Table table =
-        new Table().row("DISK", "CHECKPOINT", "CREATED", "WRITTEN", "NEXT INCREMENTAL", "STATE");
+        new Table(3, 4)
+            .row("DISK", "CHECKPOINT", "CREATED", "WRITTEN", "NEXT INCREMENTAL", "STATE");
     for (JsonNode checkpoint : checkpoints) {
       table.row(
           SnapshotText.shown(checkpoint, "disk"),

@@ -62,7 +62,7 @@ final class ListCommand implements Callable<Integer> {
   }
 
   private static Table exports(JsonNode disks, JsonNode snapshots, boolean withUris) {
-    Table table = new Table();
+    Table table = new Table(1, 3, 4);
     row(table, withUris, "URI", "EXPORT", "SIZE", "STATE", "PRESERVED", "CLIENTS");
     for (JsonNode disk : disks) {
       row(

@@ -3,10 +3,17 @@ package io.nbdfleece.cli;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Set;
 
-/// Text in columns, two spaces apart, the last one as long as it likes.
+/// Text in columns, two spaces apart, numbers right-aligned, the last column as long as it likes.
 final class Table {
   private final List<String[]> rows = new ArrayList<>();
+  private final Set<Integer> numbers;
+
+  /// @param numbers the columns of numbers, from 0
+  Table(Integer... numbers) {
+    this.numbers = Set.of(numbers);
+  }
 
   Table row(String... cells) {
     rows.add(cells);
@@ -32,7 +39,8 @@ final class Table {
     for (String[] row : rows) {
       StringBuilder line = new StringBuilder();
       for (int i = 0; i < row.length; i++) {
-        line.append(row[i]).append(" ".repeat(widths[i] - row[i].length() + 2));
+        String gap = " ".repeat(widths[i] - row[i].length());
+        line.append(numbers.contains(i) ? gap + row[i] : row[i] + gap).append("  ");
       }
       text.append(line.toString().stripTrailing()).append('\n');
     }

@@ -138,10 +138,10 @@ final class ControlCommandsTest {
     }
     assertEquals(
         List.of(
-            "DISK  BITMAP  DIRTY      GRANULARITY  STATE",
-            "vda   b0      128.0 KiB  64.0 KiB     recording, persistent",
-            "vda   b1      0 B        512 B        disabled, busy, checkpoint",
-            "vdb   b0      0 B        64.0 KiB     INCONSISTENT: remove it, back up in full"),
+            "DISK  BITMAP      DIRTY  GRANULARITY  STATE",
+            "vda   b0      128.0 KiB     64.0 KiB  recording, persistent",
+            "vda   b1            0 B        512 B  disabled, busy, checkpoint",
+            "vdb   b0            0 B     64.0 KiB  INCONSISTENT: remove it, back up in full"),
         out().lines().toList());
   }
 

@@ -32,10 +32,10 @@ final class ListCommandTest {
   void whatMakesASnapshotOneOfAChainHasATableOfItsOwn() {
     assertEquals(
         """
-        EXPORT    SIZE     STATE                       PRESERVED  CLIENTS  URI
-        vda       1.0 GiB  read-write                             1        nbd+unix:///vda
-        vda@inc1  1.0 GiB  frozen 2026-11-21 TT:TT:28  8.0 MiB    0        nbd+unix:///vda@inc1
-        vda@n     1.0 GiB  broken                      0 B        0        nbd+unix:///vda@n
+        EXPORT       SIZE  STATE                       PRESERVED  CLIENTS  URI
+        vda       1.0 GiB  read-write                                   1  nbd+unix:///vda
+        vda@inc1  1.0 GiB  frozen 2026-11-21 TT:TT:28    8.0 MiB        0  nbd+unix:///vda@inc1
+        vda@n     1.0 GiB  broken                            0 B        0  nbd+unix:///vda@n
 
         EXPORT    SINCE  CHANGED                 STARTS        ENDS BY ITSELF
         vda@inc1  c1     12.0 MiB, zero outside  c2 (pending)  in 1 h 59 min, when idle for 10 min

@@ -13,10 +13,12 @@ import io.nbdfleece.cli.control.FakeTarget;
 import io.nbdfleece.cli.control.QmpLimits;
 import io.nbdfleece.cli.control.QmpServer;
 import java.io.ByteArrayOutputStream;
+import java.io.IOException;
 import java.io.PrintStream;
 import java.net.StandardProtocolFamily;
 import java.net.UnixDomainSocketAddress;
 import java.nio.channels.ServerSocketChannel;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
@@ -170,6 +172,23 @@ final class MainTest {
   @Test
   void aMissingDiskIsNotFound() {
     assertEquals(10, run("pull", "nbd://127.0.0.1:1/x", directory + "/no/such/file"), err());
+  }
+
+  @Test
+  void twoDisksOfOneFileAreToldApart() throws IOException {
+    Path image = Files.createFile(directory.resolve("a.img"));
+    Path link = Files.createSymbolicLink(directory.resolve("b.img"), image);
+    assertEquals(11, run("serve", "--disk", "a=" + image, "--disk", "b=" + link), err());
+    assertEquals(
+        "nbdfleece: disk b, " + link + ": is disk a already: give each disk a file of its own\n",
+        err());
+  }
+
+  @Test
+  void aScratchFileIsNoScratchDirectory() throws IOException {
+    Path image = Files.createFile(directory.resolve("a.img"));
+    assertEquals(1, run("serve", "--scratch", image.toString(), image.toString()), err());
+    assertTrue(err().contains(image + ": is not a directory: give --scratch a directory"), err());
   }
 
   @ParameterizedTest

@@ -28,7 +28,8 @@ final class PullTargets {
   static PullTarget open(PullOptions options, PullSource source) throws IOException {
     String file = options.file();
     if (file.equals("-")) {
-      return new StreamTarget(new FileOutputStream(FileDescriptor.out).getChannel(), "stdout");
+      return new StreamTarget(
+          new FileOutputStream(FileDescriptor.out).getChannel(), "standard output");
     }
     Path path = Path.of(file);
     try {

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.cli.pull;
 
+import io.nbdfleece.cli.base.Messages;
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.nio.channels.ClosedChannelException;
 import java.nio.channels.WritableByteChannel;
 
 /// Standard output, a pipe, a character device: everything, in order, zeroes written out.
@@ -26,7 +28,18 @@ final class StreamTarget implements PullTarget {
   @Override
   public void data(long offsetBytes, ByteBuffer data) throws IOException {
     while (data.hasRemaining()) {
-      channel.write(data);
+      write(data);
+    }
+  }
+
+  private int write(ByteBuffer data) throws IOException {
+    try {
+      return channel.write(data);
+    } catch (ClosedChannelException interrupted) {
+      throw interrupted;
+    } catch (IOException e) {
+      throw new IOException(
+          name + ": " + Messages.of(e) + ": what has been written there is not all: start over", e);
     }
   }
 
@@ -36,7 +49,7 @@ final class StreamTarget implements PullTarget {
     while (left > 0) {
       zeroes.clear().limit((int) Math.min(ZERO_BYTES, left));
       while (zeroes.hasRemaining()) {
-        left -= channel.write(zeroes);
+        left -= write(zeroes);
       }
     }
   }

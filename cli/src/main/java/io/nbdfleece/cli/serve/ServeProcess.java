@@ -22,6 +22,7 @@ import java.lang.System.Logger.Level;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -254,6 +255,41 @@ public final class ServeProcess {
             "disk " + config.name() + ", " + config.location() + ": no such file: check the path");
       }
     }
+    checkEachIsAnother();
+  }
+
+  /// Their locks would refuse it, too, but take us for another program.
+  private void checkEachIsAnother() throws CommandFailure {
+    List<DiskPlace> files =
+        options.disks().stream().filter(disk -> disk.upstream().isEmpty()).toList();
+    for (int i = 0; i < files.size(); i++) {
+      for (int j = 0; j < i; j++) {
+        DiskConfig later = files.get(i).config();
+        DiskConfig earlier = files.get(j).config();
+        if (later.access() == DiskConfig.Access.READ_WRITE
+            && earlier.access() == DiskConfig.Access.READ_WRITE
+            && isSame(Path.of(later.location()), Path.of(earlier.location()))) {
+          throw new CommandFailure(
+              ExitCode.BUSY,
+              "disk "
+                  + later.name()
+                  + ", "
+                  + later.location()
+                  + ": is disk "
+                  + earlier.name()
+                  + " already: give each disk a file of its own");
+        }
+      }
+    }
+  }
+
+  private static boolean isSame(Path one, Path other) {
+    try {
+      return Files.isSameFile(one, other);
+    } catch (IOException e) {
+      LOG.log(Level.DEBUG, "cannot compare", e); // opening it tells why
+      return false;
+    }
   }
 
   private EngineConfig engineConfig(long scratchBytesMax) throws CommandFailure {
@@ -273,6 +309,14 @@ public final class ServeProcess {
 
   private long scratchBytesMax() throws IOException {
     Path directory = options.store().scratchDirectory();
+    if (Files.exists(directory) && !Files.isDirectory(directory)) {
+      throw new CommandFailure(
+          ExitCode.FAILED,
+          "scratch directory, "
+              + directory
+              + ": is not a directory: give --scratch a directory, where a file without a name is"
+              + " made");
+    }
     if (!Files.isDirectory(directory)) {
       throw new CommandFailure(
           ExitCode.NOT_FOUND,

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.cli.serve;
 
+import io.nbdfleece.cli.base.CommandFailure;
+import io.nbdfleece.cli.base.ExitCode;
 import io.nbdfleece.cli.control.ControlPlace;
 import io.nbdfleece.nbd.server.ServerConfig;
 import io.nbdfleece.nbd.server.ServerTls;
 import java.io.IOException;
 import java.io.PrintStream;
+import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -60,6 +63,7 @@ public record ServeRequest(
             listen.resolve(activation, place, new Exposure(serverTls.mode(), listen.insecure())),
             Limit.resolve(limits),
             serverTls);
+    requireApart(control, server);
     return new ServeOptions(
         places,
         disks.upstream(),
@@ -72,5 +76,21 @@ public record ServeRequest(
         store.resolve(),
         life,
         activation.isPresent() || life.run().isPresent());
+  }
+
+  private static void requireApart(ControlPlace control, ServerConfig server)
+      throws CommandFailure {
+    for (ServerConfig.Listen listen : server.listen()) {
+      if (listen instanceof ServerConfig.Listen.Unix(Path path)
+          && absolute(path).equals(absolute(control.path()))) {
+        throw new CommandFailure(
+            ExitCode.USAGE,
+            "--unix " + path + ": is the control socket's path, too: give another one, or --qmp");
+      }
+    }
+  }
+
+  private static Path absolute(Path path) {
+    return path.toAbsolutePath().normalize();
   }
 }

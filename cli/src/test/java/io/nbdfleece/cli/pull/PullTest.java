@@ -16,9 +16,12 @@ import io.nbdfleece.nbd.server.ServerConfig;
 import io.nbdfleece.nbd.server.ServerLimits;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
+import java.nio.ByteBuffer;
 import java.nio.channels.Channels;
+import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
@@ -26,6 +29,7 @@ import java.util.OptionalInt;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -95,6 +99,22 @@ final class PullTest {
           .run();
     }
     assertArrayEquals(image, bytes.toByteArray());
+  }
+
+  @Test
+  void aStreamThatTakesNoMoreIsNamed() throws IOException {
+    try (FileChannel full = FileChannel.open(Path.of("/dev/full"), StandardOpenOption.WRITE)) {
+      StreamTarget target = new StreamTarget(full, "standard output");
+      for (Executable writing :
+          List.<Executable>of(
+              () -> target.data(0, ByteBuffer.allocate(512)), () -> target.zeroes(0, 512))) {
+        IOException error = assertThrows(IOException.class, writing);
+        assertEquals(
+            "standard output: No space left on device: what has been written there is not all:"
+                + " start over",
+            error.getMessage());
+      }
+    }
   }
 
   @Test

@@ -193,6 +193,15 @@ final class ServeRequestTest {
   }
 
   @Test
+  void guestsAndOperatorsDoNotShareASocket() throws IOException {
+    typed.environment = Map.of("NBDFLEECE_QMP", "/run/./nbd.sock");
+    typed.unix = Optional.of("/run/nbd.sock");
+    assertUsage("--unix /run/nbd.sock: is the control socket's path, too");
+    typed.unix = Optional.of("/run/other.sock");
+    assertEquals(Path.of("/run/./nbd.sock"), typed.resolve().control().path());
+  }
+
+  @Test
   void limitsChangeTheDefaults() throws IOException {
     typed.limits = List.of("handshake-seconds=3", "connections=7", "total-bytes=1G", "extents=1");
     assertEquals(

@@ -64,7 +64,7 @@ public final class FileNode implements BlockNode {
     if (Files.isDirectory(path)) {
       throw new IOException(path + " is a directory: name a raw file or a block device");
     }
-    LinuxFile file = LinuxFile.open(path, access);
+    LinuxFile file = openFile(path, access);
     try {
       if (file.kind() == LinuxFile.Kind.OTHER) {
         throw new IOException(
@@ -79,6 +79,22 @@ public final class FileNode implements BlockNode {
         e.addSuppressed(closing);
       }
       throw e;
+    }
+  }
+
+  private static LinuxFile openFile(Path path, LinuxFile.Access access) throws IOException {
+    try {
+      return LinuxFile.open(path, access);
+    } catch (PosixException e) {
+      if (e.errno() != Errno.EACCES && e.errno() != Errno.EPERM && e.errno() != Errno.EROFS) {
+        throw e;
+      }
+      String advice =
+          switch (access) {
+            case READ_WRITE -> ": let our user read and write it, or serve it with --read-only";
+            case READ_ONLY -> ": let our user read it";
+          };
+      throw new IOException(e.getMessage() + advice, e);
     }
   }
 
@@ -358,7 +374,9 @@ public final class FileNode implements BlockNode {
               file.path() + " has become shorter than the disk: " + sizeBytes + " bytes expected");
         }
       }
-      walk.found(data == LinuxFile.NONE ? sizeBytes : data, State.HOLE);
+      if (writable) { // else another program may write: our lock lets it
+        walk.found(data == LinuxFile.NONE ? sizeBytes : data, State.HOLE);
+      }
       long dataStart = data == LinuxFile.NONE ? endBytes : Math.min(data, endBytes);
       BlockExtent.append(extents, dataStart - position, State.HOLE);
       position = dataStart;

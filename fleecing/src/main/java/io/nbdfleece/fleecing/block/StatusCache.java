@@ -31,7 +31,7 @@ final class StatusCache {
    * ever when two do things at the same time.
    *
    * What changes a file without being told here (another program, in spite of the lock) shows
-   * after [#KEPT_NANOS].
+   * after [#KEPT_NANOS]. Who has a lock that lets others write tells only of data here.
    */
 
   /// Several clients at different places, and each of them with several connections.

@@ -98,6 +98,7 @@ final class FileDiskState implements DiskState {
     this.logMemory = map(files, folder.logName(), layout.fileBytes(), logFile);
     this.log = new ActivityLog(layout, logFile, workers, this::logFailed);
     this.heartbeat = new Heartbeat(logFile);
+    heartbeat.diskModified(identity.modifiedEpochNanos());
     this.upkeep = new Upkeep(host, log, heartbeat, contents);
   }
 
@@ -351,6 +352,7 @@ final class FileDiskState implements DiskState {
     if (closed) {
       return;
     }
+    noteModified();
     try {
       if (!isLost()) {
         heartbeat.forceIfOld(); // without the lock: a commit may last longer than it may be old
@@ -368,6 +370,15 @@ final class FileDiskState implements DiskState {
       }
     } catch (IOException e) {
       log.fail(e);
+    }
+  }
+
+  private void noteModified() {
+    try {
+      heartbeat.diskModified(identity.modifiedEpochNanos());
+    } catch (IOException e) {
+      // Not at its path any more: it is no older than it was, and another one there is found out.
+      LOGGER.log(System.Logger.Level.DEBUG, "when disk " + disk + " was changed is not known", e);
     }
   }
 

@@ -2,10 +2,12 @@
 package io.nbdfleece.fleecing.state;
 
 import java.io.IOException;
+import java.util.OptionalLong;
 import org.jspecify.annotations.Nullable;
 
 /// Notes in a disk's activity log when the server was last known to run. After a kill a disk that
-/// was changed later than that, by some margin, was changed by somebody else.
+/// was changed later than that, by some margin, was changed by somebody else; and one that claims
+/// to have been changed last before it had been by then, was put back from an older copy.
 ///
 /// **Threads.** Any thread. No lock is taken, so that nothing that waits for storage, a commit for
 /// example, makes a heartbeat late: then the server's own last writes would look like a stranger's.
@@ -17,6 +19,7 @@ final class Heartbeat {
   private volatile @Nullable Beat noted;
   private volatile @Nullable Beat forced;
   private volatile boolean needed;
+  private volatile OptionalLong modifiedEpochNanos = OptionalLong.empty();
 
   /// When it was, by the clock on the wall and by the one that nobody sets.
   private record Beat(long epochNanos, long nanoTime) {
@@ -39,10 +42,16 @@ final class Heartbeat {
     needed = isNeeded;
   }
 
+  /// When the disk was last written to, for the next ones. Asking for it may wait for the disk, so
+  /// a heartbeat does not.
+  void diskModified(OptionalLong epochNanos) {
+    modifiedEpochNanos = epochNanos;
+  }
+
   /// Does nothing when it is not needed.
   void note(long epochNanos, long nanoTime) throws IOException {
     if (needed) {
-      log.write(LogLayout.HEARTBEAT_OFFSET, LogLayout.heartbeat(epochNanos));
+      log.write(LogLayout.HEARTBEAT_OFFSET, LogLayout.heartbeat(epochNanos, modifiedEpochNanos));
       noted = new Beat(epochNanos, nanoTime);
     }
   }

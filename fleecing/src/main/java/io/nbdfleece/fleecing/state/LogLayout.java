@@ -14,7 +14,8 @@ import java.util.OptionalLong;
 ///
 /// ```
 ///   0     header: magic 8, nonce 8, size of the disk 8, region size 8, CRC32C 4
-///   512   heartbeat: ns since 1970 8, CRC32C 4
+///   512   heartbeat: ns since 1970 8, CRC32C 4;
+///         time of the disk's last change: ns since 1970 8, CRC32C 4, or nothing that has this sum
 ///   4096  sectors of 512: CRC32C 4, number 4, nonce 8, one bit for each of 3968 regions
 /// ```
 ///
@@ -24,6 +25,7 @@ import java.util.OptionalLong;
 /// @param nonce of this log, so that sectors of another one are not taken for its own
 record LogLayout(long nonce, long sizeBytes) {
   static final int HEARTBEAT_OFFSET = 512;
+  private static final int TIME_BYTES = 12;
 
   private static final long MAGIC = 0x3156_5443_4146_424EL; // NBFACTV1
   private static final long MAGIC_GIVEN_UP = 0x3156_5045_5641_474EL; // NGAVEPV1
@@ -67,7 +69,7 @@ record LogLayout(long nonce, long sizeBytes) {
     ByteBuffer buffer = ByteBuffer.wrap(file).order(ByteOrder.LITTLE_ENDIAN);
     buffer.putLong(MAGIC).putLong(nonce).putLong(sizeBytes).putLong(1L << regionShift());
     buffer.putInt(ContentHeader.checksum(file, 0, 32));
-    buffer.put(HEARTBEAT_OFFSET, heartbeat(heartbeatEpochNanos));
+    buffer.put(HEARTBEAT_OFFSET, heartbeat(heartbeatEpochNanos, OptionalLong.empty()));
     BitSet none = new BitSet();
     for (int i = 0; i < sectorCount(); i++) {
       buffer.put((int) sectorOffset(i), sector(i, none));
@@ -75,13 +77,17 @@ record LogLayout(long nonce, long sizeBytes) {
     return file;
   }
 
-  static byte[] heartbeat(long epochNanos) {
-    byte[] bytes = new byte[12];
-    ByteBuffer.wrap(bytes)
-        .order(ByteOrder.LITTLE_ENDIAN)
-        .putLong(epochNanos)
-        .putInt(8, ContentHeader.checksum(longBytes(epochNanos), 0, 8));
+  /// @param modifiedEpochNanos when the disk was last written to, or not known
+  static byte[] heartbeat(long epochNanos, OptionalLong modifiedEpochNanos) {
+    byte[] bytes = new byte[2 * TIME_BYTES];
+    ByteBuffer buffer = ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN);
+    putTime(buffer, epochNanos);
+    modifiedEpochNanos.ifPresent(modified -> putTime(buffer, modified));
     return bytes;
+  }
+
+  private static void putTime(ByteBuffer buffer, long epochNanos) {
+    buffer.putLong(epochNanos).putInt(ContentHeader.checksum(longBytes(epochNanos), 0, 8));
   }
 
   private static byte[] longBytes(long value) {
@@ -126,11 +132,19 @@ record LogLayout(long nonce, long sizeBytes) {
 
   /// When the server that wrote the log was last known to run.
   OptionalLong heartbeatOf(byte[] file) throws IOException {
+    return time(file, HEARTBEAT_OFFSET);
+  }
+
+  /// When the disk had last been written to by then; empty when that was not noted.
+  OptionalLong modifiedOf(byte[] file) throws IOException {
+    return time(file, HEARTBEAT_OFFSET + TIME_BYTES);
+  }
+
+  private OptionalLong time(byte[] file, int offset) throws IOException {
     checkHeader(file);
     ByteBuffer buffer = ByteBuffer.wrap(file).order(ByteOrder.LITTLE_ENDIAN);
-    long epochNanos = buffer.getLong(HEARTBEAT_OFFSET);
-    return buffer.getInt(HEARTBEAT_OFFSET + 8)
-            == ContentHeader.checksum(longBytes(epochNanos), 0, 8)
+    long epochNanos = buffer.getLong(offset);
+    return buffer.getInt(offset + 8) == ContentHeader.checksum(longBytes(epochNanos), 0, 8)
         ? OptionalLong.of(epochNanos)
         : OptionalLong.empty();
   }

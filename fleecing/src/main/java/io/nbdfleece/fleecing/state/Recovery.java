@@ -23,13 +23,6 @@ import java.util.regex.Pattern;
 ///
 /// What cannot be told makes bitmaps inconsistent.
 final class Recovery {
-  /// How much later than the last heartbeat a killed server may have written to the disk.
-  private static final long MARGIN_NANOS = 5_000_000_000L;
-
-  /// The same when the machine ended after it, or with it: the heartbeat that is left is the last
-  /// one forced ([Heartbeat#FORCE_NANOS]), or written back since.
-  private static final long MARGIN_OTHER_BOOT_NANOS = Heartbeat.FORCE_NANOS + 60_000_000_000L;
-
   private static final Pattern CONTENT_NAME = Pattern.compile("[0-9a-z][0-9a-z.-]{0,63}");
   private static final String DAMAGED = BitmapList.NAME + ".damaged";
 
@@ -163,6 +156,22 @@ final class Recovery {
     return !host.bootId().isEmpty() && host.bootId().equals(list.bootId());
   }
 
+  /// Whether the machine has run on since.
+  private enum Boot {
+    SAME(5_000_000_000L),
+
+    /// It ended after the server, or with it: the heartbeat that is left is the last one forced, or
+    /// written back since.
+    OTHER(Heartbeat.FORCE_NANOS + 60_000_000_000L);
+
+    /// How much later than the last heartbeat a killed server may have written to the disk.
+    final long marginNanos;
+
+    Boot(long marginNanos) {
+      this.marginNanos = marginNanos;
+    }
+  }
+
   /// Why nothing of the list can be believed; empty when it can.
   private String doubtOf(BitmapList list) throws IOException {
     if (!list.disk().equals(disk)) {
@@ -192,20 +201,21 @@ final class Recovery {
     }
     OptionalLong modified = identity.modifiedEpochNanos();
     if (isSameBoot(list)) {
-      return doubtAfterKill(list, modified, MARGIN_NANOS);
+      return doubtAfterKill(list, modified, Boot.SAME);
     }
     if (modified.isPresent()
         && host.bootedEpochNanos() > 0
         && modified.getAsLong() >= host.bootedEpochNanos()) {
       return "disk " + disk + " was changed after the machine's start, before it was served";
     }
-    return doubtAfterKill(list, modified, MARGIN_OTHER_BOOT_NANOS);
+    return doubtAfterKill(list, modified, Boot.OTHER);
   }
 
   /* Also when the machine has been started since: the server may have been killed, or have lost its
    * files, long before the machine ended, and somebody else may have written until then. */
-  private String doubtAfterKill(BitmapList list, OptionalLong modified, long marginNanos) {
+  private String doubtAfterKill(BitmapList list, OptionalLong modified, Boot boot) {
     OptionalLong heartbeat;
+    OptionalLong modifiedThen;
     try {
       LogLayout layout = new LogLayout(list.logNonce(), list.sizeBytes());
       byte[] log = readLog(list, layout);
@@ -213,6 +223,7 @@ final class Recovery {
         return "the server before this one could not keep what it tracked of disk " + disk;
       }
       heartbeat = layout.heartbeatOf(log);
+      modifiedThen = layout.modifiedOf(log);
     } catch (IOException e) {
       return "when disk " + disk + " was last served is not known: " + e.getMessage();
     }
@@ -222,7 +233,13 @@ final class Recovery {
     if (heartbeat.isEmpty()) {
       return "when disk " + disk + " was last served is not known";
     }
-    return modified.getAsLong() > heartbeat.getAsLong() + marginNanos
+    // A machine that ends may lose the time of a change.
+    if (boot == Boot.SAME
+        && modifiedThen.isPresent()
+        && modified.getAsLong() < modifiedThen.getAsLong()) {
+      return "disk " + disk + " was put back from an older copy after it was last served";
+    }
+    return modified.getAsLong() > heartbeat.getAsLong() + boot.marginNanos
         ? "disk " + disk + " was changed after the server that tracked it was killed"
         : "";
   }

@@ -216,6 +216,17 @@ final class FileNodeTest {
     assertTrue(String.valueOf(refused.getMessage()).contains(other.toString()));
   }
 
+  /// Nobody may write this one, root neither.
+  @Test
+  void whatMayNotBeWrittenCanBeServedReadOnly() {
+    Path readOnly = Path.of("/sys/kernel/uevent_seqnum");
+    IOException refused = assertThrows(IOException.class, () -> open(readOnly));
+    String message = String.valueOf(refused.getMessage());
+    assertTrue(
+        message.endsWith(": let our user read and write it, or serve it with --read-only"),
+        message);
+  }
+
   @Test
   void missingFileIsNamed() {
     Path missing = directory.resolve("missing.img");

@@ -48,9 +48,13 @@ final class FileStatusTest {
     try (RandomAccessFile file = new RandomAccessFile(image.toFile(), "rw")) {
       file.setLength(sizeBytes);
     }
+    return open(image, LinuxFile.Access.READ_WRITE);
+  }
+
+  private FileNode open(Path image, LinuxFile.Access access) throws IOException {
     return FileNode.open(
         image,
-        LinuxFile.Access.READ_WRITE,
+        access,
         task -> {
           workerCalls.incrementAndGet();
           workers.execute(task);
@@ -133,6 +137,20 @@ final class FileStatusTest {
                 : new Mutation.Zero(
                     at, BLOCK, Mutation.Provisioning.MAY_PUNCH, Mutation.Durability.DURABLE));
         assertEquals(one(BLOCK, State.HOLE), BlockStatus.of(node, at, BLOCK));
+      }
+    }
+  }
+
+  /// The lock lets readers beside a writer. What that one has written is no hole for them, either.
+  @Test
+  void whatAnotherProgramWritesIsNoHoleForAReader() throws Exception {
+    try (FileNode writer = open(LARGE);
+        FileNode reader = open(directory.resolve("disk.img"), LinuxFile.Access.READ_ONLY)) {
+      for (int i = 0; i < 50; i++) {
+        long at = (long) i * PIECE;
+        assertEquals(one(BLOCK, State.HOLE), status(reader, at, BLOCK, 100));
+        apply(writer, write(at, Mutation.Durability.CACHED));
+        assertEquals(one(BLOCK, State.DATA), status(reader, at, BLOCK, 100));
       }
     }
   }

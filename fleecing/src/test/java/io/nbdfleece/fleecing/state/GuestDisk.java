@@ -39,6 +39,11 @@ final class GuestDisk implements DiskIdentity {
     }
   }
 
+  /// Somebody puts an older copy in its place, with the time of that one.
+  void putBack(long modifiedEpochNanos) {
+    modified = modifiedEpochNanos;
+  }
+
   void powerFailure(Random random) {
     for (int i = 0; i < content.length; i++) {
       content[i] = random.nextBoolean() ? content[i] : durable[i];

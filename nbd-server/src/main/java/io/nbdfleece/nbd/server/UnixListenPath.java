@@ -125,7 +125,8 @@ final class UnixListenPath {
       PosixFileAttributes attributes =
           Files.readAttributes(path, PosixFileAttributes.class, LinkOption.NOFOLLOW_LINKS);
       if (!attributes.isOther()) {
-        throw new IOException(path + " exists and is not a socket; it is left alone");
+        throw new BindException(
+            "socket " + path + ": a file that is no socket is there: choose another path");
       }
       found = Objects.requireNonNull(attributes.fileKey());
     } catch (NoSuchFileException free) {
