@@ -72,6 +72,7 @@ final class SimulatedFiles implements StateFiles {
 
     /// How many forces have begun, and the last one of which this is the result.
     private int forcesBegun;
+
     private int forcedBy;
 
     Inode(int sizeBytes) {
@@ -89,8 +90,8 @@ final class SimulatedFiles implements StateFiles {
       MemorySegment.copy(bytes, 0, content, ValueLayout.JAVA_BYTE, offset, bytes.length);
     }
 
-    /// What is set before the call is durable at the return. Of two that overlap, the one that began
-    /// first takes back nothing of the other.
+    /// What is set before the call is durable at the return. Of two that overlap, the one that
+    /// began first takes back nothing of the other.
     void force(Wait meanwhile) throws IOException {
       int mine = ++forcesBegun;
       byte[] now = bytes();
