@@ -148,9 +148,9 @@ final class FileStatusTest {
         FileNode reader = open(directory.resolve("disk.img"), LinuxFile.Access.READ_ONLY)) {
       for (int i = 0; i < 50; i++) {
         long at = (long) i * PIECE;
-        assertEquals(one(BLOCK, State.HOLE), status(reader, at, BLOCK, 100));
+        assertEquals(one(BLOCK, State.HOLE), BlockStatus.of(reader, at, BLOCK, 100));
         apply(writer, write(at, Mutation.Durability.CACHED));
-        assertEquals(one(BLOCK, State.DATA), status(reader, at, BLOCK, 100));
+        assertEquals(one(BLOCK, State.DATA), BlockStatus.of(reader, at, BLOCK, 100));
       }
     }
   }
