@@ -126,7 +126,9 @@ final class UnixListenPath {
           Files.readAttributes(path, PosixFileAttributes.class, LinkOption.NOFOLLOW_LINKS);
       if (!attributes.isOther()) {
         throw new BindException(
-            "socket " + path + ": a file that is no socket is there: choose another path");
+            "socket "
+                + path
+                + ": a file that is not a socket is there, and left alone: choose another path");
       }
       found = Objects.requireNonNull(attributes.fileKey());
     } catch (NoSuchFileException free) {
