@@ -41,8 +41,7 @@ final class FileDiskState implements DiskState {
   private final String finding;
   private final ActivityLog log;
 
-  /// The same file, where [LogLayout#giveUp] needs no call that could fail.
-  private final StateFiles.MappedFile logMemory;
+  private final LogMemory logMemory;
 
   private final Heartbeat heartbeat;
   private final Upkeep upkeep;
@@ -95,23 +94,11 @@ final class FileDiskState implements DiskState {
     LogLayout layout = new LogLayout(folder.logNonce(), identity.sizeBytes());
     files.write(folder.logName(), layout.empty(host.epochNanos()));
     StateFiles.PatchedFile logFile = files.patch(folder.logName());
-    this.logMemory = map(files, folder.logName(), layout.fileBytes(), logFile);
+    this.logMemory = LogMemory.map(files, folder.logName(), layout, logFile);
     this.log = new ActivityLog(layout, logFile, workers, this::logFailed);
     this.heartbeat = new Heartbeat(logFile);
     heartbeat.diskModified(identity.modifiedEpochNanos());
     this.upkeep = new Upkeep(host, log, heartbeat, contents);
-  }
-
-  /// @param opened the same file, closed when it cannot be mapped
-  private static StateFiles.MappedFile map(
-      StateFiles files, String name, long sizeBytes, StateFiles.PatchedFile opened)
-      throws IOException {
-    try {
-      return files.map(name, sizeBytes);
-    } catch (IOException | RuntimeException e) {
-      opened.close();
-      throw e;
-    }
   }
 
   /// Opens, recovers, and notes that the disk is being served. At the return a list that was
@@ -457,7 +444,7 @@ final class FileDiskState implements DiskState {
               + disk
               + " will not outlive this process: its state cannot be written: "
               + error.getMessage();
-      giveUp();
+      logMemory.giveUp(); // before any write goes on that is not logged
       removeLists();
     } finally {
       control.unlock();
@@ -467,16 +454,6 @@ final class FileDiskState implements DiskState {
       workers.execute(() -> lost.accept(lostReason));
     } catch (RejectedExecutionException e) {
       LOGGER.log(System.Logger.Level.WARNING, lostReason, e);
-    }
-  }
-
-  /// Before any write goes on that is not logged.
-  @GuardedBy("control")
-  private void giveUp() {
-    try {
-      LogLayout.giveUp(logMemory.memory());
-    } catch (InternalError e) { // the memory of a file that was cut, or of a file system shut down
-      LOGGER.log(System.Logger.Level.WARNING, "the activity log of disk " + disk, e);
     }
   }
 
@@ -498,15 +475,7 @@ final class FileDiskState implements DiskState {
               + " cannot be removed: tried again every second; until then the next start finds them"
               + " inconsistent",
           e);
-      forceLog();
-    }
-  }
-
-  private void forceLog() {
-    try {
-      logMemory.force();
-    } catch (IOException e) {
-      LOGGER.log(System.Logger.Level.DEBUG, "the activity log of disk " + disk, e);
+      logMemory.forceQuietly();
     }
   }
 }
