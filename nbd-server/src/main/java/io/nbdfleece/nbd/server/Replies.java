@@ -195,7 +195,8 @@ final class Replies {
     }
     unflushedCount++;
     unflushedBytes += replyBytes;
-    if (unflushedBytes >= WireLimits.UNFLUSHED_BYTES_MAX) {
+    if (unflushedBytes >= WireLimits.UNFLUSHED_BYTES_MAX
+        || (unflushedCount >= WireLimits.UNFLUSHED_REPLIES_MAX && !encrypted)) {
       flush();
     }
   }
