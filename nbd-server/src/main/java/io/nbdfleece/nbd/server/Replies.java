@@ -195,8 +195,7 @@ final class Replies {
     }
     unflushedCount++;
     unflushedBytes += replyBytes;
-    if (unflushedBytes >= WireLimits.UNFLUSHED_BYTES_MAX
-        || (unflushedCount >= WireLimits.UNFLUSHED_REPLIES_MAX && !encrypted)) {
+    if (unflushedBytes >= WireLimits.UNFLUSHED_BYTES_MAX) {
       flush();
     }
   }

@@ -41,9 +41,4 @@ final class WireLimits {
   /// Replies are handed to the socket when this many bytes are waiting, even within a batch, so
   /// that they are still in the processor's cache.
   static final int UNFLUSHED_BYTES_MAX = 128 << 10;
-
-  /// And when there are this many, so that the client works on them while the rest of the batch is
-  /// being done: with one system call for all of the batch the two would take turns. Not when
-  /// encrypted, where each time is a record more.
-  static final int UNFLUSHED_REPLIES_MAX = 4;
 }
