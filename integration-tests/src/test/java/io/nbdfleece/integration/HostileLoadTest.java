@@ -32,11 +32,7 @@ import tools.jackson.databind.JsonNode;
 @Timeout(240)
 final class HostileLoadTest {
   private static final int SIZE_BYTES = 64 << 20;
-
-  /// A disk is looked after every second, by the worker that has been idle longest: that keeps ten
-  /// of those that the load has started from ending, some of which were there before.
-  private static final int GROWTH_THREADS_MAX = 10;
-
+  private static final int GROWTH_THREADS_MAX = 4;
   private static final long GROWTH_BYTES_MAX = 700L << 20;
   private static final int COPIES = 3;
 
