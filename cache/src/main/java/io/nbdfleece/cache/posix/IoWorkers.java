@@ -1,25 +1,52 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.cache.posix;
 
+import com.google.errorprone.annotations.concurrent.GuardedBy;
+import java.util.ArrayDeque;
 import java.util.concurrent.Executor;
-import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.ThreadFactory;
-import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
-import java.util.concurrent.atomic.AtomicReference;
+import java.util.concurrent.locks.LockSupport;
 import org.jspecify.annotations.Nullable;
 
-/// The threads that wait for devices so that nobody else has to. There are as many as work asks
-/// for, up to a maximum; further work queues in order. Idle threads end, but for one: whatever was
-/// taken is done, also while the system gives no more threads. Daemon threads: they do not keep the
+/// The threads that wait for devices so that nobody else has to. There are as many as tasks were
+/// under way at the same time, up to a maximum; further work queues in order. A task goes to the
+/// thread that became idle last, and what has been idle for long ends, but for one thread: whatever
+/// was taken is done, also while the system gives no more. Daemon threads: they do not keep the
 /// process alive.
+///
+/// A `ThreadPoolExecutor` makes a thread for each task until it has as many as it may, or else
+/// queues while more could be had.
 public final class IoWorkers implements Executor, AutoCloseable {
   private static final System.Logger LOG = System.getLogger(IoWorkers.class.getName());
   private static final long IDLE_NANOS = TimeUnit.SECONDS.toNanos(10);
 
-  private final ThreadPoolExecutor pool;
+  private final int threadsMax;
+  private final ThreadFactory threads;
+  private final long idleNanos;
+
+  private final Object lock = new Object();
+
+  /// Taken, but no thread is free. Empty while one is idle.
+  @GuardedBy("lock")
+  private final ArrayDeque<Runnable> queue = new ArrayDeque<>();
+
+  /// The last one became idle last.
+  @GuardedBy("lock")
+  private final ArrayDeque<Worker> idle = new ArrayDeque<>();
+
+  /// Those that run, idle ones among them.
+  @GuardedBy("lock")
+  private int threadCount;
+
+  /// Those that the system has been asked for and that do not run yet.
+  @GuardedBy("lock")
+  private int startingCount;
+
+  @GuardedBy("lock")
+  private boolean closed;
 
   /// @param name what the threads are called, followed by a number
   /// @param threadsMax how many calls may wait at the same time
@@ -32,25 +59,13 @@ public final class IoWorkers implements Executor, AutoCloseable {
   ///
   /// @param idleNanos when a thread that has nothing to do ends, if it is not the last one
   IoWorkers(int threadsMax, ThreadFactory threads, long idleNanos) {
-    pool =
-        new ThreadPoolExecutor(
-            threadsMax, threadsMax, idleNanos, TimeUnit.NANOSECONDS, new WorkQueue(), threads);
-    pool.allowCoreThreadTimeOut(true);
-    boolean _ = pool.prestartCoreThread();
-  }
-
-  /// Lets the first thread that has nothing to do wait for work for ever.
-  private static final class WorkQueue extends LinkedBlockingQueue<Runnable> {
-    private static final long serialVersionUID = 1;
-
-    private final transient AtomicReference<@Nullable Thread> kept = new AtomicReference<>();
-
-    @Override
-    public @Nullable Runnable poll(long timeout, TimeUnit unit) throws InterruptedException {
-      Thread self = Thread.currentThread();
-      boolean isKept = self.equals(kept.get()) || kept.compareAndSet(null, self);
-      return isKept ? take() : super.poll(timeout, unit); // the end of the pool interrupts
+    this.threadsMax = threadsMax;
+    this.threads = threads;
+    this.idleNanos = idleNanos;
+    synchronized (lock) {
+      startingCount++;
     }
+    start(new Worker(null));
   }
 
   private static ThreadFactory numbered(String name) {
@@ -68,18 +83,68 @@ public final class IoWorkers implements Executor, AutoCloseable {
   /// @throws RejectedExecutionException after [#close]
   @Override
   public void execute(Runnable task) {
-    Runnable logged = () -> runLogged(task);
-    try {
-      pool.execute(logged);
-    } catch (OutOfMemoryError noThread) {
-      // The pool would make one although others are idle. Whoever waits for this task must not
-      // wait for ever because of that.
-      if (!pool.getQueue().offer(logged)) {
-        throw noThread;
+    Worker worker;
+    synchronized (lock) {
+      if (closed) {
+        throw new RejectedExecutionException("closed");
       }
-      if (pool.isShutdown() && pool.remove(logged)) {
+      worker = handOver(task);
+      if (worker == null && threadCount + startingCount < threadsMax) {
+        startingCount++;
+      } else if (worker == null) {
+        queue.add(task);
+        return;
+      }
+    }
+    if (worker != null) {
+      LockSupport.unpark(worker.thread);
+      return;
+    }
+    try {
+      start(new Worker(task));
+    } catch (OutOfMemoryError noThread) {
+      leaveToOthers(task, noThread);
+    }
+  }
+
+  /// The worker to wake up for it; null if none is idle.
+  @GuardedBy("lock")
+  private @Nullable Worker handOver(Runnable task) {
+    Worker worker = idle.pollLast();
+    if (worker != null) {
+      worker.task = task;
+    }
+    return worker;
+  }
+
+  /// Not under the lock: the system takes its time.
+  ///
+  /// @throws OutOfMemoryError when the system gives none; it is not counted as starting then
+  private void start(Worker worker) {
+    try {
+      threads.newThread(worker).start();
+    } catch (RuntimeException | Error notStarted) {
+      synchronized (lock) {
+        startingCount--;
+        lock.notifyAll();
+      }
+      throw notStarted;
+    }
+  }
+
+  private void leaveToOthers(Runnable task, OutOfMemoryError noThread) {
+    Worker worker;
+    synchronized (lock) {
+      if (closed && threadCount == 0) { // they have ended
         throw new RejectedExecutionException("closed", noThread);
       }
+      worker = handOver(task);
+      if (worker == null) {
+        queue.add(task);
+      }
+    }
+    if (worker != null) {
+      LockSupport.unpark(worker.thread);
     }
   }
 
@@ -102,13 +167,100 @@ public final class IoWorkers implements Executor, AutoCloseable {
 
   /// The threads that exist now. For people.
   public int threadCount() {
-    return pool.getPoolSize();
+    synchronized (lock) {
+      return threadCount + startingCount;
+    }
   }
 
-  /// Takes no more work, and returns when all that was taken is done. Must not be called on one of
-  /// the threads.
+  /// Takes no more work, and returns when all that was taken is done and the threads have nothing
+  /// more to do. Must not be called on one of them. An interrupt does not shorten it.
   @Override
   public void close() {
-    pool.close();
+    boolean interrupted = false;
+    synchronized (lock) {
+      closed = true;
+      for (Worker worker : idle) {
+        LockSupport.unpark(worker.thread);
+      }
+      while (threadCount + startingCount > 0) {
+        try {
+          lock.wait();
+        } catch (InterruptedException e) {
+          interrupted = true;
+        }
+      }
+    }
+    if (interrupted) {
+      Thread.currentThread().interrupt();
+    }
+  }
+
+  private final class Worker implements Runnable {
+
+    /// What to do next; null while it is idle, or does it. Under the lock.
+    private @Nullable Runnable task;
+
+    /// Set before it is idle for the first time.
+    private @Nullable Thread thread;
+
+    Worker(@Nullable Runnable first) {
+      task = first;
+    }
+
+    @Override
+    public void run() {
+      thread = Thread.currentThread();
+      synchronized (lock) {
+        startingCount--;
+        threadCount++;
+      }
+      for (Runnable next = next(); next != null; next = next()) {
+        runLogged(next);
+      }
+    }
+
+    /// Null when the thread has to end.
+    private @Nullable Runnable next() {
+      synchronized (lock) {
+        Runnable next = task == null ? queue.poll() : take();
+        if (next != null) {
+          return next;
+        }
+        idle.addLast(this);
+      }
+      return awaitTask();
+    }
+
+    @GuardedBy("lock")
+    private @Nullable Runnable take() {
+      Runnable taken = task;
+      task = null;
+      return taken;
+    }
+
+    private @Nullable Runnable awaitTask() {
+      long since = System.nanoTime();
+      while (true) {
+        synchronized (lock) {
+          if (task != null) {
+            return take();
+          }
+          boolean expired = System.nanoTime() - since >= idleNanos && threadCount > 1;
+          if (closed || expired) {
+            boolean _ = idle.remove(this);
+            threadCount--;
+            lock.notifyAll();
+            return null;
+          }
+        }
+        boolean _ = Thread.interrupted(); // left by a task; parking would return at once
+        long leftNanos = idleNanos - (System.nanoTime() - since);
+        if (leftNanos > 0) {
+          LockSupport.parkNanos(this, leftNanos);
+        } else {
+          LockSupport.park(this); // the last one
+        }
+      }
+    }
   }
 }

@@ -5,12 +5,17 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.CyclicBarrier;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.ThreadFactory;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicReference;
+import java.util.concurrent.locks.LockSupport;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
@@ -34,6 +39,130 @@ class IoWorkersTest {
       }
       done.await();
       assertEquals(4, workers.threadCount());
+    }
+  }
+
+  /// The threads that were made, in order.
+  private static ThreadFactory remembered(List<Thread> made) {
+    return task -> {
+      Thread thread = new Thread(task, "test-io");
+      made.add(thread);
+      return thread;
+    };
+  }
+
+  /// Until they wait for their next task: what they wait for then is their own Runnable.
+  private static void awaitIdle(List<Thread> threads) {
+    for (Thread thread : threads) {
+      while (!(LockSupport.getBlocker(thread) instanceof Runnable)) {
+        Thread.onSpinWait();
+      }
+    }
+  }
+
+  @Test
+  @Timeout(60)
+  void noThreadIsMadeWhileOneIsIdle() throws Exception {
+    List<Thread> made = new CopyOnWriteArrayList<>();
+    try (IoWorkers workers = new IoWorkers(4, remembered(made), TimeUnit.MINUTES.toNanos(1))) {
+      for (int i = 0; i < 100; i++) {
+        awaitIdle(made);
+        CountDownLatch done = new CountDownLatch(1);
+        workers.execute(done::countDown);
+        done.await();
+      }
+      assertEquals(1, workers.threadCount());
+      assertEquals(1, made.size());
+    }
+  }
+
+  /// So that the others can end: with the longest idle first, tasks now and then would keep all.
+  @Test
+  @Timeout(60)
+  void taskGoesToTheThreadThatBecameIdleLast() throws Exception {
+    List<Thread> made = new CopyOnWriteArrayList<>();
+    try (IoWorkers workers = new IoWorkers(3, remembered(made), TimeUnit.MINUTES.toNanos(1))) {
+      awaitIdle(made);
+      List<CountDownLatch> ends = new ArrayList<>();
+      for (int i = 0; i < 3; i++) {
+        CountDownLatch end = new CountDownLatch(1);
+        ends.add(end);
+        workers.execute(() -> awaitUninterrupted(end));
+      }
+      for (int i : new int[] {2, 0, 1}) {
+        ends.get(i).countDown();
+        awaitIdle(List.of(made.get(i)));
+      }
+      for (int i = 0; i < 10; i++) {
+        AtomicReference<Thread> by = new AtomicReference<>();
+        CountDownLatch done = new CountDownLatch(1);
+        workers.execute(
+            () -> {
+              by.set(Thread.currentThread());
+              done.countDown();
+            });
+        done.await();
+        assertEquals(made.get(1), by.get());
+        awaitIdle(made);
+      }
+    }
+  }
+
+  private static void awaitUninterrupted(CountDownLatch latch) {
+    try {
+      latch.await();
+    } catch (InterruptedException e) {
+      throw new IllegalStateException(e);
+    }
+  }
+
+  /// Threads end and begin all the time, and the system often gives none.
+  @Test
+  @Timeout(60)
+  void nothingIsLostWhileThreadsComeAndGo() throws Exception {
+    AtomicInteger ran = new AtomicInteger();
+    AtomicInteger asked = new AtomicInteger();
+    ThreadFactory mean =
+        task -> {
+          if (asked.incrementAndGet() % 3 == 0) {
+            throw new OutOfMemoryError("unable to create native thread");
+          }
+          return new Thread(task, "test-io");
+        };
+    int perCaller = 20_000;
+    try (IoWorkers workers = new IoWorkers(4, mean, 1)) {
+      List<Thread> callers = new ArrayList<>();
+      for (int caller = 0; caller < 3; caller++) {
+        callers.add(
+            Thread.ofPlatform()
+                .start(
+                    () -> {
+                      for (int i = 0; i < perCaller; i++) {
+                        workers.execute(ran::incrementAndGet);
+                      }
+                    }));
+      }
+      for (Thread caller : callers) {
+        caller.join();
+      }
+      while (ran.get() < 3 * perCaller) {
+        Thread.onSpinWait();
+      }
+      assertTrue(asked.get() > 3, "threads were asked for " + asked.get() + " times");
+    }
+  }
+
+  @Test
+  @Timeout(60)
+  void interruptThatTaskLeavesDoesNotEndTheThread() throws Exception {
+    List<Thread> made = new CopyOnWriteArrayList<>();
+    try (IoWorkers workers = new IoWorkers(1, remembered(made), 1)) {
+      workers.execute(() -> Thread.currentThread().interrupt());
+      CountDownLatch done = new CountDownLatch(1);
+      workers.execute(done::countDown);
+      done.await();
+      awaitIdle(made);
+      assertEquals(1, made.size());
     }
   }
 
@@ -97,7 +226,7 @@ class IoWorkersTest {
       second.countDown();
       done.await();
       assertEquals(1, workers.threadCount());
-      assertEquals(3, asked.get(), "one at the start, and one for each task");
+      assertEquals(2, asked.get(), "one at the start, and one because the first was busy");
     }
   }
 
