@@ -3,6 +3,7 @@ package io.nbdfleece.cache;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.util.List;
 import java.util.Optional;
 import java.util.function.IntConsumer;
 
@@ -31,11 +32,22 @@ public interface ClusterStore extends AutoCloseable {
   /// can be spilled. Every slot given MUST go to [#commit] or [#abandon] soon.
   void acquire(SlotCompletion done);
 
+  /// Free RAM slots to fill, as many as there are at once, `wanted` at most; none while others
+  /// wait. Each MUST go to [#commit] or [#abandon] soon.
+  List<RamSlot> acquireNow(int wanted);
+
   /// The slot's content is complete: it becomes an entry. After the return the store holds it, in
   /// RAM or further down, until [#release]. The slot must not be touched any more.
   ///
   /// @return the entry, not negative
-  int commit(RamSlot slot);
+  default int commit(RamSlot slot) {
+    return commit(List.of(slot))[0];
+  }
+
+  /// [#commit] of several.
+  ///
+  /// @return the entries, in order
+  int[] commit(List<? extends RamSlot> slots);
 
   /// Gives a slot back unused.
   void abandon(RamSlot slot);

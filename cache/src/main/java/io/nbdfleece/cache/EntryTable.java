@@ -7,10 +7,12 @@ import io.nbdfleece.cache.ClusterStore.Tier;
 import io.nbdfleece.cache.posix.PageReturn;
 import java.io.IOException;
 import java.util.ArrayDeque;
+import java.util.ArrayList;
 import java.util.Deque;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.LinkedHashSet;
+import java.util.List;
 import java.util.Map;
 import java.util.SequencedSet;
 import java.util.Set;
@@ -78,6 +80,19 @@ final class EntryTable {
     return slot;
   }
 
+  /// As many of these as there are at once, `wanted` at most.
+  List<RamSlot> takeSlots(int wanted) {
+    List<RamSlot> taken = new ArrayList<>(wanted);
+    while (taken.size() < wanted) {
+      Slot slot = takeSlot();
+      if (slot == null) {
+        return taken;
+      }
+      taken.add(slot);
+    }
+    return taken;
+  }
+
   /// A slot for a spare copy, or null: a free one, or that of a spare copy that has been read.
   @Nullable Slot takeSpareSlot() {
     if (!waiters.isEmpty()) {
@@ -93,10 +108,6 @@ final class EntryTable {
       owedCount++;
     }
     return slot;
-  }
-
-  int spareCount() {
-    return spares.size();
   }
 
   void addWaiter(SlotCompletion waiter) {

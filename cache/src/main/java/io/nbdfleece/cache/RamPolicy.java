@@ -5,6 +5,7 @@ import com.github.benmanes.caffeine.cache.Cache;
 import com.github.benmanes.caffeine.cache.Caffeine;
 import com.google.errorprone.annotations.concurrent.GuardedBy;
 import java.util.function.Consumer;
+import java.util.function.IntFunction;
 import org.jspecify.annotations.Nullable;
 
 /// Which entries leave RAM first, and when: Caffeine's advice, and how many of the slots are kept
@@ -73,6 +74,21 @@ final class RamPolicy {
 
   void put(RamCopy copy) {
     cache.put(copy.entry, copy);
+  }
+
+  /// Puts what the store has of that number. Released meanwhile, the number may be another commit's
+  /// by now, whose copy the put displaced: so what is removed is followed by what there is then.
+  void follow(int entry, IntFunction<@Nullable RamCopy> resident) {
+    RamCopy copy = resident.apply(entry);
+    while (copy != null) {
+      put(copy);
+      RamCopy now = resident.apply(entry);
+      if (now == copy) {
+        return;
+      }
+      remove(copy);
+      copy = now;
+    }
   }
 
   /// Notes that it is read.

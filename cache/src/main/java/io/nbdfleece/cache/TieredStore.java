@@ -5,6 +5,7 @@ import com.google.errorprone.annotations.concurrent.GuardedBy;
 import io.nbdfleece.cache.posix.IoWorkers;
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Executor;
@@ -102,15 +103,12 @@ public final class TieredStore implements ClusterStore {
   @Override
   public void acquire(SlotCompletion done) {
     Slot slot = null;
-    boolean dropped = false;
     IOException refusal = null;
     synchronized (lock) {
       if (closed) {
         refusal = new IOException("the store is closed");
       } else {
-        int spareCount = table.spareCount();
         slot = table.takeSlot();
-        dropped = table.spareCount() != spareCount;
         if (slot == null && table.isStuck()) {
           refusal = new StoreFullException(table.ledger().stuckText());
         } else if (slot == null) {
@@ -127,25 +125,39 @@ public final class TieredStore implements ClusterStore {
       policy.evictWhatIsDue();
       spiller.kick();
     }
-    if (dropped) {
-      deliveries.deliver();
-    }
+    deliveries.deliver(); // a spare copy may have been dropped
   }
 
   @Override
-  public int commit(RamSlot slot) {
-    RamCopy copy;
+  public List<RamSlot> acquireNow(int wanted) {
+    List<RamSlot> slots;
     synchronized (lock) {
-      copy = table.commit(slot);
+      slots = closed ? List.of() : table.takeSlots(wanted);
+    }
+    tellLater();
+    return slots;
+  }
+
+  @Override
+  public int[] commit(List<? extends RamSlot> slots) {
+    RamCopy[] copies = new RamCopy[slots.size()];
+    int[] entries = new int[copies.length];
+    synchronized (lock) {
+      for (int i = 0; i < copies.length; i++) {
+        copies[i] = table.commit(slots.get(i));
+        entries[i] = copies[i].entry;
+      }
       gauge();
     }
-    policy.put(copy);
+    for (RamCopy copy : copies) {
+      policy.put(copy);
+    }
     // Looked at after the put: who began to wait before it was set may have found nothing to evict.
     if (waiting) {
       policy.evictWhatIsDue();
     }
     spiller.kick();
-    return copy.entry;
+    return entries;
   }
 
   @Override
@@ -205,23 +217,9 @@ public final class TieredStore implements ClusterStore {
   @Override
   public void kept(int[] entries, int count) {
     for (int i = 0; i < count; i++) {
-      tellPolicy(entries[i]);
+      policy.follow(entries[i], this::resident);
     }
     spiller.kick();
-  }
-
-  /// Released meanwhile, the number may be another commit's by now, whose copy the put displaced:
-  /// so what is removed is followed by what the table has then.
-  private void tellPolicy(int entry) {
-    for (RamCopy copy = resident(entry); copy != null; copy = resident(entry)) {
-      policy.put(copy);
-      synchronized (lock) {
-        if (!copy.released) {
-          return;
-        }
-      }
-      policy.remove(copy);
-    }
   }
 
   private @Nullable RamCopy resident(int entry) {

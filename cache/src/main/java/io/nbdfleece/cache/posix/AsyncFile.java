@@ -4,6 +4,7 @@ package io.nbdfleece.cache.posix;
 import io.nbdfleece.cache.Completion;
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.util.List;
 import java.util.concurrent.Executor;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.atomic.AtomicLong;
@@ -110,6 +111,30 @@ public final class AsyncFile {
         position += count;
       }
       watch.requireKept(offsetBytes, position);
+    } catch (IOException e) {
+      done.failed(e);
+      return;
+    }
+    done.succeeded();
+  }
+
+  /// As the one above, of several buffers one after the other. Inside the call all of it or
+  /// nothing: on a worker what is not in memory is read ahead first, so that the device has it all
+  /// to do at once.
+  public void read(long offsetBytes, List<ByteBuffer> targets, Completion done) {
+    int lengthBytes = 0;
+    for (ByteBuffer target : targets) {
+      lengthBytes += target.remaining();
+    }
+    long endBytes = offsetBytes + lengthBytes;
+    try {
+      int count = file.readNoWait(targets, offsetBytes);
+      if (count < lengthBytes) {
+        long rest = offsetBytes + Math.max(0, count);
+        call(() -> readAll(rest, endBytes, targets), done);
+        return;
+      }
+      watch.requireKept(offsetBytes, endBytes);
     } catch (IOException e) {
       done.failed(e);
       return;
@@ -226,6 +251,17 @@ public final class AsyncFile {
       position += count;
     }
     watch.requireKept(offsetBytes, position);
+  }
+
+  private void readAll(long offsetBytes, long endBytes, List<ByteBuffer> targets)
+      throws IOException {
+    file.readAhead(offsetBytes, endBytes - offsetBytes);
+    long position = offsetBytes;
+    for (ByteBuffer target : targets) {
+      int lengthBytes = target.remaining();
+      readAll(position, target);
+      position += lengthBytes;
+    }
   }
 
   private void zeroFill(long endBytes, ByteBuffer target) throws IOException {

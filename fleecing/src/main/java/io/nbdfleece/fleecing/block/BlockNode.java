@@ -43,6 +43,12 @@ public interface BlockNode extends AutoCloseable {
   /// Fills `target` from position to limit with the bytes at `offsetBytes`.
   void read(long offsetBytes, ByteBuffer target, Completion done);
 
+  /// Fills several buffers, each from position to limit, with the bytes from `offsetBytes` on, one
+  /// buffer after the other. When it fails they hold anything.
+  default void read(long offsetBytes, List<ByteBuffer> targets, Completion done) {
+    new ReadInParts(this, offsetBytes, targets, done).start();
+  }
+
   /// Where the bytes of a range can be sent from, at the same offsets, instead of being read: when
   /// they lie in a file, all of them in memory, and no long zeroes among them that a reader could
   /// be spared. Does not wait. What changes before they have been received may be seen by the

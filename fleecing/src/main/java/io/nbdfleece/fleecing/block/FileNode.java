@@ -114,6 +114,11 @@ public final class FileNode implements BlockNode {
   }
 
   @Override
+  public void read(long offsetBytes, List<ByteBuffer> targets, Completion done) {
+    async.read(offsetBytes, targets, done);
+  }
+
+  @Override
   public Optional<FileSender> sender(long offsetBytes, int lengthBytes) {
     try {
       return sender.isReady(offsetBytes, lengthBytes)

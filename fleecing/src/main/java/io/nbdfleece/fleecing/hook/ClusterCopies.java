@@ -76,7 +76,7 @@ final class ClusterCopies {
       }
       ClusterCopy copy = table.get(cluster);
       if (copy == null) {
-        copy = new ClusterCopy(hook, cluster, hook.nanoTime());
+        copy = new ClusterCopy(cluster, hook.nanoTime());
         table.put(cluster, copy);
         if (toStart.isEmpty()) {
           toStart = new ArrayList<>(4);
@@ -113,20 +113,24 @@ final class ClusterCopies {
     }
   }
 
-  void ended(ClusterCopy copy, int version) {
+  /// The store holds the clusters of these copies, as these versions.
+  void ended(List<ClusterCopy> copies, int[] versions) {
     Aftermath after = new Aftermath(hook);
     hook.lock.lock();
     try {
-      if (table.remove(copy.cluster, copy)) {
-        hook.ledger().preserve(copy.cluster, version);
-        hook.clean().drop(copy.cluster, after);
-        preserved++;
-        for (PreservedQuota quota : hook.ledger().dueQuotas()) {
-          after.tell(quota::act);
+      for (int i = 0; i < versions.length; i++) {
+        ClusterCopy copy = copies.get(i);
+        if (table.remove(copy.cluster, copy)) {
+          hook.ledger().preserve(copy.cluster, versions[i]);
+          hook.clean().drop(copy.cluster, after);
+          preserved++;
+          letGo(copy, after);
+        } else if (ClusterMap.isEntry(versions[i])) {
+          after.freed.add(ClusterMap.entryOf(versions[i]));
         }
-        letGo(copy, after);
-      } else if (ClusterMap.isEntry(version)) {
-        after.freed.add(ClusterMap.entryOf(version));
+      }
+      for (PreservedQuota quota : hook.ledger().dueQuotas()) {
+        after.tell(quota::act);
       }
     } finally {
       hook.lock.unlock();

@@ -284,8 +284,8 @@ public final class FleecingHook implements FilterNode {
     } else if (pauseNanos > 0) {
       brake.pause(pauseNanos, () -> continuations.execute(() -> advance(write)));
     }
-    for (ClusterCopy copy : toStart) {
-      copy.start();
+    if (!toStart.isEmpty()) {
+      CopyRun.startAll(this, toStart);
     }
   }
 
