@@ -33,9 +33,11 @@ final class StoreOptions {
   @Option(
       names = "--cluster-size",
       paramLabel = "SIZE",
-      defaultValue = "64K",
-      description = "Unit of preserving, a power of two, 4K to 4M. Default: 64K.")
-  private ByteSize clusterSize = new ByteSize(0);
+      description =
+          "Unit of preserving, a power of two, 4K to 4M. Default: 16K; 32K for disks of more than "
+              + "256G together; 64K for more than 512G, for disks of other servers, and without "
+              + "disks.")
+  private Optional<ByteSize> clusterSize = Optional.empty();
 
   @Option(
       names = "--state",
@@ -84,7 +86,7 @@ final class StoreOptions {
         ram.bytes(),
         scratch,
         scratchLimit.map(ByteSize::bytes),
-        clusterSize.bytes(),
+        clusterSize.map(ByteSize::bytes),
         onCbwError.name(),
         cbwTimeoutSeconds,
         slowFromPercent,

@@ -3,6 +3,7 @@ package io.nbdfleece.fleecing;
 
 import java.nio.file.Path;
 import java.util.Optional;
+import java.util.OptionalLong;
 
 /// How much the engine may use.
 ///
@@ -24,8 +25,11 @@ public record EngineConfig(
   /// An exbibyte: no file is larger, and sums with it stay far from overflowing.
   private static final long SCRATCH_BYTES_MAX = 1L << 60;
 
-  /// 64 KiB, as QEMU.
-  public static final int CLUSTER_BYTES_DEFAULT = 64 << 10;
+  private static final int SMALL_CLUSTER_BYTES = 16 << 10;
+  private static final int LARGE_CLUSTER_BYTES = 64 << 10;
+
+  /// What 1 TiB has of the larger ones.
+  private static final long SMALL_CLUSTERS_MAX = 16 << 20;
 
   /// Enough to keep 64 slow requests in flight.
   public static final int IO_THREADS_DEFAULT = 64;
@@ -62,6 +66,24 @@ public record EngineConfig(
         ioThreadCount,
         stateDirectory,
         GuestFirst.USUAL);
+  }
+
+  /// The unit of preserving where nobody chooses one. A guest's write waits until all of each
+  /// cluster that it touches is preserved, and most writes are small: hence 16 KiB. But each
+  /// preserved cluster costs some ten bytes of heap, so disks of more than 256 GiB have 32 KiB,
+  /// those of more than 512 GiB and unknown ones 64 KiB, as QEMU.
+  ///
+  /// @param diskBytes all disks together; empty = unknown
+  public static int clusterBytesFor(OptionalLong diskBytes) {
+    if (diskBytes.isEmpty()) {
+      return LARGE_CLUSTER_BYTES;
+    }
+    int clusterBytes = SMALL_CLUSTER_BYTES;
+    while (clusterBytes < LARGE_CLUSTER_BYTES
+        && diskBytes.getAsLong() / clusterBytes > SMALL_CLUSTERS_MAX) {
+      clusterBytes *= 2;
+    }
+    return clusterBytes;
   }
 
   /// The same with tiers of other sizes.

@@ -13,9 +13,11 @@ import io.nbdfleece.nbd.server.ServerConfig;
 import io.nbdfleece.nbd.server.ServerLimits;
 import java.io.IOException;
 import java.io.PrintStream;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
+import java.util.OptionalLong;
 import java.util.concurrent.atomic.AtomicBoolean;
 
 /// The demonstration. [#run] once, by one thread.
@@ -68,7 +70,7 @@ public final class Demo {
   private void serve(DemoDirectory directory, Path disk, DemoContent content) throws IOException {
     EngineConfig config =
         new EngineConfig(
-            EngineConfig.CLUSTER_BYTES_DEFAULT,
+            EngineConfig.clusterBytesFor(OptionalLong.of(Files.size(disk))),
             RAM_BYTES,
             directory.path(),
             SCRATCH_BYTES_MAX,

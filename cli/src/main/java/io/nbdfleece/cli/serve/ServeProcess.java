@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.cli.serve;
 
+import io.nbdfleece.cache.posix.LinuxFile;
 import io.nbdfleece.cli.base.ByteSize;
 import io.nbdfleece.cli.base.CommandFailure;
 import io.nbdfleece.cli.base.ExitCode;
@@ -25,6 +26,7 @@ import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalLong;
 import java.util.concurrent.atomic.AtomicInteger;
 
 /// The life of one server: start everything or nothing, serve, end in order.
@@ -74,9 +76,10 @@ public final class ServeProcess {
       stopWithParent();
     }
     ServiceNotifier notifier = ServiceNotifier.of(System.getenv(), ProcessHandle.current().pid());
-    long scratchBytesMax = scratchBytesMax();
+    int clusterBytes = clusterBytes();
+    long scratchBytesMax = scratchBytesMax(clusterBytes);
     int status;
-    try (FleecingEngine engine = FleecingEngine.open(engineConfig(scratchBytesMax))) {
+    try (FleecingEngine engine = FleecingEngine.open(engineConfig(clusterBytes, scratchBytesMax))) {
       for (DiskPlace disk : options.disks()) {
         if (disk.upstream().isPresent()) {
           var _ =
@@ -292,10 +295,36 @@ public final class ServeProcess {
     }
   }
 
-  private EngineConfig engineConfig(long scratchBytesMax) throws CommandFailure {
+  private int clusterBytes() {
+    return options
+        .store()
+        .clusterBytes()
+        .map(Long::intValue)
+        .orElseGet(() -> EngineConfig.clusterBytesFor(diskBytes()));
+  }
+
+  /// All disks together; empty when there are none, or one of unknown size.
+  private OptionalLong diskBytes() {
+    long bytes = 0;
+    for (DiskPlace disk : options.disks()) {
+      if (disk.upstream().isPresent()) {
+        return OptionalLong.empty();
+      }
+      Path path = Path.of(disk.config().location());
+      try (LinuxFile file = LinuxFile.open(path, LinuxFile.Access.READ_ONLY)) {
+        bytes += file.sizeBytes();
+      } catch (IOException e) {
+        LOG.log(Level.DEBUG, "cannot tell the size", e); // opening it tells why
+        return OptionalLong.empty();
+      }
+    }
+    return options.disks().isEmpty() ? OptionalLong.empty() : OptionalLong.of(bytes);
+  }
+
+  private EngineConfig engineConfig(int clusterBytes, long scratchBytesMax) throws CommandFailure {
     try {
       return new EngineConfig(
-          (int) options.store().clusterBytes(),
+          clusterBytes,
           options.store().ramBytes(),
           options.store().scratchDirectory(),
           scratchBytesMax,
@@ -307,7 +336,7 @@ public final class ServeProcess {
     }
   }
 
-  private long scratchBytesMax() throws IOException {
+  private long scratchBytesMax(int clusterBytes) throws IOException {
     Path directory = options.store().scratchDirectory();
     if (Files.exists(directory) && !Files.isDirectory(directory)) {
       throw new CommandFailure(
@@ -324,7 +353,7 @@ public final class ServeProcess {
     }
     Optional<Long> given = options.store().scratchBytesMax();
     long freeBytes = Files.getFileStore(directory).getUsableSpace();
-    long halfBytes = freeBytes / 2 < options.store().clusterBytes() ? 0 : freeBytes / 2;
+    long halfBytes = freeBytes / 2 < clusterBytes ? 0 : freeBytes / 2;
     long bytesMax = given.orElse(halfBytes);
     if (bytesMax > freeBytes || (given.isEmpty() && bytesMax == 0)) {
       LOG.log(

@@ -13,6 +13,7 @@ import java.util.Optional;
 /// Where and how preserved data is kept, as typed.
 ///
 /// @param scratchBytesMax half of the free space when empty
+/// @param clusterBytes as the disks ask for when empty
 /// @param onCbwError a name of [SnapshotRequest.OnCbwError]
 /// @param cbwTimeoutSeconds 0 = no limit
 /// @param slowFromPercent how full the tiers are when guest writes begin to be slowed; 100 = never
@@ -22,7 +23,7 @@ public record StoreRequest(
     long ramBytes,
     Path scratchDirectory,
     Optional<Long> scratchBytesMax,
-    long clusterBytes,
+    Optional<Long> clusterBytes,
     String onCbwError,
     long cbwTimeoutSeconds,
     int slowFromPercent,
@@ -57,9 +58,10 @@ public record StoreRequest(
           ExitCode.USAGE,
           "--slow-from " + slowFromPercent + ": give a percentage from 1 to 100 (100 = never)");
     }
-    if (clusterBytes > Integer.MAX_VALUE) {
+    if (clusterBytes.orElse(0L) > Integer.MAX_VALUE) {
       throw new CommandFailure(
-          ExitCode.USAGE, "--cluster-size " + clusterBytes + ": give a power of two from 4K to 4M");
+          ExitCode.USAGE,
+          "--cluster-size " + clusterBytes.get() + ": give a power of two from 4K to 4M");
     }
     return this;
   }

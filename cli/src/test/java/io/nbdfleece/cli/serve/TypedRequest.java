@@ -43,7 +43,7 @@ final class TypedRequest {
                 256 << 20,
                 Path.of("/var/tmp"),
                 Optional.empty(),
-                64 << 10,
+                Optional.empty(),
                 "BREAK_SNAPSHOT",
                 30,
                 80,
