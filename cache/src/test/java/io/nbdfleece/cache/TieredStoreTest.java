@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.cache;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
@@ -326,6 +327,38 @@ class TieredStoreTest {
         assertEquals(i, read(i, 0, CLUSTER));
       }
     }
+  }
+
+  @Test
+  void severalSlotsAreHadAtOnceAsFarAsThereAreAny() throws IOException {
+    commitMany(3);
+    List<RamSlot> slots = store.acquireNow(20);
+    assertEquals(SLOTS - 3, slots.size());
+    assertEquals(List.of(), store.acquireNow(1));
+    SlotOutcome waiting = acquire();
+    assertFalse(waiting.isDone());
+    store.abandon(slots.removeFirst());
+    assertTrue(waiting.isDone());
+    assertEquals(List.of(), store.acquireNow(1));
+    store.abandon(waiting.slot());
+    assertEquals(1, store.acquireNow(20).size());
+  }
+
+  @Test
+  void severalSlotsAreCommittedInOrder() throws IOException {
+    commitMany(2);
+    List<RamSlot> slots = store.acquireNow(3);
+    for (int i = 0; i < 3; i++) {
+      ByteBuffer buffer = slots.get(i).buffer();
+      while (buffer.hasRemaining()) {
+        buffer.put((byte) (2 + i));
+      }
+    }
+    assertArrayEquals(new int[] {2, 3, 4}, store.commit(slots));
+    for (int entry = 0; entry < 5; entry++) {
+      assertEquals(entry, read(entry, 0, CLUSTER));
+    }
+    assertEquals(5, store.statistics().entries());
   }
 
   @Test

@@ -12,6 +12,8 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.concurrent.atomic.AtomicLong;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -91,6 +93,104 @@ class AsyncFileTest {
     assertFalse(target[0].hasRemaining());
     assertEquals(7, target[0].get(0));
     assertEquals(7, target[0].get(8191));
+  }
+
+  private static List<ByteBuffer> buffers(int... sizes) {
+    List<ByteBuffer> buffers = new ArrayList<>();
+    for (int size : sizes) {
+      buffers.add(ByteBuffer.allocateDirect(size));
+    }
+    return buffers;
+  }
+
+  private static void assertFilled(List<ByteBuffer> targets, int... values) {
+    for (int i = 0; i < values.length; i++) {
+      assertFalse(targets.get(i).hasRemaining());
+      for (int at = 0; at < targets.get(i).capacity(); at++) {
+        assertEquals(values[i], targets.get(i).get(at), "byte " + at + " of buffer " + i);
+      }
+    }
+  }
+
+  @Test
+  void severalBuffersAreFilledInsideTheCall() throws IOException {
+    assumeNoWait();
+    file.write(filled(100, 1), 5000);
+    file.write(filled(50, 2), 5100);
+    file.write(filled(7000, 3), 5150);
+    List<ByteBuffer> targets = buffers(100, 50, 7000);
+    Outcome done = new Outcome();
+    async.read(5000, targets, done);
+    assertTrue(done.isDone());
+    done.await();
+    assertFilled(targets, 1, 2, 3);
+  }
+
+  @Test
+  void onlyTheRemainingBytesOfSeveralBuffersMove() throws IOException {
+    assumeNoWait();
+    file.write(filled(200, 1), 0);
+    List<ByteBuffer> targets = buffers(100, 100);
+    targets.get(0).position(40).limit(60);
+    targets.get(1).position(90);
+    Outcome done = new Outcome();
+    async.read(0, targets, done);
+    done.await();
+    targets.forEach(ByteBuffer::clear);
+    assertEquals(0, targets.get(0).get(39));
+    assertEquals(1, targets.get(0).get(40));
+    assertEquals(1, targets.get(0).get(59));
+    assertEquals(0, targets.get(0).get(60));
+    assertEquals(0, targets.get(1).get(89));
+    assertEquals(1, targets.get(1).get(90));
+  }
+
+  /// More than one system call takes, and where the file has ended zeroes.
+  @Test
+  void whatOneCallDoesNotGiveAWorkerReads() throws IOException {
+    assumeNoWait();
+    int[] sizes = new int[100];
+    int[] values = new int[100];
+    for (int i = 0; i < sizes.length; i++) {
+      sizes[i] = 100;
+      values[i] = i < 98 ? 1 + i : 0;
+      if (i < 98) {
+        file.write(filled(100, values[i]), SIZE - 9800 + 100L * i);
+      }
+    }
+    List<ByteBuffer> targets = buffers(sizes);
+    Outcome done = new Outcome();
+    async.read(SIZE - 9800, targets, done);
+    assertFalse(done.isDone());
+    workers.runAll();
+    done.await();
+    assertFilled(targets, values);
+  }
+
+  @Test
+  void severalBuffersOnTmpfsAreFilledInsideTheCall() throws IOException {
+    Path tmpfs = Path.of("/dev/shm");
+    assumeTrue(Files.isWritable(tmpfs), "no tmpfs here");
+    try (LinuxFile memory = LinuxFile.createUnnamed(tmpfs)) {
+      memory.write(filled(100, 1), 0);
+      memory.write(filled(100, 2), 100);
+      List<ByteBuffer> targets = buffers(100, 100);
+      Outcome done = new Outcome();
+      new AsyncFile(memory, workers).read(0, targets, done);
+      assertTrue(done.isDone());
+      done.await();
+      assertFilled(targets, 1, 2);
+    }
+  }
+
+  @Test
+  void severalBuffersOfATruncatedFileFail() throws IOException {
+    file.truncate(6000);
+    Outcome done = new Outcome();
+    async.read(4096, buffers(4096, 4096), done);
+    workers.runAll();
+    IOException error = assertThrows(IOException.class, done::await);
+    assertTrue(String.valueOf(error.getMessage()).contains("truncated"));
   }
 
   @Test

@@ -124,6 +124,8 @@ class LinuxFileTest {
   void heapBufferIsRefused() throws IOException {
     try (LinuxFile file = LinuxFile.open(file("a", 10), Access.READ_ONLY)) {
       assertThrows(IllegalArgumentException.class, () -> file.read(ByteBuffer.allocate(1), 0));
+      List<ByteBuffer> second = List.of(ByteBuffer.allocateDirect(1), ByteBuffer.allocate(1));
+      assertThrows(IllegalArgumentException.class, () -> file.readNoWait(second, 0));
     }
   }
 
