@@ -31,7 +31,7 @@ import tools.jackson.databind.JsonNode;
 @Timeout(120)
 final class BadClientsTest {
   private static final int SIZE_BYTES = 64 << 20;
-  private static final int CLUSTER_BYTES = 64 << 10;
+  private static final int BLOCK_BYTES = 64 << 10;
   private static final int STALLED_READS = 40;
 
   @TempDir private Path directory;
@@ -103,9 +103,9 @@ final class BadClientsTest {
     JsonNode _ = server.snapshot("nightly");
     List<CompletableFuture<Void>> answers = new ArrayList<>();
     try (NbdClient dying = server.connect("vda")) {
-      ByteBuffer data = Images.filled(CLUSTER_BYTES, 0xee);
+      ByteBuffer data = Images.filled(BLOCK_BYTES, 0xee);
       for (int i = 0; i < 500; i++) {
-        answers.add(dying.write((long) i * CLUSTER_BYTES, data, Export.Durability.CACHED));
+        answers.add(dying.write((long) i * BLOCK_BYTES, data, Export.Durability.CACHED));
       }
       dying.abort();
     }
@@ -151,8 +151,8 @@ final class BadClientsTest {
   }
 
   private void overwriteAll() throws IOException {
-    ByteBuffer data = Images.filled(CLUSTER_BYTES, 0xee);
-    for (int offset = 0; offset < SIZE_BYTES; offset += CLUSTER_BYTES) {
+    ByteBuffer data = Images.filled(BLOCK_BYTES, 0xee);
+    for (int offset = 0; offset < SIZE_BYTES; offset += BLOCK_BYTES) {
       Images.write(guest, offset, data);
     }
   }

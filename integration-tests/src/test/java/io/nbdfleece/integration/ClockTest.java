@@ -30,7 +30,7 @@ import tools.jackson.databind.node.ObjectNode;
 @Timeout(120)
 final class ClockTest {
   private static final int SIZE_BYTES = 4 << 20;
-  private static final int CLUSTER_BYTES = 64 << 10;
+  private static final int BLOCK_BYTES = 64 << 10;
   private static final String HUNDRED_YEARS_SECONDS = "3155760000";
 
   @TempDir private Path directory;
@@ -48,7 +48,7 @@ final class ClockTest {
         NbdClient guest = server.connect("vda")) {
       start(server, "long", "ttl", 3600, "cbw-timeout", 1);
       start(server, "short", "ttl", 1);
-      Images.write(guest, 0, Images.filled(CLUSTER_BYTES, 0xee));
+      Images.write(guest, 0, Images.filled(BLOCK_BYTES, 0xee));
       JsonNode ended = events.awaitEvent("X_NBDFLEECE_SNAPSHOT_ENDED");
       assertEquals("short", ended.path("name").asString());
       assertFrozen(server, "long", old);
@@ -65,7 +65,7 @@ final class ClockTest {
       for (Duration jump : List.of(Duration.ofDays(2), Duration.ofDays(-4), Duration.ofDays(2))) {
         clock.jump(jump);
         Pause.of(Duration.ofMillis(500));
-        Images.write(guest, 0, Images.filled(CLUSTER_BYTES, 0xee));
+        Images.write(guest, 0, Images.filled(BLOCK_BYTES, 0xee));
         JsonNode snapshot = onlySnapshot(server);
         assertFalse(snapshot.path("broken").asBoolean(true), snapshot::toString);
         long left = snapshot.path("seconds-left").asLong();
@@ -83,13 +83,13 @@ final class ClockTest {
         PackagedServer server = setup.through(clock.through()).start();
         NbdClient guest = server.connect("vda")) {
       backUp(server, "c1", "");
-      Images.write(guest, 0, Images.filled(CLUSTER_BYTES, 1));
+      Images.write(guest, 0, Images.filled(BLOCK_BYTES, 1));
       clock.jump(Duration.ofHours(-3));
       backUp(server, "c2", "c1");
-      Images.write(guest, 2 * CLUSTER_BYTES, Images.filled(CLUSTER_BYTES, 2));
+      Images.write(guest, 2 * BLOCK_BYTES, Images.filled(BLOCK_BYTES, 2));
       clock.jump(Duration.ofHours(5));
       backUp(server, "c3", "c2");
-      Images.write(guest, 4 * CLUSTER_BYTES, Images.filled(CLUSTER_BYTES, 3));
+      Images.write(guest, 4 * BLOCK_BYTES, Images.filled(BLOCK_BYTES, 3));
     }
     try (PackagedServer next = setup.start()) {
       assertFalse(next.log().contains("inconsistent"), next.log());

@@ -26,7 +26,7 @@ import tools.jackson.databind.JsonNode;
 /// and never zeroes; the rest goes on.
 @Timeout(120)
 final class CutDiskTest {
-  private static final int CLUSTER_BYTES = 64 << 10;
+  private static final int CLUSTER_BYTES = 16 << 10;
   private static final int CLUSTERS = 32;
   private static final int CUT = CLUSTERS / 2;
 

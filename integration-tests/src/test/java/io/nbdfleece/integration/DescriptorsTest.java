@@ -29,7 +29,7 @@ import tools.jackson.databind.node.ObjectNode;
 @Timeout(120)
 final class DescriptorsTest {
   private static final int SIZE_BYTES = 16 << 20;
-  private static final int CLUSTER_BYTES = 64 << 10;
+  private static final int BLOCK_BYTES = 64 << 10;
   private static final String EXHAUSTED = "Too many open files";
 
   /// Descriptors that the process may still open when it is being exhausted.
@@ -62,8 +62,8 @@ final class DescriptorsTest {
       JsonNode _ = server.snapshot("nightly");
       try (NbdClient backup = server.connect("vda@nightly")) {
         exhaust(server);
-        for (int offset = 0; offset < SIZE_BYTES; offset += CLUSTER_BYTES) {
-          Images.write(guest, offset, Images.filled(CLUSTER_BYTES, 0xee));
+        for (int offset = 0; offset < SIZE_BYTES; offset += BLOCK_BYTES) {
+          Images.write(guest, offset, Images.filled(BLOCK_BYTES, 0xee));
         }
         Images.await(guest.flush());
         assertArrayEquals(old, Images.read(backup, 0, SIZE_BYTES));
@@ -106,18 +106,18 @@ final class DescriptorsTest {
         ControlSocket control = server.control();
         NbdClient guest = server.connect("vda")) {
       JsonNode _ = backUp(control, "c1", "");
-      Images.write(guest, 0, Images.filled(CLUSTER_BYTES, 0xee));
+      Images.write(guest, 0, Images.filled(BLOCK_BYTES, 0xee));
       exhaust(server);
       IOException refusal = assertThrows(IOException.class, () -> backUp(control, "c2", "c1"));
       assertTrue(String.valueOf(refusal.getMessage()).contains(EXHAUSTED), refusal::toString);
-      Images.write(guest, 2 * CLUSTER_BYTES, Images.filled(CLUSTER_BYTES, 0xee));
+      Images.write(guest, 2 * BLOCK_BYTES, Images.filled(BLOCK_BYTES, 0xee));
       closeAll();
       Awaitility.await()
           .atMost(Duration.ofSeconds(30))
           .until(() -> server.figures().descriptors() <= limit(server) - ROOM);
       JsonNode backup = backUp(control, "c2", "c1");
       assertEquals(
-          2 * CLUSTER_BYTES,
+          2 * BLOCK_BYTES,
           backup.path("disks").get(0).path("dirty-bytes").asInt(),
           backup::toString);
       assertFalse(server.log().contains("inconsistent"), server.log());

@@ -28,7 +28,7 @@ import tools.jackson.databind.JsonNode;
 @Timeout(180)
 final class DirectMemoryTest {
   private static final int SIZE_BYTES = 64 << 20;
-  private static final int CLUSTER_BYTES = 64 << 10;
+  private static final int BLOCK_BYTES = 64 << 10;
   private static final int HOGS = 12;
 
   @TempDir private Path directory;
@@ -90,7 +90,7 @@ final class DirectMemoryTest {
   /// A client that begins a large write and goes no further.
   private static RawNbdConnection writer(PackagedServer server) throws IOException {
     RawNbdConnection writer = RawNbdConnection.open(server.socket(), "vda");
-    writer.sendPartOfWrite(0, 8 << 20, Images.filled(CLUSTER_BYTES, 0xbb));
+    writer.sendPartOfWrite(0, 8 << 20, Images.filled(BLOCK_BYTES, 0xbb));
     return writer;
   }
 
@@ -98,8 +98,8 @@ final class DirectMemoryTest {
   /// the model then, and what was refused is not.
   private static boolean write(PackagedServer server, byte[] model, int offsetBytes) {
     try (NbdClient guest = server.connect("vda")) {
-      Images.write(guest, offsetBytes, Images.filled(CLUSTER_BYTES, 0xee));
-      Arrays.fill(model, offsetBytes, offsetBytes + CLUSTER_BYTES, (byte) 0xee);
+      Images.write(guest, offsetBytes, Images.filled(BLOCK_BYTES, 0xee));
+      Arrays.fill(model, offsetBytes, offsetBytes + BLOCK_BYTES, (byte) 0xee);
       return true;
     } catch (NbdException e) {
       assertEquals(NbdError.EIO, e.error(), e::toString);
@@ -128,12 +128,12 @@ final class DirectMemoryTest {
   /// A write whose connection ended has happened or not, as a whole.
   private static void settle(PackagedServer server, byte[] model, List<Integer> unanswered)
       throws IOException {
-    byte[] written = new byte[CLUSTER_BYTES];
+    byte[] written = new byte[BLOCK_BYTES];
     Arrays.fill(written, (byte) 0xee);
     try (NbdClient guest = server.connect("vda")) {
       for (int offset : unanswered) {
-        if (Arrays.equals(written, Images.read(guest, offset, CLUSTER_BYTES))) {
-          System.arraycopy(written, 0, model, offset, CLUSTER_BYTES);
+        if (Arrays.equals(written, Images.read(guest, offset, BLOCK_BYTES))) {
+          System.arraycopy(written, 0, model, offset, BLOCK_BYTES);
         }
       }
     }

@@ -19,7 +19,7 @@ import tools.jackson.databind.JsonNode;
 @Timeout(120)
 final class GuestFirstTest {
   private static final int SIZE_BYTES = 32 << 20;
-  private static final int CLUSTER_BYTES = 64 << 10;
+  private static final int BLOCK_BYTES = 64 << 10;
 
   @TempDir private Path directory;
 
@@ -49,7 +49,7 @@ final class GuestFirstTest {
               .says("the disk tier holds", "release a snapshot");
       JsonNode _ =
           server.run("cache-resize", "--ram", "2M", "--scratch-limit", "40M").succeeds().json();
-      overwrite(guest, 180, SIZE_BYTES / CLUSTER_BYTES);
+      overwrite(guest, 180, SIZE_BYTES / BLOCK_BYTES);
       assertEquals(0, server.disk().path("write-errors").asInt());
       try (NbdClient backup = server.connect("vda@nightly")) {
         assertArrayEquals(old, Images.read(backup, 0, SIZE_BYTES));
@@ -86,7 +86,7 @@ final class GuestFirstTest {
 
   private static void overwrite(NbdClient guest, int from, int end) throws IOException {
     for (int cluster = from; cluster < end; cluster++) {
-      Images.write(guest, (long) cluster * CLUSTER_BYTES, Images.filled(CLUSTER_BYTES, 0xee));
+      Images.write(guest, (long) cluster * BLOCK_BYTES, Images.filled(BLOCK_BYTES, 0xee));
     }
   }
 }

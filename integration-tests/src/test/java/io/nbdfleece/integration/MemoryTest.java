@@ -23,7 +23,7 @@ final class MemoryTest {
   private static final long RAM_BUDGET_BYTES = 64 << 20;
   private static final long ALLOWANCE_BYTES = 300 << 20;
   private static final long DISK_BYTES = 1L << 40;
-  private static final int CLUSTER_BYTES = 64 << 10;
+  private static final int BLOCK_BYTES = 64 << 10;
   private static final int QUEUE_DEPTH = 32;
   private static final int WRITES = 8192;
 
@@ -48,8 +48,8 @@ final class MemoryTest {
         if (answers.size() == QUEUE_DEPTH) {
           Images.await(answers.remove());
         }
-        long cluster = random.nextLong(DISK_BYTES / CLUSTER_BYTES);
-        answers.add(guest.write(cluster * CLUSTER_BYTES, data, Export.Durability.CACHED));
+        long cluster = random.nextLong(DISK_BYTES / BLOCK_BYTES);
+        answers.add(guest.write(cluster * BLOCK_BYTES, data, Export.Durability.CACHED));
       }
       while (!answers.isEmpty()) {
         Images.await(answers.remove());

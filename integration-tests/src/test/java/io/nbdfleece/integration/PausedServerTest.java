@@ -28,7 +28,7 @@ import tools.jackson.databind.node.ObjectNode;
 @Timeout(180)
 final class PausedServerTest {
   private static final int SIZE_BYTES = 32 << 20;
-  private static final int CLUSTER_BYTES = 64 << 10;
+  private static final int BLOCK_BYTES = 64 << 10;
 
   private final long seed = Long.getLong("test.seed", System.nanoTime());
 
@@ -71,9 +71,9 @@ final class PausedServerTest {
     try (PackagedServer server = server("--cbw-timeout", "1", "--write-budget", "1s");
         NbdClient guest = server.connect("vda")) {
       JsonNode _ = server.snapshot("nightly");
-      Images.write(guest, 0, Images.filled(CLUSTER_BYTES, 0xee));
+      Images.write(guest, 0, Images.filled(BLOCK_BYTES, 0xee));
       paused(server, Duration.ofSeconds(3));
-      Images.write(guest, CLUSTER_BYTES, Images.filled(CLUSTER_BYTES, 0xee));
+      Images.write(guest, BLOCK_BYTES, Images.filled(BLOCK_BYTES, 0xee));
       JsonNode status = server.snapshotDisk("nightly");
       assertFalse(status.has("broken-because"), status::toString);
       assertEquals("normal", server.disk().path("write-budget").asString());
@@ -156,8 +156,8 @@ final class PausedServerTest {
           .until(() -> server.snapshotDisk("nightly").path("clients").asInt() > 0);
       List<ProcessHandle> pulling = pull.descendants().toList();
       signal(pulling, "-STOP");
-      for (int offset = 0; offset < SIZE_BYTES; offset += CLUSTER_BYTES) {
-        Images.write(guest, offset, Images.filled(CLUSTER_BYTES, 0xee));
+      for (int offset = 0; offset < SIZE_BYTES; offset += BLOCK_BYTES) {
+        Images.write(guest, offset, Images.filled(BLOCK_BYTES, 0xee));
       }
       signal(pulling, "-CONT");
       Files.writeString(directory.resolve("go"), "\n");

@@ -23,7 +23,7 @@ import tools.jackson.databind.JsonNode;
 @Timeout(120)
 final class ScratchFullTest {
   private static final int SIZE_BYTES = 32 << 20;
-  private static final int CLUSTER_BYTES = 64 << 10;
+  private static final int BLOCK_BYTES = 64 << 10;
 
   /// Of 4 MiB each: far more than a server prepares for one client.
   private static final int STALLED_READS = 60;
@@ -36,7 +36,7 @@ final class ScratchFullTest {
     try (PackagedServer server = small("--scratch-limit", "4M").start();
         NbdClient guest = server.connect("vda");
         NbdClient before = connectAfterSnapshot(server, "nightly")) {
-      assertArrayEquals(firstCluster(old), Images.read(before, 0, CLUSTER_BYTES));
+      assertArrayEquals(firstCluster(old), Images.read(before, 0, BLOCK_BYTES));
       overwriteAll(guest);
       assertBroken(server, before);
       assertArrayEquals(bytes(Images.filled(SIZE_BYTES, 0xee)), Images.read(guest, 0, SIZE_BYTES));
@@ -120,9 +120,9 @@ final class ScratchFullTest {
       JsonNode _ = server.snapshot("nightly");
       int failed = 0;
       String text = "";
-      for (int offset = 0; offset < SIZE_BYTES; offset += CLUSTER_BYTES) {
+      for (int offset = 0; offset < SIZE_BYTES; offset += BLOCK_BYTES) {
         try {
-          Images.write(guest, offset, Images.filled(CLUSTER_BYTES, 0xee));
+          Images.write(guest, offset, Images.filled(BLOCK_BYTES, 0xee));
         } catch (NbdException e) {
           assertEquals(NbdError.EIO, e.error(), e::toString);
           text = String.valueOf(e.getMessage());
@@ -238,8 +238,8 @@ final class ScratchFullTest {
   }
 
   private static void overwriteAll(NbdClient guest) throws IOException {
-    ByteBuffer data = Images.filled(CLUSTER_BYTES, 0xee);
-    for (int offset = 0; offset < SIZE_BYTES; offset += CLUSTER_BYTES) {
+    ByteBuffer data = Images.filled(BLOCK_BYTES, 0xee);
+    for (int offset = 0; offset < SIZE_BYTES; offset += BLOCK_BYTES) {
       Images.write(guest, offset, data);
     }
   }
@@ -260,7 +260,7 @@ final class ScratchFullTest {
   }
 
   private static byte[] firstCluster(byte[] disk) {
-    return Arrays.copyOf(disk, CLUSTER_BYTES);
+    return Arrays.copyOf(disk, BLOCK_BYTES);
   }
 
   private static byte[] bytes(ByteBuffer buffer) {

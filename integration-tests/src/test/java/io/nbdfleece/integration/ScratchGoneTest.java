@@ -20,7 +20,7 @@ import tools.jackson.databind.JsonNode;
 @Timeout(120)
 final class ScratchGoneTest {
   private static final int SIZE_BYTES = 16 << 20;
-  private static final int CLUSTER_BYTES = 64 << 10;
+  private static final int BLOCK_BYTES = 64 << 10;
 
   @TempDir private Path directory;
   private Path scratch = Path.of("");
@@ -64,7 +64,7 @@ final class ScratchGoneTest {
               .exits(1)
               .says("scratch directory", scratch.toString());
       assertEquals(0, server.store().path("disk-bytes-max").asLong());
-      overwrite(guest, 0, 8 * CLUSTER_BYTES, 0xee);
+      overwrite(guest, 0, 8 * BLOCK_BYTES, 0xee);
       assertFrozen(server, "nightly", old);
       // The same once more, when the place is there again.
       Path _ = Files.createDirectory(scratch);
@@ -84,8 +84,8 @@ final class ScratchGoneTest {
   }
 
   private static void overwrite(NbdClient guest, int from, int end, int value) throws IOException {
-    for (int offset = from; offset < end; offset += CLUSTER_BYTES) {
-      Images.write(guest, offset, Images.filled(CLUSTER_BYTES, value));
+    for (int offset = from; offset < end; offset += BLOCK_BYTES) {
+      Images.write(guest, offset, Images.filled(BLOCK_BYTES, value));
     }
   }
 

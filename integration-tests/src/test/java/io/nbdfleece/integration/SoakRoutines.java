@@ -34,7 +34,7 @@ import tools.jackson.databind.node.ObjectNode;
 /// All that a server with a state directory can be asked for. Each routine is for one thread, and
 /// they may all run at once: what one makes has names of its own.
 final class SoakRoutines {
-  private static final int CLUSTER_BYTES = 64 << 10;
+  private static final int BLOCK_BYTES = 64 << 10;
   private static final int CHECKPOINTS_MAX = 3;
   private static final List<String> EDITS = List.of("clear", "disable", "enable", "merge");
   private static final int RAM_BYTES_MIN = 1 << 20;
@@ -108,19 +108,19 @@ final class SoakRoutines {
             "fleecing-start",
             start(name, List.of(disk)).put("access", once ? "read-once" : "discard"));
     try (NbdClient backup = server.connect(disk + "@" + name)) {
-      int clusters = sizeBytes / CLUSTER_BYTES;
+      int clusters = sizeBytes / BLOCK_BYTES;
       int first = choices.nextInt(clusters / 2);
       for (int cluster = first; cluster < first + clusters / 4; cluster++) {
-        long offset = (long) cluster * CLUSTER_BYTES;
-        byte[] _ = Images.read(backup, offset, CLUSTER_BYTES);
+        long offset = (long) cluster * BLOCK_BYTES;
+        byte[] _ = Images.read(backup, offset, BLOCK_BYTES);
         if (!once) {
-          Images.await(backup.trim(offset, CLUSTER_BYTES));
+          Images.await(backup.trim(offset, BLOCK_BYTES));
         }
       }
       NbdException gone =
           Images.refused(
               NbdError.EIO,
-              backup.read((long) first * CLUSTER_BYTES, ByteBuffer.allocateDirect(512)));
+              backup.read((long) first * BLOCK_BYTES, ByteBuffer.allocateDirect(512)));
       assertTrue(String.valueOf(gone.getMessage()).contains("released"), gone::toString);
     }
     JsonNode _ = execute("fleecing-stop", ControlSocket.object().put("name", name));
@@ -198,7 +198,7 @@ final class SoakRoutines {
     boolean hard = choices.nextBoolean();
     ObjectNode away = ControlSocket.object().put("id", id).put("mode", hard ? "hard" : "safe");
     try (NbdClient client = server.connect(id)) {
-      byte[] _ = Images.read(client, choices.nextInt(sizeBytes - CLUSTER_BYTES), CLUSTER_BYTES);
+      byte[] _ = Images.read(client, choices.nextInt(sizeBytes - BLOCK_BYTES), BLOCK_BYTES);
       if (hard) {
         JsonNode _ = execute("block-export-del", away);
       }
@@ -227,7 +227,7 @@ final class SoakRoutines {
       }
       case 2 -> {
         try (RawNbdConnection dying = RawNbdConnection.open(server.socket(), disk)) {
-          dying.sendPartOfWrite(0, CLUSTER_BYTES, Images.filled(4096, 0xbb));
+          dying.sendPartOfWrite(0, BLOCK_BYTES, Images.filled(4096, 0xbb));
         }
       }
       default -> {

@@ -27,7 +27,7 @@ import tools.jackson.databind.JsonNode;
 /// for more of it; `./check --soak MINUTES` runs the latter.
 final class SoakTest {
   private static final int SIZE_BYTES = 4 << 20;
-  private static final int CLUSTER_BYTES = 64 << 10;
+  private static final int BLOCK_BYTES = 64 << 10;
   private static final long GROWTH_BYTES_MAX = 64 << 20;
   private static final int GROWTH_THREADS_MAX = 4;
 
@@ -124,7 +124,7 @@ final class SoakTest {
     // Every second cycle overwrites more than RAM holds, so that it spills.
     int clusters = number % 2 == 0 ? 4 : 32;
     for (int i = 0; i < clusters; i++) {
-      int offset = random.nextInt(SIZE_BYTES / CLUSTER_BYTES) * CLUSTER_BYTES;
+      int offset = random.nextInt(SIZE_BYTES / BLOCK_BYTES) * BLOCK_BYTES;
       int value = random.nextInt(256);
       Images.write(guest, offset, Images.filled(4096, value));
       Arrays.fill(content, offset, offset + 4096, (byte) value);

@@ -26,7 +26,7 @@ import tools.jackson.databind.JsonNode;
 /// kernel, so that the packaged program meets real EIO.
 @Timeout(120)
 final class SourceErrorTest {
-  private static final int CLUSTER_BYTES = 64 << 10;
+  private static final int CLUSTER_BYTES = 16 << 10;
 
   @TempDir private Path directory;
 

@@ -14,6 +14,7 @@ import tools.jackson.databind.json.JsonMapper;
 /// @param alignBytes requests begin at multiples of it
 /// @param clients connections, each with `depth` requests in flight
 record Fio(String pattern, int blockBytes, int alignBytes, int depth, int clients) {
+  /// Of QEMU. Nbdfleece's own are at most as large, unless it is told otherwise.
   static final int CLUSTER_BYTES = 65536;
 
   static Fio randomWrites(int blockBytes, int depth) {
