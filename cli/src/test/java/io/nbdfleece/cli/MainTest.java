@@ -122,7 +122,7 @@ final class MainTest {
     "help puul, no command 'puul' (did you mean pull?): see `nbdfleece --help`",
     "list extra, argument not expected: 'extra': see `nbdfleece list --help`",
     "list --jsno, unknown option: '--jsno' (did you mean --json?): see `nbdfleece list --help`",
-    "serve --pork 1 x, unknown option: '--pork' (did you mean --port?): see `nbdfleece serve --help`",
+    "info --sise x, unknown option: '--sise' (did you mean --size?): see `nbdfleece info --help`",
     "serve --foo=1 x, unknown option: '--foo=1': see `nbdfleece serve --help`"
   })
   void aTypingMistakeIsNamedAndWhatWasMeantIsProposed(String arguments, String message) {
