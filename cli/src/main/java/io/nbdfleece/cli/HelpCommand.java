@@ -18,14 +18,13 @@ final class HelpCommand implements Callable<Integer> {
   @Override
   public Integer call() throws CommandFailure {
     CommandLine program = Main.commands();
-    if (name.isPresent()) {
-      program = program.getSubcommands().get(name.get());
-      if (program == null) {
-        throw new CommandFailure(
-            ExitCode.USAGE, "no command \"" + name.get() + "\": see `nbdfleece --help`");
-      }
+    CommandLine helped = name.isEmpty() ? program : program.getSubcommands().get(name.get());
+    if (helped == null) {
+      throw new CommandFailure(
+          ExitCode.USAGE,
+          Main.noCommand(name.get(), program.getCommandSpec()) + ": see `nbdfleece --help`");
     }
-    program.usage(System.out);
+    helped.usage(System.out);
     return 0;
   }
 }

@@ -71,7 +71,7 @@ final class ListCommand implements Callable<Integer> {
           Table.joined(disk.path("uris")),
           SnapshotText.shown(disk, "name"),
           ByteSize.format(disk.path("size-bytes").asLong()),
-          disk.path("access").asString(),
+          state(disk),
           "",
           disk.path("clients").asString());
     }
@@ -91,6 +91,12 @@ final class ListCommand implements Callable<Integer> {
       }
     }
     return table;
+  }
+
+  private static String state(JsonNode disk) {
+    return disk.path("access").asString()
+        + (disk.has("damage") ? ", DAMAGED" : "")
+        + (disk.has("displacement") ? ", DISPLACED" : "");
   }
 
   private static void row(Table table, boolean withUris, String uris, String... cells) {

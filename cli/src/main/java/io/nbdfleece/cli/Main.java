@@ -5,12 +5,13 @@ import io.nbdfleece.cli.base.ByteSize;
 import io.nbdfleece.cli.base.Durations;
 import io.nbdfleece.cli.base.ExitCode;
 import io.nbdfleece.cli.base.Messages;
-import java.io.PrintWriter;
 import java.time.Duration;
 import java.util.Arrays;
+import java.util.Collection;
 import java.util.List;
 import java.util.function.Function;
 import picocli.CommandLine;
+import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.UnmatchedArgumentException;
 
@@ -84,17 +85,42 @@ public final class Main {
   }
 
   private static int wrongArguments(ParameterException error, String[] arguments) {
-    String command = error.getCommandLine().getCommandSpec().qualifiedName();
-    StringBuilder message = new StringBuilder(decapitalised(Messages.of(error)));
-    PrintWriter suggestions = new PrintWriter(java.io.Writer.nullWriter());
-    if (error instanceof UnmatchedArgumentException unmatched
-        && UnmatchedArgumentException.printSuggestions(error, suggestions)
-        && !unmatched.getSuggestions().isEmpty()) {
-      message.append(" (did you mean ").append(unmatched.getSuggestions().get(0)).append("?)");
+    CommandSpec command = error.getCommandLine().getCommandSpec();
+    String message =
+        (error instanceof UnmatchedArgumentException unmatched
+                ? unmatched(unmatched, command)
+                : decapitalised(Messages.of(error)))
+            + ": see `"
+            + command.qualifiedName()
+            + " --help`";
+    return ErrorReport.print(ExitCode.USAGE, message, wantsJson(Arrays.asList(arguments)));
+  }
+
+  /// What comes first of what nobody wanted; the rest may be right for the command that was meant.
+  private static String unmatched(UnmatchedArgumentException error, CommandSpec command) {
+    String word = error.getUnmatched().getFirst();
+    if (error.isUnknownOption()) {
+      String name = word.split("=", 2)[0];
+      return decapitalised(Messages.of(error)) + meant(name, command.optionsMap().keySet());
     }
-    message.append(": see `").append(command).append(" --help`");
-    return ErrorReport.print(
-        ExitCode.USAGE, message.toString(), wantsJson(Arrays.asList(arguments)));
+    return command.subcommands().isEmpty()
+        ? "argument not expected: '" + word + "'"
+        : noCommand(word, command);
+  }
+
+  /// There is no command of that name below this one.
+  static String noCommand(String word, CommandSpec above) {
+    List<String> words =
+        above.subcommands().values().stream()
+            .map(CommandLine::getCommandSpec)
+            .filter(command -> !command.usageMessage().hidden())
+            .map(CommandSpec::name)
+            .toList();
+    return "no command '" + word + "'" + meant(word, words);
+  }
+
+  private static String meant(String word, Collection<String> words) {
+    return NearestWord.to(word, words).map(near -> " (did you mean " + near + "?)").orElse("");
   }
 
   private static boolean wantsJson(List<String> arguments) {

@@ -100,6 +100,9 @@ final class StatusCommand implements Callable<Integer> {
     if (disk.has("damage")) {
       text.append("  DAMAGED: ").append(disk.path("damage").asString()).append('\n');
     }
+    if (disk.has("displacement")) {
+      text.append("  DISPLACED: ").append(disk.path("displacement").asString()).append('\n');
+    }
     String step = disk.path("write-budget").asString("normal");
     if (!step.equals("normal")) {
       text.append("  OVER ITS WRITE BUDGET: ").append(step).append('\n');

@@ -22,6 +22,8 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /// The launcher, a copy of it in a tree of its own, with JDKs and a Maven that are shell scripts
 /// and tell what they were called with.
@@ -68,12 +70,24 @@ final class LauncherTest {
     assertEquals(1, Files.readAllLines(log()).size());
   }
 
-  @Test
-  void newerSourcesAreBuiltAgain() throws Exception {
+  /// Also what goes into the start-up cache only.
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "pom.xml",
+        "cli/pom.xml",
+        "cli/src/main/A.java",
+        "cli/packaging/ModernClasses.java",
+        "nbdfleece"
+      })
+  void newerSourcesAreBuiltAgain(String source) throws Exception {
     jdk("jvm/temurin-25", "25.0.3");
+    Files.createDirectories(home.resolve("cli/packaging"));
+    Files.writeString(home.resolve("cli/packaging/ModernClasses.java"), "class A {}");
     assertEquals(0, run("version").code);
-    Files.setLastModifiedTime(
-        home.resolve("cli/src/main/A.java"), FileTime.from(Instant.now().plusSeconds(60)));
+    assertEquals(0, run("version").code);
+    assertEquals(1, Files.readAllLines(log()).size());
+    Files.setLastModifiedTime(home.resolve(source), FileTime.from(Instant.now().plusSeconds(60)));
     assertEquals(0, run("version").code);
     assertEquals(2, Files.readAllLines(log()).size());
   }

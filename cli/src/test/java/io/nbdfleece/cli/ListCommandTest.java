@@ -70,6 +70,17 @@ final class ListCommandTest {
   }
 
   @Test
+  void aDiskThatNeedsSomebodySaysSo() {
+    JsonNode disks =
+        json(
+            "[{'name':'a','access':'read-write','damage':'cut','uris':[]},"
+                + "{'name':'b','access':'read-only','displacement':'deleted','uris':[]}]");
+    String text = ListCommand.text(disks, json("[]"), 80);
+    assertTrue(text.contains("  read-write, DAMAGED"), text);
+    assertTrue(text.contains("  read-only, DISPLACED"), text);
+  }
+
+  @Test
   void namesCannotBreakTheTable() {
     JsonNode disks =
         json("[{'name':'a\\u202eb\\u001b[2J','size-bytes':0,'access':'x','clients':0,'uris':[]}]");

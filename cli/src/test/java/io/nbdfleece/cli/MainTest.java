@@ -30,6 +30,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import tools.jackson.databind.JsonNode;
 
@@ -110,10 +111,23 @@ final class MainTest {
     assertEquals("", out());
   }
 
-  @Test
-  void aTypingMistakeGetsASuggestion() {
-    run("serve", "--pork", "1", "x");
-    assertTrue(err().contains("--port"), err());
+  @ParameterizedTest
+  @CsvSource({
+    "snapshto, no command 'snapshto' (did you mean snapshot?): see `nbdfleece --help`",
+    "snap --name x, no command 'snap' (did you mean snapshot?): see `nbdfleece --help`",
+    "sevre disk.img, no command 'sevre' (did you mean serve?): see `nbdfleece --help`",
+    "xyzzy, no command 'xyzzy': see `nbdfleece --help`",
+    "warmup, no command 'warmup': see `nbdfleece --help`",
+    "bitmap lits vda, no command 'lits' (did you mean list?): see `nbdfleece bitmap --help`",
+    "help puul, no command 'puul' (did you mean pull?): see `nbdfleece --help`",
+    "list extra, argument not expected: 'extra': see `nbdfleece list --help`",
+    "list --jsno, unknown option: '--jsno' (did you mean --json?): see `nbdfleece list --help`",
+    "info --sise x, unknown option: '--sise' (did you mean --size?): see `nbdfleece info --help`",
+    "serve --foo=1 x, unknown option: '--foo=1': see `nbdfleece serve --help`"
+  })
+  void aTypingMistakeIsNamedAndWhatWasMeantIsProposed(String arguments, String message) {
+    assertEquals(64, run(split(arguments)));
+    assertEquals("nbdfleece: " + message + "\n", err());
   }
 
   @ParameterizedTest

@@ -17,4 +17,10 @@ public interface Disk {
   default Optional<String> damage() {
     return Optional.empty();
   }
+
+  /// Where its file has gone, when nobody finds it any more by the name that the disk was given,
+  /// and what to do, for people; empty while it is there, and for what is no file.
+  default Optional<String> displacement() {
+    return Optional.empty();
+  }
 }

@@ -85,7 +85,9 @@ final class DiskOpening {
               writeTerms);
       DiskTracking tracking = tracking(diskConfig, node, tracked, state);
       lost.tell(tracking);
-      ServedDisk disk = new ServedDisk(diskConfig, hook, tracking);
+      Optional<FileNode> file =
+          node instanceof FileNode found ? Optional.of(found) : Optional.empty();
+      ServedDisk disk = new ServedDisk(diskConfig, file, hook, tracking);
       TrackingRecovery.settle(disk, threads.wallTime());
       return disk;
     } catch (IllegalArgumentException e) {

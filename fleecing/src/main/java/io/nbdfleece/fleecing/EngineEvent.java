@@ -37,6 +37,12 @@ public sealed interface EngineEvent {
   /// @param reason what is lost, and what to do
   record DiskDamaged(String disk, String reason) implements EngineEvent {}
 
+  /// Nobody finds the file that the disk lies in by its name any more: it was deleted, renamed, or
+  /// replaced by another one.
+  ///
+  /// @param reason where it is, and what to do
+  record DiskDisplaced(String disk, String reason) implements EngineEvent {}
+
   /// Preserved data takes so much of what RAM and disk tier can hold.
   ///
   /// @param percent 70, 80, 90 or 95; told when it is passed, and again only after it was well

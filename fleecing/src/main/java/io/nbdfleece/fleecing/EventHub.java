@@ -132,6 +132,11 @@ final class EventHub implements HookListener {
     publish(new EngineEvent.DiskDamaged(disk, reason));
   }
 
+  void diskDisplaced(String disk, String reason) {
+    LOG.log(Level.WARNING, "disk {0}: {1}", disk, reason);
+    publish(new EngineEvent.DiskDisplaced(disk, reason));
+  }
+
   void storeFilling(int percent, long usedBytes, long capacityBytes) {
     LOG.log(
         Level.WARNING,

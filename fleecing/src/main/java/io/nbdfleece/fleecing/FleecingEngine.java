@@ -50,6 +50,7 @@ public final class FleecingEngine implements AutoCloseable {
   private final DiskOpening opening;
   private final Transactions transactions;
   private final DamageWatch damages;
+  private final PlaceWatch places;
   private final SnapshotEnds ends;
   private final AtomicBoolean closed = new AtomicBoolean();
 
@@ -74,6 +75,7 @@ public final class FleecingEngine implements AutoCloseable {
     this.transactions =
         new Transactions(new TransactionRun.Surroundings(threads, snapshots, states, nanoClock));
     this.damages = new DamageWatch(events, transactions);
+    this.places = new PlaceWatch(events);
     this.ends = new SnapshotEnds(snapshots, transactions, threads.workers(), nanoClock);
   }
 
@@ -179,6 +181,7 @@ public final class FleecingEngine implements AutoCloseable {
     try {
       disk.tracking().stateToClose().ifPresent(DiskState::tick);
       damages.look(disk);
+      places.look(disk);
     } finally {
       lookedAfter.remove(disk);
     }

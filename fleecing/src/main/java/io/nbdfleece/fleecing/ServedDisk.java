@@ -2,6 +2,7 @@
 package io.nbdfleece.fleecing;
 
 import io.nbdfleece.fleecing.block.BlockNode;
+import io.nbdfleece.fleecing.block.FileNode;
 import io.nbdfleece.fleecing.hook.FleecingHook;
 import io.nbdfleece.fleecing.hook.HookStatistics;
 import java.util.Optional;
@@ -9,14 +10,18 @@ import java.util.Optional;
 /// A disk and its hook. Any thread.
 public final class ServedDisk implements Disk {
   private final DiskConfig config;
+  private final Optional<FileNode> file;
   private final FleecingHook hook;
   private final DiskUsers users = new DiskUsers();
   private final DiskTracking tracking;
   private volatile BlockNode top;
   private volatile Optional<String> damage = Optional.empty();
+  private volatile Optional<String> displacement = Optional.empty();
 
-  ServedDisk(DiskConfig config, FleecingHook hook, DiskTracking tracking) {
+  /// @param file at the end of the chain; empty when something else is
+  ServedDisk(DiskConfig config, Optional<FileNode> file, FleecingHook hook, DiskTracking tracking) {
     this.config = config;
+    this.file = file;
     this.hook = hook;
     this.tracking = tracking;
     this.top = hook;
@@ -53,6 +58,20 @@ public final class ServedDisk implements Disk {
 
   void damaged(String reason) {
     damage = Optional.of(reason);
+  }
+
+  @Override
+  public Optional<String> displacement() {
+    return displacement;
+  }
+
+  void displaced(Optional<String> reason) {
+    displacement = reason;
+  }
+
+  /// What the disk lies in, when that is a file or a block device.
+  Optional<FileNode> file() {
+    return file;
   }
 
   /// The top of the disk's chain: what a guest's request meets first. The hook, or a filter on it.

@@ -31,7 +31,10 @@ public final class SimulatedServing {
             "it is simulated",
             false);
     return new ServedDisk(
-        new DiskConfig(name, "/simulated/" + name, DiskConfig.Access.READ_WRITE), hook, tracking);
+        new DiskConfig(name, "/simulated/" + name, DiskConfig.Access.READ_WRITE),
+        Optional.empty(),
+        hook,
+        tracking);
   }
 
   /// A snapshot that has been taken.

@@ -39,6 +39,7 @@ final class DiskJson {
               Member.of("slowed-nanos-total", INT64),
               Member.of("write-budget", BUDGET_STEP),
               Member.optional("damage", STRING),
+              Member.optional("displacement", STRING),
               Member.of("uris", new QmpType.ArrayOf(STRING))));
 
   private DiskJson() {}
@@ -62,6 +63,7 @@ final class DiskJson {
             .put("slowed-nanos-total", statistics.slowedNanosTotal())
             .put("write-budget", WireName.of(statistics.budgetStep()));
     disk.damage().ifPresent(damage -> json.put("damage", damage));
+    disk.displacement().ifPresent(displacement -> json.put("displacement", displacement));
     ArrayNode uris = json.putArray("uris");
     target.uris(disk.config().name()).forEach(uris::add);
     return json;

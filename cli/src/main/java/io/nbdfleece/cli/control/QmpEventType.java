@@ -52,6 +52,9 @@ enum QmpEventType {
   /// Somebody else has cut what the disk lies in: part of it is lost.
   X_NBDFLEECE_DISK_DAMAGED(Member.of("disk", STRING), Member.of("reason", STRING)),
 
+  /// The disk's file was deleted, renamed, or replaced by another one of its name.
+  X_NBDFLEECE_DISK_DISPLACED(Member.of("disk", STRING), Member.of("reason", STRING)),
+
   /// Preserved data takes so much of what RAM and disk tier can hold: 70, 80, 90 or 95 percent,
   /// each told when it is passed, and again only after it was 5 points below.
   X_NBDFLEECE_STORE_FILLING(

@@ -85,6 +85,8 @@ public final class QmpEvents {
       }
       case EngineEvent.DiskDamaged damaged ->
           tell(QmpEventType.X_NBDFLEECE_DISK_DAMAGED, of(damaged.disk(), damaged.reason()));
+      case EngineEvent.DiskDisplaced displaced ->
+          tell(QmpEventType.X_NBDFLEECE_DISK_DISPLACED, of(displaced.disk(), displaced.reason()));
       case EngineEvent.StoreFilling filling ->
           tell(
               QmpEventType.X_NBDFLEECE_STORE_FILLING,

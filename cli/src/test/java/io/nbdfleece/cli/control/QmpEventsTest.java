@@ -148,6 +148,7 @@ final class QmpEventsTest {
             new EngineEvent.SnapshotBroken("n", "vda", "disk full", Instant.EPOCH),
             new EngineEvent.ClusterLost("vda", List.of("n"), 65_536, 65_536, "read error"),
             new EngineEvent.DiskDamaged("vda", "cut"),
+            new EngineEvent.DiskDisplaced("vda", "deleted"),
             new EngineEvent.StoreFilling(80, 8 << 20, 10 << 20),
             new EngineEvent.SnapshotNearLimit("n", EngineEvent.Limit.TTL, 80, 100),
             new EngineEvent.SnapshotNearLimit("n", EngineEvent.Limit.MAX_PRESERVED, 80, 100),

@@ -8,6 +8,7 @@ import io.nbdfleece.cache.posix.Errno;
 import io.nbdfleece.cache.posix.FileSender;
 import io.nbdfleece.cache.posix.ImageLock;
 import io.nbdfleece.cache.posix.LinuxFile;
+import io.nbdfleece.cache.posix.NameWatch;
 import io.nbdfleece.cache.posix.PosixException;
 import io.nbdfleece.fleecing.block.BlockExtent.State;
 import java.io.IOException;
@@ -36,6 +37,7 @@ public final class FileNode implements BlockNode {
   private final AsyncFile async;
   private final FileSender sender;
   private final CutWatch watch;
+  private final NameWatch name;
   private final StatusCache statuses = new StatusCache(System::nanoTime);
   private final long sizeBytes;
   private final int logicalBlockBytes;
@@ -48,6 +50,7 @@ public final class FileNode implements BlockNode {
   private FileNode(LinuxFile file, Executor workers, boolean writable) throws IOException {
     this.file = file;
     this.watch = CutWatch.of(file);
+    this.name = new NameWatch(file);
     this.async = new AsyncFile(file, workers, watch);
     this.sender = new FileSender(file);
     this.writable = writable;
@@ -400,6 +403,11 @@ public final class FileNode implements BlockNode {
   public Optional<String> damage() throws IOException {
     watch.look();
     return watch.damage();
+  }
+
+  /// As [NameWatch#displacement].
+  public Optional<String> displacement() throws IOException {
+    return name.displacement();
   }
 
   /// Makes durable what was written, and closes.

@@ -40,9 +40,7 @@ final class FileDiskState implements DiskState {
   private final List<BitmapRecord> found;
   private final String finding;
   private final ActivityLog log;
-
   private final LogMemory logMemory;
-
   private final Heartbeat heartbeat;
   private final Upkeep upkeep;
   private final ReentrantLock control = new ReentrantLock();
@@ -274,6 +272,7 @@ final class FileDiskState implements DiskState {
   /// follows is believed after a kill only if the server was known to run then.
   @GuardedBy("control")
   private void forceContents(List<BitmapRecord> records) throws IOException {
+    noteModified(); // as long as heartbeats were not needed nobody has looked
     upkeep.needHeartbeats(true);
     if (contents.force(records, named, log::fail)) {
       identity.sync();
@@ -339,7 +338,9 @@ final class FileDiskState implements DiskState {
     if (closed) {
       return;
     }
-    noteModified();
+    if (heartbeat.isNeeded()) {
+      noteModified();
+    }
     try {
       if (!isLost()) {
         heartbeat.forceIfOld(); // without the lock: a commit may last longer than it may be old

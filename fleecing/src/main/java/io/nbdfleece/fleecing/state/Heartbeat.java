@@ -42,6 +42,10 @@ final class Heartbeat {
     needed = isNeeded;
   }
 
+  boolean isNeeded() {
+    return needed;
+  }
+
   /// When the disk was last written to, for the next ones. Asking for it may wait for the disk, so
   /// a heartbeat does not.
   void diskModified(OptionalLong epochNanos) {

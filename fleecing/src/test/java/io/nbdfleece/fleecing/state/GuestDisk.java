@@ -22,6 +22,9 @@ final class GuestDisk implements DiskIdentity {
   /// Whether anybody can tell when it was modified: not of a block device.
   boolean tellsTime = true;
 
+  /// How often somebody has asked when it was modified.
+  int askedForTime;
+
   GuestDisk(SimulatedFiles files, FakeHost host, long sizeBytes) {
     this.files = files;
     this.host = host;
@@ -68,6 +71,7 @@ final class GuestDisk implements DiskIdentity {
 
   @Override
   public OptionalLong modifiedEpochNanos() {
+    askedForTime++;
     return tellsTime ? OptionalLong.of(modified) : OptionalLong.empty();
   }
 

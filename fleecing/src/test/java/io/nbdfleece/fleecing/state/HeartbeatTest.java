@@ -103,10 +103,12 @@ final class HeartbeatTest {
     FileDiskState state = fixture.open();
     List<String> steps = new ArrayList<>();
     fixture.files.fault = steps::add;
+    int asked = fixture.disk.askedForTime;
     fixture.host.pass(100);
     assertTrue(state.beat());
     state.tick();
     assertEquals(List.of(), steps);
+    assertEquals(asked, fixture.disk.askedForTime);
   }
 
   @Test

@@ -44,6 +44,21 @@ final class PutBackDiskTest {
     assertEquals(PUT_BACK, finding());
   }
 
+  /// While there was no bitmap nobody has looked when it was written.
+  @Test
+  void norWhenTheServerIsKilledRightAfterTheFirstBitmapWasMade() throws IOException {
+    FileDiskState state = fixture.open();
+    long copied = fixture.host.epochNanos();
+    fixture.pass(state, 1000);
+    fixture.disk.write(0, 1);
+    fixture.pass(state, 1000);
+    DiskState.LiveContent live = state.create(GRANULE_BYTES);
+    state.commit(List.of(StateFixture.live("b", live)));
+    state.close();
+    fixture.disk.putBack(copied);
+    assertEquals(PUT_BACK, finding());
+  }
+
   @Test
   void theDiskItselfIs() throws IOException {
     long _ = killed();
