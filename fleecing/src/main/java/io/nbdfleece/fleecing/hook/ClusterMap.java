@@ -26,11 +26,16 @@ final class ClusterMap {
 
   private final int[] @Nullable [] chunks;
   private final short[] presentInChunk;
+
+  /// A bit for each chunk that is there: a disk of 16 TiB has a quarter of a million.
+  private final long[] filled;
+
   private int count;
 
   ClusterMap(int clusterCount) {
     chunks = new int[(clusterCount + CHUNK_MASK) >>> CHUNK_BITS][];
     presentInChunk = new short[chunks.length];
+    filled = new long[(chunks.length + Long.SIZE - 1) / Long.SIZE];
   }
 
   static int ofEntry(int entry) {
@@ -72,7 +77,7 @@ final class ClusterMap {
         return ABSENT;
       }
       chunk = new int[CHUNK_CLUSTERS];
-      chunks[cluster >>> CHUNK_BITS] = chunk;
+      setChunk(cluster >>> CHUNK_BITS, chunk);
     }
     int before = chunk[cluster & CHUNK_MASK];
     chunk[cluster & CHUNK_MASK] = version;
@@ -80,9 +85,19 @@ final class ClusterMap {
     count += change;
     presentInChunk[cluster >>> CHUNK_BITS] += (short) change;
     if (presentInChunk[cluster >>> CHUNK_BITS] == 0) {
-      chunks[cluster >>> CHUNK_BITS] = null; // so that a walk skips it
+      setChunk(cluster >>> CHUNK_BITS, null); // so that a walk skips it
     }
     return before;
+  }
+
+  private void setChunk(int index, int @Nullable [] chunk) {
+    chunks[index] = chunk;
+    long bit = 1L << index;
+    if (chunk == null) {
+      filled[index / Long.SIZE] &= ~bit;
+    } else {
+      filled[index / Long.SIZE] |= bit;
+    }
   }
 
   int remove(int cluster) {
@@ -91,7 +106,7 @@ final class ClusterMap {
 
   /// The first cluster from `from` on, before `end`, that is not absent; `end` if there is none.
   int nextPresent(int from, int end) {
-    int cluster = from;
+    int cluster = nextFilled(from, end);
     while (cluster < end) {
       int[] chunk = chunks[cluster >>> CHUNK_BITS];
       int chunkEnd = windowEnd(cluster, end);
@@ -103,7 +118,27 @@ final class ClusterMap {
           cluster++;
         }
       }
-      cluster = chunkEnd;
+      cluster = nextFilled(chunkEnd, end);
+    }
+    return end;
+  }
+
+  /// The first cluster from `from` on, before `end`, in whose chunk any are not absent; `end` if
+  /// there is none. Skips 64 chunks at a time.
+  int nextFilled(int from, int end) {
+    if (from >= end) {
+      return end;
+    }
+    int first = from >>> CHUNK_BITS;
+    int last = (end - 1) >>> CHUNK_BITS;
+    long wanted = -1L << first;
+    for (int i = first / Long.SIZE; i <= last / Long.SIZE; i++) {
+      long bits = filled[i] & wanted;
+      if (bits != 0) {
+        int found = i * Long.SIZE + Long.numberOfTrailingZeros(bits);
+        return found > last ? end : Math.max(from, found << CHUNK_BITS);
+      }
+      wanted = -1;
     }
     return end;
   }
@@ -122,10 +157,10 @@ final class ClusterMap {
         continue;
       }
       if (chunks[i] == null) {
-        chunks[i] = from;
+        setChunk(i, from);
         presentInChunk[i] = newer.presentInChunk[i];
         count += presentInChunk[i];
-        newer.chunks[i] = null;
+        newer.setChunk(i, null);
         newer.count -= newer.presentInChunk[i];
         newer.presentInChunk[i] = 0;
         continue;
@@ -153,7 +188,7 @@ final class ClusterMap {
           entries[found++] = entryOf(version);
         }
       }
-      chunks[i] = null;
+      setChunk(i, null);
       presentInChunk[i] = 0;
       if (found > 0) {
         sink.accept(entries, found);

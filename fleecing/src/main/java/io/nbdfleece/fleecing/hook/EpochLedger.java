@@ -197,9 +197,18 @@ final class EpochLedger {
       if (next < windowEnd) {
         return next;
       }
-      window = windowEnd;
+      window = nextFilled(reader, windowEnd, end);
     }
     return end;
+  }
+
+  /// The first cluster from `from` on, before `end`, in whose window some version may be.
+  private static int nextFilled(Epoch reader, int from, int end) {
+    int next = end;
+    for (Epoch epoch = reader; epoch != null; epoch = epoch.newer) {
+      next = epoch.preserved.nextFilled(from, next);
+    }
+    return next;
   }
 
   /// Takes an epoch out. Versions that older snapshots share move to the next older epoch; what

@@ -167,6 +167,7 @@ final class Listener {
             new ChannelInitializer<Channel>() {
               @Override
               protected void initChannel(Channel listening) {
+                LoopbackTcp.prepare(listening);
                 listening.pipeline().addLast(new AcceptBrake(state.handshakes()));
               }
             })

@@ -17,7 +17,6 @@ import io.nbdfleece.nbd.wire.Nbd;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
-import java.nio.ByteBuffer;
 import java.nio.channels.SocketChannel;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -91,8 +90,7 @@ class OptionConformanceTest {
             true,
             connection.channel().config().getOption(io.netty.channel.ChannelOption.TCP_NODELAY));
         assertEquals(
-            ByteBuffer.wrap("reno\0".getBytes(java.nio.charset.StandardCharsets.US_ASCII)),
-            connection.channel().config().getOption(LoopbackTcp.CONGESTION));
+            LoopbackTcp.RENO, connection.channel().config().getOption(LoopbackTcp.CONGESTION));
       }
     } finally {
       tcp.close(Duration.ZERO);
