@@ -214,11 +214,11 @@ final class ScriptedServer implements AutoCloseable {
 
     void send(byte[] bytes) throws IOException {
       int length = Math.min(bytes.length, sendBytesMax - sentBytes.get());
+      sentBytes.addAndGet(length); // first: who has received them finds them counted
       ByteBuffer buffer = ByteBuffer.wrap(bytes, 0, length);
       while (buffer.hasRemaining()) {
         connection.write(buffer);
       }
-      sentBytes.addAndGet(length);
       if (length < bytes.length) {
         throw new EOFException("cut");
       }
