@@ -61,6 +61,7 @@ final class LinuxCalls {
   private static final MethodHandle FTRUNCATE = bindWords("ftruncate");
   private static final MethodHandle LSEEK = bindWords("lseek");
   private static final MethodHandle READAHEAD = bindWords("readahead");
+  private static final MethodHandle NICE = bindWords("nice");
   private static final MethodHandle FSTAT = bindWords("fstat");
   private static final MethodHandle FSTATFS = bindWords("fstatfs");
   private static final MethodHandle STATFS = bindWords("statfs");
@@ -159,6 +160,12 @@ final class LinuxCalls {
 
   static int fdatasync(int fd) {
     return intCall(FDATASYNC, fd, 0, 0, 0);
+  }
+
+  /// Of the calling thread alone, as on Linux. Giving way cannot fail; what this returns may be a
+  /// nice value of -1 as well as an error.
+  static void nice(int increment) {
+    int _ = intCall(NICE, increment, 0, 0, 0);
   }
 
   static int fsync(int fd) {

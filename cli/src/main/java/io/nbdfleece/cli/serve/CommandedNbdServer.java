@@ -70,7 +70,12 @@ final class CommandedNbdServer implements ControlTarget.NbdDoor, AutoCloseable {
       checkExposure(address);
       NbdServer started =
           NbdServer.start(
-              new ServerConfig(List.of(listen(address)), limits(address), tls(address)), exports);
+              new ServerConfig(
+                  List.of(listen(address)),
+                  limits(address),
+                  tls(address),
+                  terms.usual().readerStart()),
+              exports);
       server = Optional.of(started);
       running = true;
       LOG.log(Level.INFO, "NBD server started at {0}", started.uris().getFirst());

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.cli.serve;
 
+import io.nbdfleece.cache.posix.ThreadPriority;
 import io.nbdfleece.cli.base.CommandFailure;
 import io.nbdfleece.cli.base.ExitCode;
 import io.nbdfleece.cli.control.ControlPlace;
@@ -62,7 +63,8 @@ public record ServeRequest(
         new ServerConfig(
             listen.resolve(activation, place, new Exposure(serverTls.mode(), listen.insecure())),
             Limit.resolve(limits),
-            serverTls);
+            serverTls,
+            ThreadPriority::giveWay);
     requireApart(control, server);
     return new ServeOptions(
         places,

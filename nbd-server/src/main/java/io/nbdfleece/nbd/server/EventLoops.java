@@ -8,6 +8,7 @@ import io.netty.channel.EventLoopGroup;
 import io.netty.channel.IoHandlerFactory;
 import io.netty.channel.MultiThreadIoEventLoopGroup;
 import io.netty.util.concurrent.DefaultThreadFactory;
+import java.util.concurrent.ThreadFactory;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 import java.util.stream.StreamSupport;
@@ -29,11 +30,22 @@ final class EventLoops {
   }
 
   /// @param count for guests, and as many for readers; a thread that is never needed is never made
-  static EventLoops create(int count) {
+  /// @param readerStart what a reader's thread does first
+  static EventLoops create(int count, Runnable readerStart) {
     IoHandlerFactory factory = RejoiningEpoll.factory();
     return new EventLoops(
         new MultiThreadIoEventLoopGroup(count, new DefaultThreadFactory("nbd-loop"), factory),
-        new MultiThreadIoEventLoopGroup(count, new DefaultThreadFactory("nbd-reader"), factory));
+        new MultiThreadIoEventLoopGroup(count, readerThreads(readerStart), factory));
+  }
+
+  private static ThreadFactory readerThreads(Runnable start) {
+    ThreadFactory plain = new DefaultThreadFactory("nbd-reader");
+    return loop ->
+        plain.newThread(
+            () -> {
+              start.run();
+              loop.run();
+            });
   }
 
   /// Where connections are accepted and negotiate.

@@ -6,9 +6,18 @@ import java.nio.file.Path;
 import java.util.List;
 
 /// Where, how encrypted, and within which limits to serve.
-public record ServerConfig(List<Listen> listen, ServerLimits limits, ServerTls tls) {
+///
+/// @param readerStart what each thread that serves clients who may only read does first; such a
+///   thread is busy as long as somebody reads, so it may want to give way to others. Must not fail
+public record ServerConfig(
+    List<Listen> listen, ServerLimits limits, ServerTls tls, Runnable readerStart) {
   public ServerConfig {
     listen = List.copyOf(listen);
+  }
+
+  /// With all threads alike.
+  public ServerConfig(List<Listen> listen, ServerLimits limits, ServerTls tls) {
+    this(listen, limits, tls, () -> {});
   }
 
   /// Without encryption.

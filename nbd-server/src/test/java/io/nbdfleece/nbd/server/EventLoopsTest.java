@@ -34,6 +34,10 @@ class EventLoopsTest {
   /// A snapshot: it can be released, not written.
   private static final Set<Ability> READ_ONLY = EnumSet.of(Ability.TRIM, Ability.FLUSH);
 
+  private static String kindOfThread() {
+    return Thread.currentThread().getName().replaceFirst("-\\d+-\\d+$", "");
+  }
+
   /// Says which threads its reads begin on, and which ones its clients come and go on.
   private static final class Witness extends MemoryExport {
     final Set<String> threads = ConcurrentHashMap.newKeySet();
@@ -43,7 +47,7 @@ class EventLoopsTest {
     }
 
     private void note() {
-      threads.add(Thread.currentThread().getName().replaceFirst("-\\d+-\\d+$", ""));
+      threads.add(kindOfThread());
     }
 
     @Override
@@ -69,6 +73,21 @@ class EventLoopsTest {
   void readersHaveThreadsOfTheirOwn() throws IOException {
     assertEquals(Set.of("nbd-reader"), threadsOf(READ_ONLY));
     assertEquals(Set.of("nbd-loop"), threadsOf(MemoryExport.WRITABLE));
+  }
+
+  @Test
+  void threadOfReadersDoesFirstWhatItIsTold() throws Exception {
+    Witness snapshot = new Witness(READ_ONLY);
+    Set<String> started = ConcurrentHashMap.newKeySet();
+    Runnable start = () -> started.add(kindOfThread());
+    try (TestServer server = new TestServer(snapshot, TestServer.LIMITS, ServerTls.OFF, start)) {
+      assertEquals(Set.of(), started);
+      try (RawPeer peer = server.open()) {
+        peer.send(ConnectionEndTest.reads(READS, LENGTH), disc());
+        ConnectionEndTest.assertAllReplies(peer, READS, LENGTH);
+      }
+      assertEquals(Set.of("nbd-reader"), started);
+    }
   }
 
   private static Set<String> threadsOf(Set<Ability> abilities) throws IOException {

@@ -35,8 +35,13 @@ final class TestServer implements AutoCloseable {
     this(disk, limits, ServerTls.OFF);
   }
 
-  /// On a TCP port as well.
   TestServer(MemoryExport disk, ServerLimits limits, ServerTls tls) throws IOException {
+    this(disk, limits, tls, () -> {});
+  }
+
+  /// On a TCP port as well.
+  TestServer(MemoryExport disk, ServerLimits limits, ServerTls tls, Runnable readerStart)
+      throws IOException {
     this.disk = disk;
     directory = Files.createTempDirectory("nbdtest");
     socket = directory.resolve("s");
@@ -46,7 +51,8 @@ final class TestServer implements AutoCloseable {
             new ServerConfig(
                 List.of(new ServerConfig.Listen.Unix(socket), new ServerConfig.Listen.Tcp(tcp)),
                 limits,
-                tls),
+                tls,
+                readerStart),
             disk);
   }
 
