@@ -4,8 +4,9 @@ package io.nbdfleece.cache;
 import io.nbdfleece.cache.ClusterStore.RamSlot;
 import io.nbdfleece.cache.ClusterStore.SlotCompletion;
 import io.nbdfleece.cache.ClusterStore.Tier;
-import io.nbdfleece.cache.posix.PageReturn;
+import io.nbdfleece.cache.posix.AnonymousMemory;
 import java.io.IOException;
+import java.lang.foreign.MemorySegment;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Deque;
@@ -56,15 +57,26 @@ final class EntryTable {
   private long releasedTotal;
   private long slotWaitsTotal;
 
-  EntryTable(StoreConfig config, Deliveries deliveries) {
+  /// @param workCameUp called under the lock when [#nextWork] has something that no call shows
+  EntryTable(StoreConfig config, Deliveries deliveries, Runnable workCameUp) {
     this.config = config;
     this.deliveries = deliveries;
-    this.slots = new RamSlots(config.clusterBytes(), config.ramSlotCount());
+    this.slots = new RamSlots(config.clusterBytes(), config.ramSlotCount(), workCameUp);
     this.ledger = new SpillLedger(config, numbers);
   }
 
   SpillLedger ledger() {
     return ledger;
+  }
+
+  RamSlots slots() {
+    return slots;
+  }
+
+  /// What the background task does next, which then is under way, or null.
+  @Nullable SpillWork nextWork() {
+    MemorySegment untouched = slots.nextUntouched();
+    return untouched == null ? ledger.next() : new SpillWork.Touch(untouched);
   }
 
   /// A slot for a new caller, who must not overtake those that wait, or null.
@@ -390,7 +402,7 @@ final class EntryTable {
       deliveries.add(
           () -> {
             // Without the lock: nobody else has the slot.
-            boolean returned = PageReturn.giveBack(surplus.buffer());
+            boolean returned = AnonymousMemory.giveBack(surplus.buffer());
             assert returned;
             slots.rest(surplus);
           });

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.cache;
 
-import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayDeque;
 import java.util.Deque;
@@ -9,17 +8,16 @@ import java.util.Queue;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import org.jspecify.annotations.Nullable;
 
-/// The RAM of the store: slots cut from slabs outside the heap. A slab is allocated when the first
-/// of its slots is needed, so that an idle server is small, and the slot given back last is given
-/// out first, because its memory is warm.
+/// The RAM of the store: slots outside the heap. They are cut from [SlotMemory] when they are
+/// needed, some at once, so that an idle server is small, and the slot given back last is given out
+/// first, because its memory is warm.
 ///
 /// Not thread-safe, but for [#rest]: guarded by the store's lock.
 final class RamSlots {
-  private static final int SLAB_BYTES = 1 << 20;
-  private static final int PAGE_BYTES = 4096;
+  private static final int CUT_BYTES = 1 << 20;
 
-  private final Arena arena = Arena.ofShared();
   private final int slotBytes;
+  private final SlotMemory memory;
   private final Deque<Slot> free = new ArrayDeque<>();
 
   /// Slots without memory.
@@ -28,9 +26,21 @@ final class RamSlots {
   private int slotCountMax;
   private int usedCount;
 
-  RamSlots(int slotBytes, int slotCountMax) {
+  /// @param untouchedIsThere called under the store's lock when [#nextUntouched] has something
+  RamSlots(int slotBytes, int slotCountMax, Runnable untouchedIsThere) {
     this.slotBytes = slotBytes;
     this.slotCountMax = slotCountMax;
+    this.memory = new SlotMemory(slotBytes, (long) slotBytes * slotCountMax, untouchedIsThere);
+  }
+
+  /// As in [SlotMemory].
+  void prepare() {
+    memory.prepare();
+  }
+
+  /// As in [SlotMemory].
+  @Nullable MemorySegment nextUntouched() {
+    return memory.nextUntouched();
   }
 
   /// A free slot, then FILLING, or null when all are in use.
@@ -39,7 +49,7 @@ final class RamSlots {
     if (slot == null && usedCount < slotCountMax) {
       slot = resting.poll();
       if (slot == null) {
-        createSlab();
+        cut();
         slot = free.pollFirst();
       }
     }
@@ -68,6 +78,7 @@ final class RamSlots {
   /// From now on there are so many; if more are in use that takes until they are given back.
   void resize(int count) {
     slotCountMax = count;
+    memory.resize((long) slotBytes * count);
   }
 
   /// Takes out a free slot that is one too many, or null. It is for [#rest] when its memory has
@@ -82,14 +93,14 @@ final class RamSlots {
   }
 
   void close() {
-    arena.close();
+    memory.close();
   }
 
-  private void createSlab() {
-    int count = Math.min(Math.max(1, SLAB_BYTES / slotBytes), slotCountMax - usedCount);
-    MemorySegment slab = arena.allocate((long) slotBytes * count, PAGE_BYTES);
-    for (int i = 0; i < count; i++) {
-      free.addLast(new Slot(slab.asSlice((long) slotBytes * i, slotBytes).asByteBuffer()));
+  private void cut() {
+    int wanted = Math.min(Math.max(1, CUT_BYTES / slotBytes), slotCountMax - usedCount);
+    MemorySegment cut = memory.cut(wanted);
+    for (long at = 0; at < cut.byteSize(); at += slotBytes) {
+      free.addLast(new Slot(cut.asSlice(at, slotBytes).asByteBuffer()));
     }
   }
 }

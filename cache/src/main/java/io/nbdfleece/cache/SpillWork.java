@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.cache;
 
-/// One operation on the disk tier's file.
+import java.lang.foreign.MemorySegment;
+
+/// One operation of the background task: on the disk tier's file, or on the memory of slots.
 sealed interface SpillWork {
 
   /// A copy goes to its place on disk.
@@ -9,4 +11,7 @@ sealed interface SpillWork {
 
   /// The space of `count` entries from `first` on is given back.
   record Punch(int first, int count) implements SpillWork {}
+
+  /// Memory of slots is touched ahead of its use.
+  record Touch(MemorySegment memory) implements SpillWork {}
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.cache;
 
+import io.nbdfleece.cache.posix.AnonymousMemory;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.concurrent.Executor;
@@ -74,6 +75,7 @@ final class Spiller {
         switch (work) {
           case SpillWork.Write write -> write(write.copy());
           case SpillWork.Punch punch -> punch(punch);
+          case SpillWork.Touch touch -> AnonymousMemory.populate(touch.memory());
         }
         deliveries.deliver();
       }

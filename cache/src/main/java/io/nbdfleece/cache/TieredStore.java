@@ -15,9 +15,9 @@ import org.jspecify.annotations.Nullable;
 /// The cluster store: RAM slots under Caffeine's policy, and a file that takes what RAM cannot
 /// hold.
 ///
-/// A background task writes evicted entries to the file and punches holes where entries were
-/// released. When the file is full or fails, entries stay in RAM, nothing is lost, and
-/// [#statistics] says why; the owner calls [#retryParked] now and then.
+/// A background task writes evicted entries to the file, punches holes where entries were released,
+/// and touches RAM ahead of its use. When the file is full or fails, entries stay in RAM, nothing
+/// is lost, and [#statistics] says why; the owner calls [#retryParked] now and then.
 public final class TieredStore implements ClusterStore {
   /* Locks. `lock` guards all state, and nothing is called under it but the passive parts
    * (EntryTable and what that owns). Caffeine is called without it, because Caffeine calls
@@ -25,8 +25,7 @@ public final class TieredStore implements ClusterStore {
    * Deliveries.
    *
    * Caffeine only advises. Each commit makes a new RamCopy, and an eviction counts only if the
-   * table has that very object, so a late one is harmless. Whoever called Caffeine then kicks the
-   * spiller.
+   * table has that very object: a late one is harmless. Who called Caffeine then kicks the spiller.
    *
    * Callers are told things by `deliveries`, outside the lock. unpin never tells anybody itself,
    * because its caller may hold a lock; the spiller does it.
@@ -80,7 +79,7 @@ public final class TieredStore implements ClusterStore {
     this.reader = new DiskReader(file, config.clusterBytes());
     this.spiller =
         new Spiller(new SpillSource(), file, config.clusterBytes(), executor, deliveries);
-    this.table = new EntryTable(config, deliveries);
+    this.table = new EntryTable(config, deliveries, spiller::want);
     this.policy = new RamPolicy(config, this::evicted);
   }
 
@@ -100,21 +99,29 @@ public final class TieredStore implements ClusterStore {
     return clusterBytes;
   }
 
+  /// Has RAM ready for the first clusters that will come. Does not wait.
+  public void prepare() {
+    synchronized (lock) {
+      if (!closed) {
+        table.slots().prepare();
+      }
+    }
+    spiller.kick();
+  }
+
   @Override
   public void acquire(SlotCompletion done) {
-    Slot slot = null;
+    Slot slot;
     IOException refusal = null;
     synchronized (lock) {
+      slot = closed ? null : table.takeSlot();
       if (closed) {
         refusal = new IOException("the store is closed");
-      } else {
-        slot = table.takeSlot();
-        if (slot == null && table.isStuck()) {
-          refusal = new StoreFullException(table.ledger().stuckText());
-        } else if (slot == null) {
-          table.addWaiter(done);
-          waiting = true;
-        }
+      } else if (slot == null && table.isStuck()) {
+        refusal = new StoreFullException(table.ledger().stuckText());
+      } else if (slot == null) {
+        table.addWaiter(done);
+        waiting = true;
       }
     }
     if (slot != null) {
@@ -231,7 +238,7 @@ public final class TieredStore implements ClusterStore {
   @Override
   public boolean prefetch(int entry, Completion done) {
     Slot slot;
-    int checksum = 0;
+    int checksum;
     synchronized (lock) {
       boolean inRam = table.pinnedCopy(entry) != null;
       slot = inRam || closed ? null : table.takeSpareSlot();
@@ -239,9 +246,7 @@ public final class TieredStore implements ClusterStore {
         return false;
       }
       table.pin(entry);
-      if (slot != null) {
-        checksum = table.checksum(entry);
-      }
+      checksum = slot == null ? 0 : table.checksum(entry);
     }
     tellLater();
     if (slot == null) {
@@ -287,12 +292,10 @@ public final class TieredStore implements ClusterStore {
           "range: " + offsetBytes + "+" + lengthBytes + " (expected: within a cluster)");
     }
     RamCopy copy;
-    int checksum = 0;
+    int checksum;
     synchronized (lock) {
       copy = table.pinnedCopy(entry);
-      if (copy == null) {
-        checksum = table.checksum(entry);
-      }
+      checksum = copy == null ? table.checksum(entry) : 0;
     }
     if (copy == null) {
       reader.read(entry, checksum, offsetBytes, target, done);
@@ -459,7 +462,7 @@ public final class TieredStore implements ClusterStore {
     @Override
     public @Nullable SpillWork next() {
       synchronized (lock) {
-        SpillWork work = closed ? null : table.ledger().next();
+        SpillWork work = closed ? null : table.nextWork();
         if (work == null) {
           // Not afterChange: what waits for a punch is work that cannot be done now.
           table.failStuckWaiters();

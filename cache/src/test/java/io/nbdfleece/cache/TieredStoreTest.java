@@ -305,6 +305,7 @@ class TieredStoreTest {
   void storeWithoutDiskTierUsesAllOfItsRamAndThenRefuses() throws IOException {
     store = storeWithCap(0);
     commitMany(SLOTS);
+    settle();
     SlotOutcome refused = acquire();
     String text = assertThrows(StoreFullException.class, refused::slot).toString();
     assertTrue(text.contains("64 KiB of 64 KiB used (limit --ram)"), text);

@@ -306,6 +306,9 @@ public final class FleecingEngine implements AutoCloseable {
     } catch (IOException e) {
       return CompletableFuture.failedFuture(e);
     }
+    if (plan.snapshot().isPresent()) {
+      store.prepare();
+    }
     return transactions
         .submit(plan)
         .whenComplete(

@@ -2,6 +2,11 @@
 package io.nbdfleece.cache.posix;
 
 import static io.nbdfleece.cache.posix.LinuxConstants.CACHESTAT_NUMBER;
+import static io.nbdfleece.cache.posix.LinuxConstants.MAP_ANONYMOUS;
+import static io.nbdfleece.cache.posix.LinuxConstants.MAP_NORESERVE;
+import static io.nbdfleece.cache.posix.LinuxConstants.MAP_PRIVATE;
+import static io.nbdfleece.cache.posix.LinuxConstants.PROT_READ;
+import static io.nbdfleece.cache.posix.LinuxConstants.PROT_WRITE;
 import static java.lang.foreign.ValueLayout.ADDRESS;
 import static java.lang.foreign.ValueLayout.JAVA_INT;
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
@@ -67,6 +72,9 @@ final class LinuxCalls {
   private static final MethodHandle STATFS = bindWords("statfs");
   private static final MethodHandle FCNTL = bindVariadic("fcntl");
   private static final MethodHandle IOCTL = bindVariadic("ioctl");
+  private static final MethodHandle MMAP = bindWords("mmap");
+  private static final MethodHandle MADVISE = bindWords("madvise");
+  private static final MethodHandle MUNMAP = bindWords("munmap");
   private static final MethodHandle SYSCALL = bindVariadic("syscall");
 
   private LinuxCalls() {}
@@ -126,7 +134,6 @@ final class LinuxCalls {
   /// Into what remains of several buffers, one after the other.
   ///
   /// @param count how many of them, at most [#VECTOR_PARTS_MAX]
-  ///
   /// @param flags RWF_ constants
   static long preadv2(int fd, List<ByteBuffer> targets, int count, long offset, int flags) {
     long vector = CallArea.ofThread().vectorOf(targets, count);
@@ -206,6 +213,22 @@ final class LinuxCalls {
 
   static int ioctl(int fd, long request, MemorySegment argument) {
     return intCall(IOCTL, fd, request, argument.address(), 0);
+  }
+
+  /// Memory of no file, readable and writable. Returns its address.
+  static long mapAnonymous(long length) {
+    long protection = PROT_READ | PROT_WRITE;
+    long flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+    return longCall(MMAP, 0, length, protection, flags, -1, 0);
+  }
+
+  static int madvise(long address, long length, int advice) {
+    return intCall(MADVISE, address, length, advice, 0);
+  }
+
+  static void munmap(long address, long length) {
+    int result = intCall(MUNMAP, address, length, 0, 0);
+    assert result == 0;
   }
 
   /// How many pages of the range are in the page cache: cachestat(2), of Linux 6.5. The C library

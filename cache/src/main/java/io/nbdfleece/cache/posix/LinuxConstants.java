@@ -26,6 +26,14 @@ final class LinuxConstants {
   static final int SEEK_DATA = 3;
   static final int SEEK_HOLE = 4;
 
+  static final int PROT_READ = 1;
+  static final int PROT_WRITE = 2;
+  static final int MAP_PRIVATE = 2;
+  static final int MAP_ANONYMOUS = 0x20;
+  static final int MAP_NORESERVE = 0x4000;
+  static final int MADV_DONTNEED = 4;
+  static final int MADV_POPULATE_WRITE = 23;
+
   static final int MSG_DONTWAIT = 0x40;
   static final int MSG_MORE = 0x8000;
 

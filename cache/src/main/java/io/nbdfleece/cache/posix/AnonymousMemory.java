@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.nbdfleece.cache.posix;
+
+import static io.nbdfleece.cache.posix.LinuxConstants.MADV_DONTNEED;
+import static io.nbdfleece.cache.posix.LinuxConstants.MADV_POPULATE_WRITE;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.nio.ByteBuffer;
+
+/// Memory straight from the system, which costs nothing until it is touched: mmap(2), madvise(2).
+@SuppressWarnings("restricted") // Calling libc is what this class is for.
+public final class AnonymousMemory {
+  private AnonymousMemory() {}
+
+  /// Zeroes, from the start of a page on, until the arena is closed.
+  ///
+  /// @throws OutOfMemoryError if the system gives none
+  public static MemorySegment map(long bytes, Arena arena) {
+    long address = LinuxCalls.mapAnonymous(bytes);
+    if (address < 0) {
+      throw new OutOfMemoryError("mmap of " + bytes + " bytes: " + Errno.text((int) -address));
+    }
+    return MemorySegment.ofAddress(address)
+        .reinterpret(bytes, arena, _ -> LinuxCalls.munmap(address, bytes));
+  }
+
+  /// Touches memory from [#map] ahead of its use. What is written there already stays. Where the
+  /// system cannot do it, before Linux 5.14 or for lack of memory, it is touched when it is used.
+  public static void populate(MemorySegment memory) {
+    int _ = LinuxCalls.madvise(memory.address(), memory.byteSize(), MADV_POPULATE_WRITE);
+  }
+
+  /// Gives the pages of a direct buffer back, from its start to its capacity; it reads as zeroes
+  /// afterwards, and takes memory again when it is written to. Nothing else may lie in these pages.
+  ///
+  /// @return whether they are given back; not where the system's pages are larger than what the
+  ///   buffer is aligned to
+  public static boolean giveBack(ByteBuffer buffer) {
+    return giveBack(MemorySegment.ofBuffer(buffer.duplicate().clear()));
+  }
+
+  /// The same of memory from [#map].
+  public static boolean giveBack(MemorySegment memory) {
+    return LinuxCalls.madvise(memory.address(), memory.byteSize(), MADV_DONTNEED) == 0;
+  }
+}
