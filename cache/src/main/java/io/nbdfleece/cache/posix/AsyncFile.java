@@ -26,12 +26,13 @@ public final class AsyncFile {
    * dirty, and that cannot be asked for. So we measure: as long as inline writes are fast they
    * stay inline; after a slow one all writes go to workers for a while, then one tries again.
    *
-   * A long write does not wait either, but copying it takes so much longer than a change of threads
-   * that it is better done on a worker: the caller receives the next one meanwhile.
+   * A long one does not wait either, but copying it takes so much longer than a change of threads
+   * that it is better done on a worker: the caller receives the next one meanwhile. What follows
+   * from its end stays on that worker.
    */
 
   /// As long as this, and it goes to a worker.
-  static final int LONG_WRITE_BYTES = 256 << 10;
+  static final int LONG_BYTES = 256 << 10;
 
   /// An inline write slower than this, plus a nanosecond for each byte, sends later ones to
   /// workers.
@@ -42,6 +43,9 @@ public final class AsyncFile {
 
   private static final int PAGE_BYTES = 4096;
   private static final int ZEROES_BYTES = 1 << 20;
+
+  /// Whether the thread is a worker in the middle of a [#call].
+  private static final ThreadLocal<Boolean> ON_WORKER = ThreadLocal.withInitial(() -> false);
 
   private final LinuxFile file;
   private final Executor workers;
@@ -118,15 +122,18 @@ public final class AsyncFile {
     done.succeeded();
   }
 
-  /// As the one above, of several buffers one after the other. Inside the call all of it or
-  /// nothing: on a worker what is not in memory is read ahead first, so that the device has it all
-  /// to do at once.
+  /// As the one above, of several buffers one after the other. What is long, or not all in memory,
+  /// is read on a worker, ahead first, so that the device has it all to do at once.
   public void read(long offsetBytes, List<ByteBuffer> targets, Completion done) {
     int lengthBytes = 0;
     for (ByteBuffer target : targets) {
       lengthBytes += target.remaining();
     }
     long endBytes = offsetBytes + lengthBytes;
+    if (lengthBytes >= LONG_BYTES && !ON_WORKER.get()) {
+      call(() -> readAll(offsetBytes, endBytes, targets), done);
+      return;
+    }
     try {
       int count = file.readNoWait(targets, offsetBytes);
       if (count < lengthBytes) {
@@ -144,8 +151,9 @@ public final class AsyncFile {
 
   /// Writes what remains of `data`.
   public void write(long offsetBytes, ByteBuffer data, Completion done) {
+    boolean mayWait = ON_WORKER.get();
     try {
-      if (!mayWriteInline(offsetBytes, data.remaining())) {
+      if (!mayWait && !mayWriteInline(offsetBytes, data.remaining())) {
         call(() -> writeAll(offsetBytes, data, watch.beforeWrite(nanoClock)), done);
         return;
       }
@@ -153,7 +161,7 @@ public final class AsyncFile {
       long began = nanoClock.getAsLong();
       writeAll(offsetBytes, data, watch.beforeWrite(began));
       long now = nanoClock.getAsLong();
-      if (now - began > SLOW_WRITE_NANOS + lengthBytes) {
+      if (!mayWait && now - began > SLOW_WRITE_NANOS + lengthBytes) {
         slowUntilNanos = now + SLOW_PERIOD_NANOS;
         slow = true;
       }
@@ -209,6 +217,16 @@ public final class AsyncFile {
   }
 
   private static void runAndComplete(BlockingCall work, Completion done) {
+    boolean outer = ON_WORKER.get();
+    ON_WORKER.set(true);
+    try {
+      complete(work, done);
+    } finally {
+      ON_WORKER.set(outer);
+    }
+  }
+
+  private static void complete(BlockingCall work, Completion done) {
     try {
       work.run();
     } catch (IOException e) {
@@ -223,7 +241,7 @@ public final class AsyncFile {
   }
 
   private boolean mayWriteInline(long offsetBytes, int lengthBytes) throws IOException {
-    if (lengthBytes >= LONG_WRITE_BYTES) {
+    if (lengthBytes >= LONG_BYTES) {
       return false;
     }
     if (slow) {
@@ -255,8 +273,12 @@ public final class AsyncFile {
 
   private void readAll(long offsetBytes, long endBytes, List<ByteBuffer> targets)
       throws IOException {
-    file.readAhead(offsetBytes, endBytes - offsetBytes);
-    long position = offsetBytes;
+    long position = offsetBytes + Math.max(0, file.readNoWait(targets, offsetBytes));
+    if (position == endBytes) {
+      watch.requireKept(offsetBytes, endBytes);
+      return;
+    }
+    file.readAhead(position, endBytes - position);
     for (ByteBuffer target : targets) {
       int lengthBytes = target.remaining();
       readAll(position, target);

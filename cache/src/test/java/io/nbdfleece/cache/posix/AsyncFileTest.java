@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import io.nbdfleece.cache.Completion;
 import io.nbdfleece.cache.posix.LinuxFile.Access;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -233,17 +234,55 @@ class AsyncFileTest {
   @Test
   void longWriteGoesToAWorker() throws Exception {
     Outcome shorter = new Outcome();
-    async.write(0, filled(AsyncFile.LONG_WRITE_BYTES - 4096, 1), shorter);
+    async.write(0, filled(AsyncFile.LONG_BYTES - 4096, 1), shorter);
     assertTrue(shorter.isDone());
     Outcome done = new Outcome();
-    async.write(0, filled(AsyncFile.LONG_WRITE_BYTES, 2), done);
+    async.write(0, filled(AsyncFile.LONG_BYTES, 2), done);
     assertFalse(done.isDone());
     assertEquals(1, workers.pending());
     workers.runAll();
     done.await();
-    ByteBuffer found = ByteBuffer.allocateDirect(AsyncFile.LONG_WRITE_BYTES);
+    ByteBuffer found = ByteBuffer.allocateDirect(AsyncFile.LONG_BYTES);
     assertEquals(found.capacity(), file.read(found, 0));
     assertEquals(filled(found.capacity(), 2), found.flip());
+  }
+
+  @Test
+  void longReadIntoSeveralBuffersGoesToAWorkerAndWhatFollowsStaysThere() throws Exception {
+    int half = AsyncFile.LONG_BYTES / 2;
+    async.write(0, filled(half, 1), new Outcome());
+    async.write(half, filled(half, 2), new Outcome());
+    List<ByteBuffer> targets =
+        List.of(ByteBuffer.allocateDirect(half), ByteBuffer.allocateDirect(half));
+    Outcome written = new Outcome();
+    Outcome shorter = new Outcome();
+    async.read(
+        0,
+        targets,
+        new Completion() {
+          @Override
+          public void succeeded() {
+            async.write(0, filled(AsyncFile.LONG_BYTES, 3), written);
+          }
+
+          @Override
+          public void failed(IOException error) {
+            written.failed(error);
+          }
+        });
+    assertEquals(1, workers.pending());
+    workers.runOne();
+    assertTrue(written.isDone());
+    written.await();
+    assertEquals(filled(half, 1), targets.get(0).flip());
+    assertEquals(filled(half, 2), targets.get(1).flip());
+    targets.forEach(ByteBuffer::clear);
+    async.read(0, targets.subList(0, 1), shorter);
+    assertTrue(shorter.isDone());
+    assertEquals(filled(half, 3), targets.get(0).flip());
+    async.write(0, filled(AsyncFile.LONG_BYTES, 4), new Outcome());
+    assertEquals(1, workers.pending()); // the thread is no worker any more
+    workers.runAll();
   }
 
   @Test

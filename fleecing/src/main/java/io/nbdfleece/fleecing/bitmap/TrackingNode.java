@@ -88,6 +88,11 @@ public final class TrackingNode implements FilterNode {
   }
 
   @Override
+  public void read(long offsetBytes, List<ByteBuffer> targets, Completion done) {
+    child.read(offsetBytes, targets, done);
+  }
+
+  @Override
   public Optional<FileSender> sender(long offsetBytes, int lengthBytes) {
     return child.sender(offsetBytes, lengthBytes);
   }

@@ -44,8 +44,8 @@ public interface BlockNode extends AutoCloseable {
   void read(long offsetBytes, ByteBuffer target, Completion done);
 
   /// Fills several buffers, each from position to limit, with the bytes from `offsetBytes` on, one
-  /// buffer after the other. When it fails they hold anything. It is a read for each of them, which
-  /// a filter's own reads meet, unless a node knows better.
+  /// buffer after the other. When it fails they hold anything. It is a read for each of them unless
+  /// a node knows better.
   default void read(long offsetBytes, List<ByteBuffer> targets, Completion done) {
     new ReadInParts(this, offsetBytes, targets, done).start();
   }

@@ -4,6 +4,7 @@ package io.nbdfleece.fleecing.block;
 import io.nbdfleece.cache.Completion;
 import io.nbdfleece.cache.posix.FileSender;
 import java.io.IOException;
+import java.nio.ByteBuffer;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
@@ -18,6 +19,10 @@ public interface FilterNode extends BlockNode {
 
   /// What it stands on; constant.
   BlockNode child();
+
+  /// A read, too. The default would take it apart, and hide that the child can do it at once.
+  @Override
+  void read(long offsetBytes, List<ByteBuffer> targets, Completion done);
 
   /// A read, too.
   @Override

@@ -6,6 +6,7 @@ import io.nbdfleece.cache.posix.FileSender;
 import io.nbdfleece.fleecing.block.ThrottleGroup.Direction;
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.util.List;
 import java.util.Optional;
 
 /// A filter that lets reads and changes through as its group does. Flushes, hints and questions
@@ -33,6 +34,16 @@ public final class ThrottleNode implements FilterNode {
       child.read(offsetBytes, target, done);
     } else {
       group.pass(Direction.READ, target.remaining(), () -> child.read(offsetBytes, target, done));
+    }
+  }
+
+  @Override
+  public void read(long offsetBytes, List<ByteBuffer> targets, Completion done) {
+    if (group.isOpen()) {
+      child.read(offsetBytes, targets, done);
+    } else {
+      long lengthBytes = targets.stream().mapToLong(ByteBuffer::remaining).sum();
+      group.pass(Direction.READ, lengthBytes, () -> child.read(offsetBytes, targets, done));
     }
   }
 

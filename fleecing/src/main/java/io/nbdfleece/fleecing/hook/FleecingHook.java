@@ -181,6 +181,11 @@ public final class FleecingHook implements FilterNode {
   }
 
   @Override
+  public void read(long offsetBytes, List<ByteBuffer> targets, Completion done) {
+    child.read(offsetBytes, targets, done);
+  }
+
+  @Override
   public Optional<FileSender> sender(long offsetBytes, int lengthBytes) {
     return child.sender(offsetBytes, lengthBytes);
   }
