@@ -40,9 +40,9 @@ final class SlotMemory {
     }
   }
 
-  /// Room for so many slots, or for fewer, but for one at least.
-  ///
-  /// @throws IllegalStateException if all of `bytesMax` has been cut
+  /// Room for so many slots, or for fewer, but for one at least. It is for the caller to keep to
+  /// `bytesMax`: slots whose memory is just being given back to the system do not count for it, but
+  /// do here.
   MemorySegment cut(int slotCount) {
     if (current.byteSize() == 0) {
       prepare();
@@ -51,7 +51,7 @@ final class SlotMemory {
       mapAhead();
     }
     if (current.byteSize() == 0) {
-      throw new IllegalStateException("slots beyond " + bytesMax + " bytes");
+      current = map(slotBytes);
     }
     long bytes = Math.min((long) slotBytes * slotCount, current.byteSize());
     MemorySegment cut = current.asSlice(0, bytes);
@@ -62,11 +62,15 @@ final class SlotMemory {
   private void mapAhead() {
     long bytes = Math.min(Math.max(PIECE_BYTES, slotBytes), bytesMax - mappedBytes);
     if (bytes > 0) {
-      ahead = AnonymousMemory.map(bytes, arena);
-      mappedBytes += bytes;
+      ahead = map(bytes);
       untouched.add(ahead);
       untouchedIsThere.run();
     }
+  }
+
+  private MemorySegment map(long bytes) {
+    mappedBytes += bytes;
+    return AnonymousMemory.map(bytes, arena);
   }
 
   /// What is to be touched by [AnonymousMemory#populate] next, without the lock; null if nothing.
