@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.integration;
 
+import static org.awaitility.Awaitility.await;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
@@ -101,9 +102,10 @@ final class SoakTest {
       for (int i = 0; i < cycles; i++) {
         cycle(server, guest, control, content, i);
       }
+      // The connection of the last backup may still be about to be closed, before as after.
+      await().until(() -> server.figures().descriptors() <= before.descriptors());
       ProcessFigures after = server.figures();
       System.out.println("SoakTest: before " + before + ", after " + after);
-      assertEquals(before.descriptors(), after.descriptors(), before + " " + after);
       assertTrue(after.threads() <= before.threads() + GROWTH_THREADS_MAX, before + " " + after);
       assertTrue(
           after.anonymousBytes() <= before.anonymousBytes() + GROWTH_BYTES_MAX,
