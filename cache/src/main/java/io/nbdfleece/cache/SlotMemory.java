@@ -14,6 +14,7 @@ import org.jspecify.annotations.Nullable;
 ///
 /// Not thread-safe: guarded by the store's lock.
 final class SlotMemory {
+  private static final System.Logger LOG = System.getLogger(SlotMemory.class.getName());
   private static final long PIECE_BYTES = 8 << 20;
 
   private final Arena arena = Arena.ofShared();
@@ -61,16 +62,23 @@ final class SlotMemory {
 
   private void mapAhead() {
     long bytes = Math.min(Math.max(PIECE_BYTES, slotBytes), bytesMax - mappedBytes);
-    if (bytes > 0) {
-      ahead = map(bytes);
-      untouched.add(ahead);
-      untouchedIsThere.run();
+    if (bytes <= 0) {
+      return;
     }
+    try {
+      ahead = map(bytes);
+    } catch (OutOfMemoryError none) {
+      LOG.log(System.Logger.Level.DEBUG, "no memory ahead of its use", none);
+      return; // Who needs it asks for less, and hears of it.
+    }
+    untouched.add(ahead);
+    untouchedIsThere.run();
   }
 
   private MemorySegment map(long bytes) {
+    MemorySegment mapped = AnonymousMemory.map(bytes, arena);
     mappedBytes += bytes;
-    return AnonymousMemory.map(bytes, arena);
+    return mapped;
   }
 
   /// What is to be touched by [AnonymousMemory#populate] next, without the lock; null if nothing.

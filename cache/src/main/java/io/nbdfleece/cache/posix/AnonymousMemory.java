@@ -11,6 +11,9 @@ import java.nio.ByteBuffer;
 /// Memory straight from the system, which costs nothing until it is touched: mmap(2), madvise(2).
 @SuppressWarnings("restricted") // Calling libc is what this class is for.
 public final class AnonymousMemory {
+  /// Touched in one call, which keeps others from mapping memory meanwhile.
+  private static final long STEP_BYTES = 256 << 10;
+
   private AnonymousMemory() {}
 
   /// Zeroes, from the start of a page on, until the arena is closed.
@@ -28,7 +31,10 @@ public final class AnonymousMemory {
   /// Touches memory from [#map] ahead of its use. What is written there already stays. Where the
   /// system cannot do it, before Linux 5.14 or for lack of memory, it is touched when it is used.
   public static void populate(MemorySegment memory) {
-    int _ = LinuxCalls.madvise(memory.address(), memory.byteSize(), MADV_POPULATE_WRITE);
+    for (long at = 0; at < memory.byteSize(); at += STEP_BYTES) {
+      long bytes = Math.min(STEP_BYTES, memory.byteSize() - at);
+      int _ = LinuxCalls.madvise(memory.address() + at, bytes, MADV_POPULATE_WRITE);
+    }
   }
 
   /// Gives the pages of a direct buffer back, from its start to its capacity; it reads as zeroes

@@ -27,8 +27,9 @@ public final class AsyncFile {
    * stay inline; after a slow one all writes go to workers for a while, then one tries again.
    *
    * A long one does not wait either, but copying it takes so much longer than a change of threads
-   * that it is better done on a worker: the caller receives the next one meanwhile. What follows
-   * from its end stays on that worker.
+   * that it is better done on a worker: the caller receives the next one meanwhile. After a long
+   * read one long write may follow on the same worker, the one that the old content was read for;
+   * not more, because what else its end sets going may be about other disks.
    */
 
   /// As long as this, and it goes to a worker.
@@ -44,8 +45,9 @@ public final class AsyncFile {
   private static final int PAGE_BYTES = 4096;
   private static final int ZEROES_BYTES = 1 << 20;
 
-  /// Whether the thread is a worker in the middle of a [#call].
-  private static final ThreadLocal<Boolean> ON_WORKER = ThreadLocal.withInitial(() -> false);
+  /// Whether the thread is a worker that has just made a long read.
+  private static final ThreadLocal<Boolean> LONG_WRITE_MAY_FOLLOW =
+      ThreadLocal.withInitial(() -> false);
 
   private final LinuxFile file;
   private final Executor workers;
@@ -106,7 +108,7 @@ public final class AsyncFile {
             file.neverWaits() ? file.read(target, position) : file.readNoWait(target, position);
         if (count < 0) {
           long rest = position;
-          call(() -> readAll(rest, target), done);
+          call(() -> readRest(offsetBytes, rest, target), done);
           return;
         }
         if (count == 0) {
@@ -130,15 +132,15 @@ public final class AsyncFile {
       lengthBytes += target.remaining();
     }
     long endBytes = offsetBytes + lengthBytes;
-    if (lengthBytes >= LONG_BYTES && !ON_WORKER.get()) {
-      call(() -> readAll(offsetBytes, endBytes, targets), done);
+    if (lengthBytes >= LONG_BYTES) {
+      call(() -> readLong(offsetBytes, endBytes, targets), new BeforeLongWrite(done));
       return;
     }
     try {
       int count = file.readNoWait(targets, offsetBytes);
       if (count < lengthBytes) {
         long rest = offsetBytes + Math.max(0, count);
-        call(() -> readAll(rest, endBytes, targets), done);
+        call(() -> readRest(offsetBytes, rest, endBytes, targets), done);
         return;
       }
       watch.requireKept(offsetBytes, endBytes);
@@ -151,9 +153,8 @@ public final class AsyncFile {
 
   /// Writes what remains of `data`.
   public void write(long offsetBytes, ByteBuffer data, Completion done) {
-    boolean mayWait = ON_WORKER.get();
     try {
-      if (!mayWait && !mayWriteInline(offsetBytes, data.remaining())) {
+      if (!mayWriteInline(offsetBytes, data.remaining())) {
         call(() -> writeAll(offsetBytes, data, watch.beforeWrite(nanoClock)), done);
         return;
       }
@@ -161,7 +162,7 @@ public final class AsyncFile {
       long began = nanoClock.getAsLong();
       writeAll(offsetBytes, data, watch.beforeWrite(began));
       long now = nanoClock.getAsLong();
-      if (!mayWait && now - began > SLOW_WRITE_NANOS + lengthBytes) {
+      if (lengthBytes < LONG_BYTES && now - began > SLOW_WRITE_NANOS + lengthBytes) {
         slowUntilNanos = now + SLOW_PERIOD_NANOS;
         slow = true;
       }
@@ -217,16 +218,6 @@ public final class AsyncFile {
   }
 
   private static void runAndComplete(BlockingCall work, Completion done) {
-    boolean outer = ON_WORKER.get();
-    ON_WORKER.set(true);
-    try {
-      complete(work, done);
-    } finally {
-      ON_WORKER.set(outer);
-    }
-  }
-
-  private static void complete(BlockingCall work, Completion done) {
     try {
       work.run();
     } catch (IOException e) {
@@ -242,7 +233,10 @@ public final class AsyncFile {
 
   private boolean mayWriteInline(long offsetBytes, int lengthBytes) throws IOException {
     if (lengthBytes >= LONG_BYTES) {
-      return false;
+      if (!LONG_WRITE_MAY_FOLLOW.get()) {
+        return false;
+      }
+      LONG_WRITE_MAY_FOLLOW.set(false);
     }
     if (slow) {
       if (nanoClock.getAsLong() - slowUntilNanos < 0) {
@@ -259,6 +253,33 @@ public final class AsyncFile {
     return edgeBytes % PAGE_BYTES == 0 || file.probeNoWait(edgeBytes) >= 0;
   }
 
+  private void readLong(long offsetBytes, long endBytes, List<ByteBuffer> targets)
+      throws IOException {
+    long rest = offsetBytes + Math.max(0, file.readNoWait(targets, offsetBytes));
+    readRest(offsetBytes, rest, endBytes, targets);
+  }
+
+  /// What lies before `restBytes` is read already.
+  private void readRest(long offsetBytes, long restBytes, long endBytes, List<ByteBuffer> targets)
+      throws IOException {
+    if (restBytes < endBytes) {
+      file.readAhead(restBytes, endBytes - restBytes);
+    }
+    long position = restBytes;
+    for (ByteBuffer target : targets) {
+      int lengthBytes = target.remaining();
+      readAll(position, target);
+      position += lengthBytes;
+    }
+    watch.requireKept(offsetBytes, endBytes);
+  }
+
+  private void readRest(long offsetBytes, long restBytes, ByteBuffer target) throws IOException {
+    long endBytes = restBytes + target.remaining();
+    readAll(restBytes, target);
+    watch.requireKept(offsetBytes, endBytes);
+  }
+
   private void readAll(long offsetBytes, ByteBuffer target) throws IOException {
     long position = offsetBytes;
     while (target.hasRemaining()) {
@@ -267,22 +288,6 @@ public final class AsyncFile {
         zeroFill(position, target);
       }
       position += count;
-    }
-    watch.requireKept(offsetBytes, position);
-  }
-
-  private void readAll(long offsetBytes, long endBytes, List<ByteBuffer> targets)
-      throws IOException {
-    long position = offsetBytes + Math.max(0, file.readNoWait(targets, offsetBytes));
-    if (position == endBytes) {
-      watch.requireKept(offsetBytes, endBytes);
-      return;
-    }
-    file.readAhead(position, endBytes - position);
-    for (ByteBuffer target : targets) {
-      int lengthBytes = target.remaining();
-      readAll(position, target);
-      position += lengthBytes;
     }
   }
 
@@ -374,6 +379,24 @@ public final class AsyncFile {
   private void grown(long endBytes) {
     if (endBytes > sizeBytes.get()) {
       sizeBytes.accumulateAndGet(endBytes, Math::max);
+    }
+  }
+
+  /// The end of a long read, on a worker.
+  private record BeforeLongWrite(Completion done) implements Completion {
+    @Override
+    public void succeeded() {
+      LONG_WRITE_MAY_FOLLOW.set(true);
+      try {
+        done.succeeded();
+      } finally {
+        LONG_WRITE_MAY_FOLLOW.set(false);
+      }
+    }
+
+    @Override
+    public void failed(IOException error) {
+      done.failed(error);
     }
   }
 }

@@ -248,13 +248,14 @@ class AsyncFileTest {
   }
 
   @Test
-  void longReadIntoSeveralBuffersGoesToAWorkerAndWhatFollowsStaysThere() throws Exception {
+  void longReadIntoSeveralBuffersGoesToAWorkerAndOneLongWriteStaysThere() throws Exception {
     int half = AsyncFile.LONG_BYTES / 2;
     async.write(0, filled(half, 1), new Outcome());
     async.write(half, filled(half, 2), new Outcome());
     List<ByteBuffer> targets =
         List.of(ByteBuffer.allocateDirect(half), ByteBuffer.allocateDirect(half));
     Outcome written = new Outcome();
+    Outcome second = new Outcome();
     Outcome shorter = new Outcome();
     async.read(
         0,
@@ -263,6 +264,7 @@ class AsyncFileTest {
           @Override
           public void succeeded() {
             async.write(0, filled(AsyncFile.LONG_BYTES, 3), written);
+            async.write(half, filled(AsyncFile.LONG_BYTES, 5), second);
           }
 
           @Override
@@ -274,6 +276,10 @@ class AsyncFileTest {
     workers.runOne();
     assertTrue(written.isDone());
     written.await();
+    assertFalse(second.isDone());
+    assertEquals(1, workers.pending());
+    workers.runOne();
+    second.await();
     assertEquals(filled(half, 1), targets.get(0).flip());
     assertEquals(filled(half, 2), targets.get(1).flip());
     targets.forEach(ByteBuffer::clear);
@@ -283,6 +289,21 @@ class AsyncFileTest {
     async.write(0, filled(AsyncFile.LONG_BYTES, 4), new Outcome());
     assertEquals(1, workers.pending()); // the thread is no worker any more
     workers.runAll();
+  }
+
+  @Test
+  void longReadIntoSeveralBuffersOfATruncatedFileFails() throws IOException {
+    int half = AsyncFile.LONG_BYTES / 2;
+    async.write(0, filled(half, 1), new Outcome());
+    async.write(half, filled(half, 2), new Outcome());
+    file.truncate(half + 5);
+    Outcome read = new Outcome();
+    List<ByteBuffer> targets =
+        List.of(ByteBuffer.allocateDirect(half), ByteBuffer.allocateDirect(half));
+    async.read(0, targets, read);
+    workers.runAll();
+    String text = assertThrows(IOException.class, read::await).toString();
+    assertTrue(text.contains("truncated"), text);
   }
 
   @Test

@@ -89,14 +89,14 @@ final class FilterNodeTest {
             Proxy.newProxyInstance(
                 BlockNode.class.getClassLoader(),
                 new Class<?>[] {BlockNode.class},
-                (_, called, _) -> {
-                  reached.add(called.toString());
+                (_, called, arguments) -> {
+                  reached.add(called + (arguments == null ? "" : " " + List.of(arguments[0])));
                   return answer(called.getReturnType());
                 });
     List<ByteBuffer> targets = List.of(ByteBuffer.allocateDirect(5), ByteBuffer.allocateDirect(6));
     new TrackingNode(child).read(1000, targets, (Completion) argument(Completion.class));
     Method several = BlockNode.class.getMethod("read", long.class, List.class, Completion.class);
-    assertEquals(several.toString(), reached.getLast());
+    assertEquals(several + " [1000]", reached.getLast());
   }
 
   @Test

@@ -78,6 +78,21 @@ final class ThrottleNodeTest {
   }
 
   @Test
+  void readOfSeveralBuffersCountsAllTheirBytes() {
+    ThrottleNode node = node(group("bps-read", 10L * MIB));
+    List<ByteBuffer> halves =
+        List.of(ByteBuffer.allocateDirect(MIB / 2), ByteBuffer.allocateDirect(MIB / 2));
+    for (int i = 0; i < 100; i++) {
+      halves.forEach(ByteBuffer::clear);
+      node.read(0, halves, done("r" + i));
+    }
+    int before = finished.size();
+    timer.pass(5 * SECOND);
+    assertBetween(1, 2, before);
+    assertBetween(49, 51, finished.size() - before);
+  }
+
+  @Test
   void requestsPassAtTheRateThatWasSet() {
     ThrottleNode node = node(group("iops-total", 100));
     for (int i = 0; i < 500; i++) {
