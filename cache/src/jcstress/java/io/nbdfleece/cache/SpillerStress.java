@@ -2,6 +2,7 @@
 package io.nbdfleece.cache;
 
 import java.io.IOException;
+import java.util.List;
 import java.util.Queue;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import org.openjdk.jcstress.annotations.Actor;
@@ -69,7 +70,7 @@ public class SpillerStress implements Spiller.Source {
   }
 
   @Override
-  public void wrote(RamCopy copy, int checksum) {
+  public void wrote(List<RamCopy> copies, int[] checksums) {
     throw new IllegalStateException("nothing was written");
   }
 

@@ -27,14 +27,11 @@ public interface ClusterStore extends AutoCloseable {
   /// The size of every entry, in bytes.
   int clusterBytes();
 
-  /// Asks for a free RAM slot to fill. At once, inside the call, when one is free; later, when the
-  /// spiller has freed one; or fails with a [StoreFullException] when RAM is full and nothing more
-  /// can be spilled. Every slot given MUST go to [#commit] or [#abandon] soon.
-  void acquire(SlotCompletion done);
-
-  /// Free RAM slots to fill, as many as there are at once, `wanted` at most; none while others
-  /// wait. Each MUST go to [#commit] or [#abandon] soon.
-  List<RamSlot> acquireNow(int wanted);
+  /// Asks for `count` free RAM slots to fill, at least 1. All at once, inside the call, when so
+  /// many are free; else some at a time, as the spiller frees them; those still missing fail with a
+  /// [StoreFullException] when RAM is full and nothing more can be spilled. Every slot given MUST
+  /// go to [#commit] or [#abandon] soon, and may not wait for the others.
+  void acquire(int count, SlotCompletion done);
 
   /// The slot's content is complete: it becomes an entry. After the return the store holds it, in
   /// RAM or further down, until [#release]. The slot must not be touched any more.
@@ -124,13 +121,14 @@ public interface ClusterStore extends AutoCloseable {
     DISK
   }
 
-  /// The answer to [#acquire]: exactly one method is called, exactly once, on any thread.
+  /// The answer to [#acquire], on any thread, one call after the other.
   interface SlotCompletion {
 
-    /// The slot is the callee's to fill.
-    void acquired(RamSlot slot);
+    /// These slots, at least 1, are the callee's to fill. Called until there have been as many as
+    /// were asked for.
+    void acquired(List<RamSlot> slots);
 
-    /// There is none and none can be made.
+    /// There are no more, and none can be made. Then this was the last call.
     void failed(IOException error);
   }
 

@@ -7,9 +7,7 @@ import io.nbdfleece.cache.ClusterStore.Tier;
 import io.nbdfleece.cache.posix.AnonymousMemory;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
-import java.util.ArrayDeque;
 import java.util.ArrayList;
-import java.util.Deque;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.LinkedHashSet;
@@ -38,7 +36,7 @@ final class EntryTable {
   private final SpillLedger ledger;
   private final Map<Integer, RamCopy> copies = new HashMap<>();
   private final Map<Integer, Pin> pins = new HashMap<>();
-  private final Deque<SlotCompletion> waiters = new ArrayDeque<>();
+  private final SlotWaiters waiters;
 
   /// Spare copies, in the order in which they go.
   private final SequencedSet<RamCopy> spares = new LinkedHashSet<>();
@@ -61,6 +59,7 @@ final class EntryTable {
   EntryTable(StoreConfig config, Deliveries deliveries, Runnable workCameUp) {
     this.config = config;
     this.deliveries = deliveries;
+    this.waiters = new SlotWaiters(deliveries);
     this.slots = new RamSlots(config.clusterBytes(), config.ramSlotCount(), workCameUp);
     this.ledger = new SpillLedger(config, numbers);
   }
@@ -79,8 +78,29 @@ final class EntryTable {
     return untouched == null ? ledger.next() : new SpillWork.Touch(untouched);
   }
 
-  /// A slot for a new caller, who must not overtake those that wait, or null.
-  @Nullable Slot takeSlot() {
+  /// So many slots for a new caller, who must not overtake those that wait. None if there are not
+  /// so many at once: then `done` is told of those that there are, and later of the others.
+  List<RamSlot> takeSlots(int count, SlotCompletion done) {
+    List<RamSlot> taken = new ArrayList<>(count);
+    Slot slot = takeSlot();
+    while (slot != null) {
+      taken.add(slot);
+      slot = taken.size() < count ? takeSlot() : null;
+    }
+    int missing = count - taken.size();
+    if (missing == 0) {
+      return taken;
+    }
+    if (!taken.isEmpty()) {
+      deliveries.add(() -> done.acquired(taken));
+    }
+    waiters.add(missing, done);
+    slotWaitsTotal += missing;
+    failStuckWaiters();
+    return List.of();
+  }
+
+  private @Nullable Slot takeSlot() {
     if (!waiters.isEmpty()) {
       return null;
     }
@@ -90,19 +110,6 @@ final class EntryTable {
       slot = slots.take();
     }
     return slot;
-  }
-
-  /// As many of these as there are at once, `wanted` at most.
-  List<RamSlot> takeSlots(int wanted) {
-    List<RamSlot> taken = new ArrayList<>(wanted);
-    while (taken.size() < wanted) {
-      Slot slot = takeSlot();
-      if (slot == null) {
-        return taken;
-      }
-      taken.add(slot);
-    }
-    return taken;
   }
 
   /// A slot for a spare copy, or null: a free one, or that of a spare copy that has been read.
@@ -122,11 +129,6 @@ final class EntryTable {
     return slot;
   }
 
-  void addWaiter(SlotCompletion waiter) {
-    waiters.addLast(waiter);
-    slotWaitsTotal++;
-  }
-
   boolean hasWaiters() {
     return !waiters.isEmpty();
   }
@@ -143,10 +145,7 @@ final class EntryTable {
   }
 
   void failWaiters(IOException error) {
-    for (SlotCompletion waiter : waiters) {
-      deliveries.add(() -> waiter.failed(error));
-    }
-    waiters.clear();
+    waiters.fail(error);
   }
 
   RamCopy commit(RamSlot given) {
@@ -161,11 +160,8 @@ final class EntryTable {
 
   void abandon(RamSlot given) {
     Slot slot = (Slot) given;
-    boolean forSpare = endFilling(slot);
+    endFilling(slot);
     freeSlot(slot, Slot.Use.FILLING);
-    if (forSpare) {
-      failStuckWaiters();
-    }
   }
 
   int commitSpare(RamSlot given, IntConsumer whenDropped) {
@@ -198,13 +194,11 @@ final class EntryTable {
     return copy;
   }
 
-  private boolean endFilling(Slot slot) {
-    boolean forSpare = slot.forSpare;
-    if (forSpare) {
+  private void endFilling(Slot slot) {
+    if (slot.forSpare) {
       slot.forSpare = false;
       owedCount--;
     }
-    return forSpare;
   }
 
   /// @return whether the spare entry is there still and pinned now
@@ -279,7 +273,6 @@ final class EntryTable {
     } else if (copy != null && copy.dropped) {
       forgetSpare(copy);
     }
-    failStuckWaiters();
   }
 
   /// The entry's bytes in RAM, which the entry's pin protects, or null if they are on disk.
@@ -382,18 +375,14 @@ final class EntryTable {
     while (slots.usedCount() > slots.slotCountMax() && !spares.isEmpty()) {
       dropSpare(spares.getFirst());
     }
-    serveWaiters();
-    giveUpSurplus();
+    settle();
   }
 
-  private void serveWaiters() {
-    Slot given = waiters.isEmpty() ? null : slots.take();
-    while (given != null) {
-      Slot slot = given;
-      SlotCompletion waiter = waiters.removeFirst();
-      deliveries.add(() -> waiter.acquired(slot));
-      given = waiters.isEmpty() ? null : slots.take();
-    }
+  /// To be called when slots may have gone free, once for all of them: who waits gets his together.
+  void settle() {
+    waiters.serve(slots);
+    giveUpSurplus();
+    failStuckWaiters();
   }
 
   private void giveUpSurplus() {
@@ -484,11 +473,12 @@ final class EntryTable {
     }
   }
 
-  /// The slot is for who waits longest, else free.
+  /// The slot is for who waits longest, which [#settle] sees to, else free.
   private void freeSlot(Slot slot, Slot.Use from) {
     slots.giveBack(slot, from);
-    serveWaiters();
-    giveUpSurplus();
+    if (waiters.isEmpty()) {
+      giveUpSurplus();
+    }
   }
 
   /// The pins of one entry.

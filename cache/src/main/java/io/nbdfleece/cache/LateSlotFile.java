@@ -3,6 +3,7 @@ package io.nbdfleece.cache;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.util.List;
 import java.util.concurrent.Executor;
 import org.jspecify.annotations.Nullable;
 
@@ -35,7 +36,7 @@ final class LateSlotFile implements SlotFile {
   }
 
   @Override
-  public void write(long offsetBytes, ByteBuffer data, Completion done) {
+  public void write(long offsetBytes, List<ByteBuffer> data, Completion done) {
     SlotFile file = opened;
     if (file == null) {
       done.failed(none());

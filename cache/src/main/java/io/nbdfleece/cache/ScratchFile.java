@@ -6,6 +6,7 @@ import io.nbdfleece.cache.posix.LinuxFile;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.concurrent.Executor;
 
 /// The disk tier in a file without a name: it vanishes with the process, however that ends. Nothing
@@ -44,11 +45,15 @@ final class ScratchFile implements SlotFile {
   }
 
   @Override
-  public void write(long offsetBytes, ByteBuffer data, Completion done) {
+  public void write(long offsetBytes, List<ByteBuffer> data, Completion done) {
     try {
       long position = offsetBytes;
-      while (data.hasRemaining()) {
-        position += file.write(data, position);
+      int written = 0;
+      while (written < data.size()) {
+        position += file.write(data.subList(written, data.size()), position);
+        while (written < data.size() && !data.get(written).hasRemaining()) {
+          written++;
+        }
       }
     } catch (IOException e) {
       done.failed(e);

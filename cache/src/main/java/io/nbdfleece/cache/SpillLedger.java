@@ -2,8 +2,11 @@
 package io.nbdfleece.cache;
 
 import java.io.IOException;
-import java.util.LinkedHashSet;
-import java.util.SequencedSet;
+import java.util.ArrayDeque;
+import java.util.Deque;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.SequencedMap;
 import org.jspecify.annotations.Nullable;
 import org.roaringbitmap.RoaringBitmap;
 
@@ -15,15 +18,20 @@ import org.roaringbitmap.RoaringBitmap;
 ///
 /// Not thread-safe: guarded by the store's lock.
 final class SpillLedger {
-  private static final int WRITES_MAX = 4;
+  /// What is on its way to disk at once: enough to make a system call worth it, and not so much
+  /// that who waits for a slot waits for long, even of a slow disk.
+  private static final int WRITING_BYTES_MAX = 256 << 10;
+
+  private static final int WRITING_COUNT_MIN = 4;
   private static final int PUNCH_ENTRIES_MAX = 4096;
 
+  private final int writingMax;
   private StoreConfig config;
   private long slotCountMax;
   private final EntryNumbers numbers;
 
-  /// In order, and each can be taken out when it is released.
-  private final SequencedSet<RamCopy> queue = new LinkedHashSet<>();
+  /// By entry, in order, and each can be taken out when it is released.
+  private final SequencedMap<Integer, RamCopy> queue = new LinkedHashMap<>();
 
   private final RoaringBitmap toPunch = new RoaringBitmap();
   private long slotCount;
@@ -31,12 +39,15 @@ final class SpillLedger {
   /// Copies in the queue that have space already, because writing them has failed.
   private int failedCount;
 
+  /// Copies on their way.
   private int writing;
+
   private boolean punching;
   private boolean blocked;
   private String problem = "";
 
   SpillLedger(StoreConfig config, EntryNumbers numbers) {
+    this.writingMax = Math.max(WRITING_COUNT_MIN, WRITING_BYTES_MAX / config.clusterBytes());
     this.config = config;
     this.slotCountMax = config.scratchSlotCount();
     this.numbers = numbers;
@@ -47,7 +58,7 @@ final class SpillLedger {
     if (!punching && !toPunch.isEmpty()) {
       return nextPunch();
     }
-    if (blocked || writing >= WRITES_MAX) {
+    if (blocked || writing >= writingMax) {
       return null;
     }
     if (queue.isEmpty()) {
@@ -56,14 +67,39 @@ final class SpillLedger {
       }
       return null;
     }
-    RamCopy copy = queue.removeFirst();
-    if (!copy.hasDiskSlot && slotCount >= slotCountMax) {
-      queue.addFirst(copy);
+    RamCopy copy = queue.firstEntry().getValue();
+    if (!fits(copy)) {
       if (!isPunchPending()) {
         block(StoreTexts.scratchFull(config));
       }
       return null;
     }
+    return new SpillWork.Write(beginWithNeighbours(copy));
+  }
+
+  private List<RamCopy> beginWithNeighbours(RamCopy copy) {
+    Deque<RamCopy> begun = new ArrayDeque<>();
+    RamCopy next = copy;
+    while (next != null && fits(next)) {
+      begin(next);
+      begun.addLast(next);
+      next = queue.get(next.entry + 1);
+    }
+    next = queue.get(copy.entry - 1);
+    while (next != null && fits(next)) {
+      begin(next);
+      begun.addFirst(next);
+      next = queue.get(next.entry - 1);
+    }
+    return List.copyOf(begun);
+  }
+
+  private boolean fits(RamCopy copy) {
+    return writing < writingMax && (copy.hasDiskSlot || slotCount < slotCountMax);
+  }
+
+  private void begin(RamCopy copy) {
+    queue.remove(copy.entry);
     if (copy.hasDiskSlot) {
       failedCount--;
     } else {
@@ -72,7 +108,6 @@ final class SpillLedger {
     }
     copy.state = RamCopy.State.WRITING;
     writing++;
-    return new SpillWork.Write(copy);
   }
 
   private SpillWork nextPunch() {
@@ -85,12 +120,12 @@ final class SpillLedger {
 
   void enqueue(RamCopy copy) {
     copy.state = RamCopy.State.QUEUED;
-    queue.addLast(copy);
+    queue.putLast(copy.entry, copy);
   }
 
   /// The copy need not be written any more.
   void dequeue(RamCopy copy) {
-    boolean queued = queue.remove(copy);
+    boolean queued = queue.remove(copy.entry, copy);
     if (queued && copy.hasDiskSlot) {
       failedCount--;
     }
@@ -112,7 +147,7 @@ final class SpillLedger {
   void writeFailed(RamCopy copy, IOException error) {
     writing--;
     copy.state = RamCopy.State.QUEUED;
-    queue.addFirst(copy);
+    queue.putFirst(copy.entry, copy);
     failedCount++;
     block(StoreTexts.scratchFails(config, error));
   }
@@ -141,7 +176,7 @@ final class SpillLedger {
 
   boolean hasWork() {
     return (!punching && !toPunch.isEmpty())
-        || (!blocked && writing < WRITES_MAX && !queue.isEmpty());
+        || (!blocked && writing < writingMax && !queue.isEmpty());
   }
 
   boolean isBlocked() {

@@ -2,12 +2,13 @@
 package io.nbdfleece.cache;
 
 import java.lang.foreign.MemorySegment;
+import java.util.List;
 
 /// One operation of the background task: on the disk tier's file, or on the memory of slots.
 sealed interface SpillWork {
 
-  /// A copy goes to its place on disk.
-  record Write(RamCopy copy) implements SpillWork {}
+  /// Copies of neighbouring entries, in order, go to their places on disk.
+  record Write(List<RamCopy> copies) implements SpillWork {}
 
   /// The space of `count` entries from `first` on is given back.
   record Punch(int first, int count) implements SpillWork {}

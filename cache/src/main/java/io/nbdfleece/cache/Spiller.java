@@ -4,6 +4,8 @@ package io.nbdfleece.cache;
 import io.nbdfleece.cache.posix.AnonymousMemory;
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.concurrent.Executor;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.atomic.AtomicBoolean;
@@ -73,7 +75,7 @@ final class Spiller {
       deliveries.deliver();
       for (SpillWork work = source.next(); work != null; work = source.next()) {
         switch (work) {
-          case SpillWork.Write write -> write(write.copy());
+          case SpillWork.Write write -> write(write.copies());
           case SpillWork.Punch punch -> punch(punch);
           case SpillWork.Touch touch -> AnonymousMemory.populate(touch.memory());
         }
@@ -84,23 +86,33 @@ final class Spiller {
     } while (wanted && scheduled.compareAndSet(false, true));
   }
 
-  private void write(RamCopy copy) {
-    ByteBuffer bytes = copy.slot.buffer().duplicate().clear();
-    int checksum = Checksums.of(bytes);
+  private void write(List<RamCopy> copies) {
+    int[] checksums = new int[copies.size()];
+    List<ByteBuffer> data = new ArrayList<>(checksums.length);
+    for (int i = 0; i < checksums.length; i++) {
+      ByteBuffer bytes = copies.get(i).slot.buffer().duplicate().clear();
+      checksums[i] = Checksums.of(bytes);
+      data.add(bytes.clear());
+    }
     file.write(
-        (long) copy.entry * clusterBytes,
-        bytes.clear(),
+        (long) copies.getFirst().entry * clusterBytes,
+        data,
         new Completion() {
           @Override
           public void succeeded() {
-            source.wrote(copy, checksum);
+            source.wrote(copies, checksums);
             finished();
           }
 
           @Override
           public void failed(IOException error) {
+            if (copies.size() > 1) {
+              // Where there is not room for all, there is for some.
+              copies.forEach(copy -> write(List.of(copy)));
+              return;
+            }
             LOG.log(System.Logger.Level.DEBUG, "spilling failed", error);
-            source.writeFailed(copy, error);
+            source.writeFailed(copies.getFirst(), error);
             finished();
           }
         });
@@ -138,8 +150,8 @@ final class Spiller {
     /// The next operation, which then is under way, or null.
     @Nullable SpillWork next();
 
-    /// @param checksum of the bytes on disk
-    void wrote(RamCopy copy, int checksum);
+    /// @param checksums of the bytes on disk
+    void wrote(List<RamCopy> copies, int[] checksums);
 
     /// The copy is still all there is of the entry.
     void writeFailed(RamCopy copy, IOException error);

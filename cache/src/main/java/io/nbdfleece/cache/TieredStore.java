@@ -110,39 +110,29 @@ public final class TieredStore implements ClusterStore {
   }
 
   @Override
-  public void acquire(SlotCompletion done) {
-    Slot slot;
-    IOException refusal = null;
+  public void acquire(int count, SlotCompletion done) {
+    List<RamSlot> slots = List.of();
     synchronized (lock) {
-      slot = closed ? null : table.takeSlot();
       if (closed) {
-        refusal = new IOException("the store is closed");
-      } else if (slot == null && table.isStuck()) {
-        refusal = new StoreFullException(table.ledger().stuckText());
-      } else if (slot == null) {
-        table.addWaiter(done);
-        waiting = true;
+        deliveries.add(() -> done.failed(closedError()));
+      } else {
+        slots = table.takeSlots(count, done);
+        if (slots.isEmpty()) {
+          waiting = table.hasWaiters();
+        }
       }
     }
-    if (slot != null) {
-      done.acquired(slot);
-    } else if (refusal != null) {
-      done.failed(refusal);
-    } else {
+    if (slots.isEmpty()) {
       policy.evictWhatIsDue();
       spiller.kick();
+    } else {
+      done.acquired(slots);
     }
-    deliveries.deliver(); // a spare copy may have been dropped
+    deliveries.deliver(); // of a spare copy that was dropped, too
   }
 
-  @Override
-  public List<RamSlot> acquireNow(int wanted) {
-    List<RamSlot> slots;
-    synchronized (lock) {
-      slots = closed ? List.of() : table.takeSlots(wanted);
-    }
-    tellLater();
-    return slots;
+  private static IOException closedError() {
+    return new IOException("the store is closed");
   }
 
   @Override
@@ -171,7 +161,7 @@ public final class TieredStore implements ClusterStore {
   public void abandon(RamSlot slot) {
     synchronized (lock) {
       table.abandon(slot);
-      waiting = table.hasWaiters();
+      settle();
     }
     deliveries.deliver();
   }
@@ -263,7 +253,7 @@ public final class TieredStore implements ClusterStore {
   void restored(int entry, Slot slot) {
     synchronized (lock) {
       table.restored(entry, slot);
-      waiting = table.hasWaiters();
+      settle();
     }
     deliveries.deliver();
   }
@@ -386,7 +376,7 @@ public final class TieredStore implements ClusterStore {
       }
       synchronized (lock) {
         if (closed) {
-          throw new IOException("the store is closed");
+          throw closedError();
         }
         table.resize(next);
         afterChange();
@@ -415,7 +405,7 @@ public final class TieredStore implements ClusterStore {
       }
       closed = true;
       spiller.stop();
-      table.failWaiters(new IOException("the store is closed"));
+      table.failWaiters(closedError());
       noteIfIdle();
     }
     idle.join();
@@ -447,13 +437,18 @@ public final class TieredStore implements ClusterStore {
   /// Slots may have gone free, and work come up.
   @GuardedBy("lock")
   private void afterChange() {
-    table.failStuckWaiters();
-    waiting = table.hasWaiters();
+    settle();
     gauge();
     if (table.ledger().hasWork()) {
       spiller.want();
     }
     noteIfIdle();
+  }
+
+  @GuardedBy("lock")
+  private void settle() {
+    table.settle();
+    waiting = table.hasWaiters();
   }
 
   /// What the spiller sees of the store.
@@ -474,9 +469,11 @@ public final class TieredStore implements ClusterStore {
     }
 
     @Override
-    public void wrote(RamCopy copy, int checksum) {
+    public void wrote(List<RamCopy> copies, int[] checksums) {
       synchronized (lock) {
-        table.wrote(copy, checksum);
+        for (int i = 0; i < checksums.length; i++) {
+          table.wrote(copies.get(i), checksums[i]);
+        }
         afterChange();
       }
     }

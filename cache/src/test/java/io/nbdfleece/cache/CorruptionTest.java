@@ -46,8 +46,9 @@ final class CorruptionTest {
     int readsThatFail;
 
     @Override
-    public void write(long offsetBytes, ByteBuffer data, Completion done) {
-      data.get(bytes, (int) offsetBytes, data.remaining());
+    public void write(long offsetBytes, List<ByteBuffer> data, Completion done) {
+      ByteBuffer file = ByteBuffer.wrap(bytes).position((int) offsetBytes);
+      data.forEach(file::put);
       done.succeeded();
     }
 
@@ -103,13 +104,14 @@ final class CorruptionTest {
   void spill() {
     while (onDisk.size() < ON_DISK) {
       store.acquire(
+          1,
           new ClusterStore.SlotCompletion() {
             @Override
-            public void acquired(ClusterStore.RamSlot slot) {
+            public void acquired(List<ClusterStore.RamSlot> slots) {
               byte[] bytes = new byte[CLUSTER];
               random.nextBytes(bytes);
-              slot.buffer().clear().put(bytes);
-              written.put(store.commit(slot), bytes);
+              slots.getFirst().buffer().clear().put(bytes);
+              written.put(store.commit(slots.getFirst()), bytes);
             }
 
             @Override

@@ -115,7 +115,7 @@ final class RacedStore {
 
   private int commit(int stamp) throws IOException {
     SlotOutcome outcome = new SlotOutcome();
-    store.acquire(outcome);
+    store.acquire(1, outcome);
     RamSlot slot = outcome.slot();
     fill(slot, stamp);
     int entry = store.commit(slot);

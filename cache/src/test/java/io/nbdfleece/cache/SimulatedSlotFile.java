@@ -25,6 +25,9 @@ final class SimulatedSlotFile implements SlotFile {
   /// Of 100 punches, how many fail.
   int punchFailurePercent;
 
+  /// Writes of several clusters.
+  int severalCount;
+
   boolean closed;
 
   SimulatedSlotFile(int clusterBytes, Random random) {
@@ -33,18 +36,23 @@ final class SimulatedSlotFile implements SlotFile {
   }
 
   @Override
-  public void write(long offsetBytes, ByteBuffer data, Completion done) {
-    begin(new Operation(Kind.WRITE, offsetBytes, data.remaining(), data, done));
+  public void write(long offsetBytes, List<ByteBuffer> data, Completion done) {
+    int lengthBytes = 0;
+    for (ByteBuffer cluster : data) {
+      check(cluster.isDirect() && cluster.remaining() == clusterBytes, "a cluster each");
+      lengthBytes += clusterBytes;
+    }
+    begin(new Operation(Kind.WRITE, offsetBytes, lengthBytes, data, done));
   }
 
   @Override
   public void read(long offsetBytes, ByteBuffer target, Completion done) {
-    begin(new Operation(Kind.READ, offsetBytes, target.remaining(), target, done));
+    begin(new Operation(Kind.READ, offsetBytes, target.remaining(), List.of(target), done));
   }
 
   @Override
   public void punch(long offsetBytes, long lengthBytes, Completion done) {
-    begin(new Operation(Kind.PUNCH, offsetBytes, lengthBytes, ByteBuffer.allocate(0), done));
+    begin(new Operation(Kind.PUNCH, offsetBytes, lengthBytes, List.of(), done));
   }
 
   @Override
@@ -76,7 +84,7 @@ final class SimulatedSlotFile implements SlotFile {
   }
 
   boolean isPending(long offsetBytes) {
-    return pending.stream().anyMatch(each -> each.offset == offsetBytes);
+    return pending.stream().anyMatch(each -> each.covers(offsetBytes));
   }
 
   /// Flips one bit of a cluster.
@@ -100,13 +108,19 @@ final class SimulatedSlotFile implements SlotFile {
   }
 
   private void endWrite(Operation operation) {
-    byte[] bytes = new byte[clusterBytes];
     boolean fails = random.nextInt(100) < writeFailurePercent;
-    operation.buffer.get(bytes);
-    if (fails) {
-      bytes[random.nextInt(bytes.length)] ^= 1;
+    int whole = fails ? random.nextInt(operation.buffers.size()) : operation.buffers.size();
+    for (int i = 0; i <= whole && i < operation.buffers.size(); i++) {
+      byte[] bytes = new byte[clusterBytes];
+      operation.buffers.get(i).get(bytes);
+      if (i == whole) {
+        bytes[random.nextInt(bytes.length)] ^= 1;
+      }
+      clusters.put(operation.offset + (long) i * clusterBytes, bytes);
     }
-    clusters.put(operation.offset, bytes);
+    if (operation.buffers.size() > 1) {
+      severalCount++;
+    }
     if (fails) {
       int errno = random.nextBoolean() ? Errno.ENOSPC : Errno.EIO;
       operation.done.failed(new PosixException("write scratch", errno));
@@ -121,7 +135,7 @@ final class SimulatedSlotFile implements SlotFile {
       operation.done.failed(new IOException("read of what was not written"));
       return;
     }
-    operation.buffer.put(bytes);
+    operation.buffers.getFirst().put(bytes);
     operation.done.succeeded();
   }
 
@@ -153,5 +167,10 @@ final class SimulatedSlotFile implements SlotFile {
   }
 
   private record Operation(
-      Kind kind, long offset, long length, ByteBuffer buffer, Completion done) {}
+      Kind kind, long offset, long length, List<ByteBuffer> buffers, Completion done) {
+
+    boolean covers(long offsetBytes) {
+      return offset <= offsetBytes && offsetBytes < offset + length;
+    }
+  }
 }

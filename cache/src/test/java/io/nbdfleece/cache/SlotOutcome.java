@@ -6,21 +6,37 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.nbdfleece.cache.ClusterStore.RamSlot;
 import java.io.IOException;
+import java.util.List;
 import java.util.Optional;
+import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 
-/// Records the answer to an acquire, and that there is one.
+/// Records the answer to an acquire, and that it comes once.
 final class SlotOutcome implements ClusterStore.SlotCompletion {
+  private final int wanted;
   private final CountDownLatch told = new CountDownLatch(1);
-  private volatile Optional<RamSlot> slot = Optional.empty();
+  private final List<RamSlot> slots = new CopyOnWriteArrayList<>();
   private volatile Optional<IOException> error = Optional.empty();
 
+  /// Of an acquire of one.
+  SlotOutcome() {
+    this(1);
+  }
+
+  SlotOutcome(int wanted) {
+    this.wanted = wanted;
+  }
+
   @Override
-  public void acquired(RamSlot given) {
+  public void acquired(List<RamSlot> given) {
     assertFalse(isDone(), "told twice");
-    slot = Optional.of(given);
-    told.countDown();
+    assertFalse(given.isEmpty(), "told of nothing");
+    slots.addAll(given);
+    assertTrue(slots.size() <= wanted, "more than wanted");
+    if (slots.size() == wanted) {
+      told.countDown();
+    }
   }
 
   @Override
@@ -34,7 +50,12 @@ final class SlotOutcome implements ClusterStore.SlotCompletion {
     return told.getCount() == 0;
   }
 
-  /// The slot, when it was given.
+  /// What has been given up to now.
+  List<RamSlot> given() {
+    return slots;
+  }
+
+  /// The first slot, when all have been given.
   RamSlot slot() throws IOException {
     try {
       assertTrue(told.await(60, TimeUnit.SECONDS), "not told");
@@ -44,6 +65,6 @@ final class SlotOutcome implements ClusterStore.SlotCompletion {
     if (error.isPresent()) {
       throw error.get();
     }
-    return slot.orElseThrow();
+    return slots.getFirst();
   }
 }

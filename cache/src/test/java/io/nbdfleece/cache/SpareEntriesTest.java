@@ -49,7 +49,7 @@ final class SpareEntriesTest {
 
   private static int preserve(TieredStore store, int value) throws IOException {
     SlotOutcome outcome = new SlotOutcome();
-    store.acquire(outcome);
+    store.acquire(1, outcome);
     assertTrue(outcome.isDone(), "acquire waits");
     fill(outcome.slot(), value);
     return store.commit(outcome.slot());
@@ -90,7 +90,7 @@ final class SpareEntriesTest {
       assertFalse(dropped.contains(entry), "the number was given out before its release");
     }
     SlotOutcome none = new SlotOutcome();
-    store.acquire(none);
+    store.acquire(1, none);
     assertTrue(none.isDone());
     assertFalse(store.pinSpare(1));
     assertFalse(store.keep(1));
@@ -126,7 +126,7 @@ final class SpareEntriesTest {
       preserve(store, i);
     }
     SlotOutcome waiting = new SlotOutcome();
-    store.acquire(waiting);
+    store.acquire(1, waiting);
     assertFalse(waiting.isDone(), "the pinned slot was given away, or not waited for");
     assertEquals(42, read(store, entry));
     assertFalse(store.keep(entry));
@@ -147,7 +147,7 @@ final class SpareEntriesTest {
       preserve(store, i);
     }
     SlotOutcome waiting = new SlotOutcome();
-    store.acquire(waiting);
+    store.acquire(1, waiting);
     assertFalse(waiting.isDone(), "a hint made the store full");
     fill(filling, 1);
     int entry = store.commitSpare(filling, dropped::add);
@@ -166,7 +166,7 @@ final class SpareEntriesTest {
       preserve(store, i);
     }
     SlotOutcome waiting = new SlotOutcome();
-    store.acquire(waiting);
+    store.acquire(1, waiting);
     store.abandon(filling);
     assertTrue(waiting.isDone());
     fill(waiting.slot(), 3);
@@ -226,7 +226,7 @@ final class SpareEntriesTest {
     }
     while (store.statistics().ramBytes() < SLOTS * CLUSTER) {
       SlotOutcome held = new SlotOutcome();
-      store.acquire(held);
+      store.acquire(1, held);
       assertTrue(held.isDone());
     }
     int onDisk = 0;

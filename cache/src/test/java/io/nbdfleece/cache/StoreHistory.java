@@ -6,8 +6,10 @@ import io.nbdfleece.cache.posix.ManualExecutor;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Path;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Deque;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
@@ -34,7 +36,7 @@ final class StoreHistory {
   private final Map<Integer, Pinned> pinned = new HashMap<>();
   final Set<Integer> damaged = new HashSet<>();
   private final SpareHistory spares;
-  private int waiting;
+  private final Deque<Waiting> waiting = new ArrayDeque<>();
   int reading;
   private int damagedReads;
   private int refused;
@@ -59,6 +61,11 @@ final class StoreHistory {
 
   long spilledBytes() {
     return store.statistics().spilledBytesTotal();
+  }
+
+  /// Writes of several clusters to the disk tier.
+  int severalCount() {
+    return file.severalCount;
   }
 
   int damagedReadCount() {
@@ -136,32 +143,45 @@ final class StoreHistory {
   }
 
   private void acquire() {
-    waiting++;
-    store.acquire(
-        new ClusterStore.SlotCompletion() {
-          private boolean told;
+    int count = random.nextInt(3) == 0 ? 2 + random.nextInt(6) : 1;
+    Waiting now = new Waiting(count);
+    store.acquire(count, now);
+    now.mayOvertake = false;
+  }
 
-          @Override
-          public void acquired(RamSlot slot) {
-            once();
-            check(slot.buffer().remaining() == CLUSTER, "slot size");
-            check(!filling.contains(slot), "slot given twice");
-            filling.add(slot);
-          }
+  /// Who waits for slots, behind those that did before.
+  private final class Waiting implements ClusterStore.SlotCompletion {
+    private int missing;
 
-          @Override
-          public void failed(IOException error) {
-            once();
-            check(error instanceof StoreFullException, error.toString());
-            refused++;
-          }
+    /// Those before it may have got theirs, and not been told yet.
+    private boolean mayOvertake = true;
 
-          private void once() {
-            check(!told, "told twice");
-            told = true;
-            waiting--;
-          }
-        });
+    Waiting(int count) {
+      missing = count;
+      waiting.addLast(this);
+    }
+
+    @Override
+    public void acquired(List<RamSlot> slots) {
+      check(mayOvertake || waiting.peekFirst() == this, "overtakes, or is told too much");
+      check(!slots.isEmpty() && slots.size() <= missing, "slots: " + slots.size());
+      for (RamSlot slot : slots) {
+        check(slot.buffer().remaining() == CLUSTER, "slot size");
+        check(!filling.contains(slot), "slot given twice");
+        filling.add(slot);
+      }
+      missing -= slots.size();
+      if (missing == 0) {
+        check(waiting.remove(this), "told twice");
+      }
+    }
+
+    @Override
+    public void failed(IOException error) {
+      check(error instanceof StoreFullException, error.toString());
+      check(waiting.remove(this), "told twice");
+      refused++;
+    }
   }
 
   private void commit() {
@@ -322,7 +342,7 @@ final class StoreHistory {
     // Released entries may hold slots a little longer.
     check(figures.spareBytes() <= figures.ramBytes(), "spares: " + figures);
     check(figures.ramBytes() >= inRam * CLUSTER, "slots: " + inRam + " " + figures);
-    check(waiting == 0 || !filling.isEmpty() || figures.ramBytes() > 0, "waits for nothing");
+    check(waiting.isEmpty() || !filling.isEmpty() || figures.ramBytes() > 0, "waits for nothing");
   }
 
   /// Lets everything end, and looks whether all came back.
@@ -339,7 +359,7 @@ final class StoreHistory {
       abandon();
       settle();
     }
-    check(waiting == 0, "still waiting: " + waiting + " " + store.statistics());
+    check(waiting.isEmpty(), "still waiting: " + waiting.size() + " " + store.statistics());
     for (int entry : List.copyOf(live.keySet())) {
       Pinned pin = pinLive(entry);
       check(pin.count > 0, "pinned");

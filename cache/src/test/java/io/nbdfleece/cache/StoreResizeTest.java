@@ -44,7 +44,7 @@ final class StoreResizeTest {
 
   private static SlotOutcome acquire(TieredStore store) {
     SlotOutcome outcome = new SlotOutcome();
-    store.acquire(outcome);
+    store.acquire(1, outcome);
     return outcome;
   }
 
@@ -153,9 +153,9 @@ final class StoreResizeTest {
 
   @Test
   void whatWaitsIsNotHeldUpUntilAllOfRamHasShrunk() throws IOException {
-    TieredStore store = store(16, 100);
-    List<Integer> entries = commitMany(store, 0, 16);
-    resize(store, 4, 100);
+    TieredStore store = store(100, 200); // more than goes to disk at once
+    List<Integer> entries = commitMany(store, 0, 100);
+    resize(store, 4, 200);
     SlotOutcome waiting = acquire(store);
     assertFalse(waiting.isDone());
     while (!waiting.isDone()) {

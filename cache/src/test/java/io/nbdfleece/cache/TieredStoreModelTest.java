@@ -24,6 +24,7 @@ class TieredStoreModelTest {
     LongAdder refused = new LongAdder();
     LongAdder resized = new LongAdder();
     LongAdder refusedResizes = new LongAdder();
+    LongAdder several = new LongAdder();
     LongStream.range(first, first + count)
         .parallel()
         .forEach(
@@ -44,6 +45,7 @@ class TieredStoreModelTest {
               damaged.add(history.damagedReadCount());
               refused.add(history.refusedCount());
               resized.add(history.resizedCount());
+              several.add(history.severalCount());
               refusedResizes.add(history.refusedResizeCount());
             });
     System.out.println(
@@ -56,11 +58,14 @@ class TieredStoreModelTest {
             + ", slots refused: "
             + refused
             + ", resized: "
-            + resized);
+            + resized
+            + ", writes of several clusters: "
+            + several);
     if (count > 100) {
       // The histories must reach what they are meant to try.
       assertTrue(spilled.sum() > 0 && damaged.sum() > 0 && refused.sum() > 0);
       assertTrue(resized.sum() > 0 && refusedResizes.sum() > 0);
+      assertTrue(several.sum() > 0);
     }
   }
 }

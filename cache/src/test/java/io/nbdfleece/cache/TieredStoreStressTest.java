@@ -110,7 +110,7 @@ class TieredStoreStressTest {
     ByteBuffer target = ByteBuffer.allocateDirect(CLUSTER);
     for (int i = 0; i < ROUNDS; i++) {
       SlotOutcome outcome = new SlotOutcome();
-      store.acquire(outcome);
+      store.acquire(1, outcome);
       RamSlot slot = outcome.slot();
       int stamp = random.nextInt();
       ByteBuffer bytes = slot.buffer();
@@ -153,7 +153,7 @@ class TieredStoreStressTest {
       try (TieredStore store = open(16, 1000)) {
         for (int i = 0; i < 64; i++) {
           SlotOutcome outcome = new SlotOutcome();
-          store.acquire(outcome);
+          store.acquire(1, outcome);
           store.commit(outcome.slot());
         }
         store.release(new int[] {1, 2, 3, 60, 61}, 5);

@@ -39,14 +39,18 @@ class TieredStoreTest {
 
   private RamSlot slot() throws IOException {
     SlotOutcome outcome = new SlotOutcome();
-    store.acquire(outcome);
+    store.acquire(1, outcome);
     assertTrue(outcome.isDone(), "acquire waits");
     return outcome.slot();
   }
 
   private SlotOutcome acquire() {
-    SlotOutcome outcome = new SlotOutcome();
-    store.acquire(outcome);
+    return acquire(1);
+  }
+
+  private SlotOutcome acquire(int count) {
+    SlotOutcome outcome = new SlotOutcome(count);
+    store.acquire(count, outcome);
     return outcome;
   }
 
@@ -194,15 +198,17 @@ class TieredStoreTest {
   @Test
   void acquiresWaitInOrderWhileTheTierIsBusy() throws IOException {
     commitMany(SLOTS);
-    SlotOutcome first = acquire();
+    SlotOutcome first = acquire(SLOTS);
     SlotOutcome second = acquire();
-    assertFalse(first.isDone());
-    assertEquals(2, store.statistics().slotWaitsTotal());
-    executor.runAll();
-    file.completeOne();
-    assertTrue(first.isDone());
-    assertFalse(second.isDone());
+    assertEquals(List.of(), first.given());
+    assertEquals(SLOTS + 1, store.statistics().slotWaitsTotal());
     settle();
+    for (int i = 0; !first.isDone(); i++) {
+      assertEquals(List.of(), second.given());
+      int _ = commit(first.given().get(i), 1);
+      settle();
+    }
+    store.abandon(first.given().getLast());
     assertTrue(second.isDone());
   }
 
@@ -333,22 +339,46 @@ class TieredStoreTest {
   @Test
   void severalSlotsAreHadAtOnceAsFarAsThereAreAny() throws IOException {
     commitMany(3);
-    List<RamSlot> slots = store.acquireNow(20);
-    assertEquals(SLOTS - 3, slots.size());
-    assertEquals(List.of(), store.acquireNow(1));
-    SlotOutcome waiting = acquire();
-    assertFalse(waiting.isDone());
-    store.abandon(slots.removeFirst());
-    assertTrue(waiting.isDone());
-    assertEquals(List.of(), store.acquireNow(1));
-    store.abandon(waiting.slot());
-    assertEquals(1, store.acquireNow(20).size());
+    SlotOutcome first = acquire(SLOTS);
+    SlotOutcome second = acquire(2);
+    assertEquals(SLOTS - 3, first.given().size());
+    assertEquals(List.of(), second.given());
+    List<RamSlot> some = List.copyOf(first.given());
+    some.subList(0, 2).forEach(store::abandon);
+    assertFalse(first.isDone());
+    store.abandon(some.get(2));
+    assertTrue(first.isDone());
+    assertFalse(second.isDone());
+    some.subList(3, 5).forEach(store::abandon);
+    assertTrue(second.isDone());
+  }
+
+  @Test
+  void whoLacksSlotsWhenNoneWillComeIsToldAfterThoseThatThereAre() throws IOException {
+    store = storeWithCap(0);
+    SlotOutcome outcome = acquire(SLOTS + 1);
+    assertEquals(SLOTS, outcome.given().size());
+    assertTrue(outcome.isDone());
+    assertThrows(StoreFullException.class, outcome::slot);
+  }
+
+  @Test
+  void neighboursAreSpilledTogetherAndTheirSlotsGoFreeTogether() throws IOException {
+    SlotOutcome held = acquire(SLOTS);
+    SlotOutcome waiting = acquire(SLOTS);
+    store.spillSooner(true);
+    store.commit(held.given());
+    executor.runAll();
+    assertTrue(file.pendingCount() < SLOTS / 2, "each for itself");
+    settle();
+    assertTrue(file.severalCount > 0);
+    assertEquals(SLOTS / 2, waiting.given().size());
   }
 
   @Test
   void severalSlotsAreCommittedInOrder() throws IOException {
     commitMany(2);
-    List<RamSlot> slots = store.acquireNow(3);
+    List<RamSlot> slots = acquire(3).given();
     for (int i = 0; i < 3; i++) {
       ByteBuffer buffer = slots.get(i).buffer();
       while (buffer.hasRemaining()) {

@@ -193,14 +193,18 @@ final class NthCall {
     private final Map<Long, byte[]> clusters = new HashMap<>();
 
     @Override
-    public void write(long offsetBytes, ByteBuffer data, Completion done) {
-      byte[] bytes = new byte[data.remaining()];
+    public void write(long offsetBytes, List<ByteBuffer> data, Completion done) {
       meet(
           "write scratch",
           done,
           () -> {
-            data.get(bytes);
-            put(offsetBytes, bytes);
+            long position = offsetBytes;
+            for (ByteBuffer cluster : data) {
+              byte[] bytes = new byte[cluster.remaining()];
+              cluster.get(bytes);
+              put(position, bytes);
+              position += bytes.length;
+            }
           });
     }
 

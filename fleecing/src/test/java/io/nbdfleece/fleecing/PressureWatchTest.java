@@ -57,10 +57,11 @@ final class PressureWatchTest {
   private void fillTo(int count) {
     while (entries.size() < count) {
       store.acquire(
+          1,
           new ClusterStore.SlotCompletion() {
             @Override
-            public void acquired(ClusterStore.RamSlot slot) {
-              entries.add(store.commit(slot));
+            public void acquired(List<ClusterStore.RamSlot> slots) {
+              entries.add(store.commit(slots.getFirst()));
             }
 
             @Override

@@ -447,7 +447,7 @@ final class SimulatedMachine {
     }
 
     @Override
-    public void write(long offsetBytes, ByteBuffer data, Completion done) {
+    public void write(long offsetBytes, List<ByteBuffer> data, Completion done) {
       file.write(offsetBytes, data, new Changing(done));
     }
 

@@ -136,12 +136,7 @@ final class LinuxCalls {
   /// @param count how many of them, at most [#VECTOR_PARTS_MAX]
   /// @param flags RWF_ constants
   static long preadv2(int fd, List<ByteBuffer> targets, int count, long offset, int flags) {
-    long vector = CallArea.ofThread().vectorOf(targets, count);
-    try {
-      return longCall(PREADV2, fd, vector, count, offset, flags, 0);
-    } finally {
-      Reference.reachabilityFence(targets);
-    }
+    return vectorCall(PREADV2, fd, targets, count, offset, flags);
   }
 
   /// Reads one byte and forgets it.
@@ -163,6 +158,14 @@ final class LinuxCalls {
   static long pwritev2(int fd, MemorySegment source, long offset, int flags) {
     long vector = CallArea.ofThread().vectorOf(source);
     return longCall(PWRITEV2, fd, vector, 1, offset, flags, 0);
+  }
+
+  /// Of what remains of several buffers, one after the other.
+  ///
+  /// @param count how many of them, at most [#VECTOR_PARTS_MAX]
+  /// @param flags RWF_ constants
+  static long pwritev2(int fd, List<ByteBuffer> sources, int count, long offset, int flags) {
+    return vectorCall(PWRITEV2, fd, sources, count, offset, flags);
   }
 
   static int fdatasync(int fd) {
@@ -261,6 +264,16 @@ final class LinuxCalls {
       result = call(function, area, a, b, c, d, e, f);
     } while (area.interrupted(result));
     return area.outcome(result);
+  }
+
+  private static long vectorCall(
+      MethodHandle function, int fd, List<ByteBuffer> buffers, int count, long offset, int flags) {
+    long vector = CallArea.ofThread().vectorOf(buffers, count);
+    try {
+      return longCall(function, fd, vector, count, offset, flags, 0);
+    } finally {
+      Reference.reachabilityFence(buffers);
+    }
   }
 
   /// Calls a function that takes a buffer with its length, and returns a word.

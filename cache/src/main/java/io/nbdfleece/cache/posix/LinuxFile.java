@@ -181,10 +181,10 @@ public final class LinuxFile implements AutoCloseable {
   ///
   /// @return the bytes read, maybe fewer than asked for; 0 at the end of the file
   public int read(ByteBuffer target, long offsetBytes) throws IOException {
-    MemorySegment segment = segmentOf(target);
+    MemorySegment segment = CallBuffers.segmentOf(target);
     int _ = enter();
     try {
-      return advance(target, check("read", LinuxCalls.pread(fd, segment, offsetBytes)));
+      return CallBuffers.advance(target, check("read", LinuxCalls.pread(fd, segment, offsetBytes)));
     } finally {
       leave();
     }
@@ -197,11 +197,11 @@ public final class LinuxFile implements AutoCloseable {
     if (noWaitUnsupported) {
       return UNSUPPORTED;
     }
-    MemorySegment segment = segmentOf(target);
+    MemorySegment segment = CallBuffers.segmentOf(target);
     int _ = enter();
     try {
       int count = noWaitOutcome(LinuxCalls.preadv2(fd, segment, offsetBytes, RWF_NOWAIT));
-      return count < 0 ? count : advance(target, count);
+      return count < 0 ? count : CallBuffers.advance(target, count);
     } finally {
       leave();
     }
@@ -213,19 +213,12 @@ public final class LinuxFile implements AutoCloseable {
     if (noWaitUnsupported) {
       return UNSUPPORTED;
     }
-    int count = Math.min(targets.size(), LinuxCalls.VECTOR_PARTS_MAX);
-    for (int i = 0; i < count; i++) {
-      requireDirect(targets.get(i));
-    }
+    int count = CallBuffers.partsOf(targets);
     int flags = neverWaits ? 0 : RWF_NOWAIT;
     int _ = enter();
     try {
       int read = noWaitOutcome(LinuxCalls.preadv2(fd, targets, count, offsetBytes, flags));
-      int left = read;
-      for (int i = 0; left > 0; i++) {
-        left -= advance(targets.get(i), Math.min(left, targets.get(i).remaining()));
-      }
-      return read;
+      return read < 0 ? read : CallBuffers.advance(targets, read);
     } finally {
       leave();
     }
@@ -262,10 +255,24 @@ public final class LinuxFile implements AutoCloseable {
   ///
   /// @return the bytes written, maybe fewer than asked for
   public int write(ByteBuffer source, long offsetBytes) throws IOException {
-    MemorySegment segment = segmentOf(source);
+    MemorySegment segment = CallBuffers.segmentOf(source);
     int _ = enter();
     try {
-      return advance(source, check("write", LinuxCalls.pwrite(fd, segment, offsetBytes)));
+      return CallBuffers.advance(
+          source, check("write", LinuxCalls.pwrite(fd, segment, offsetBytes)));
+    } finally {
+      leave();
+    }
+  }
+
+  /// Like [#write], of what remains of several buffers one after the other; one system call, so
+  /// maybe not of all of them.
+  public int write(List<ByteBuffer> sources, long offsetBytes) throws IOException {
+    int count = CallBuffers.partsOf(sources);
+    int _ = enter();
+    try {
+      long written = LinuxCalls.pwritev2(fd, sources, count, offsetBytes, 0);
+      return CallBuffers.advance(sources, check("write", written));
     } finally {
       leave();
     }
@@ -273,10 +280,10 @@ public final class LinuxFile implements AutoCloseable {
 
   /// Like [#write]; the bytes written are on stable storage at the return.
   public int writeDurable(ByteBuffer source, long offsetBytes) throws IOException {
-    MemorySegment segment = segmentOf(source);
+    MemorySegment segment = CallBuffers.segmentOf(source);
     int _ = enter();
     try {
-      return advance(
+      return CallBuffers.advance(
           source, check("write", LinuxCalls.pwritev2(fd, segment, offsetBytes, RWF_DSYNC)));
     } finally {
       leave();
@@ -472,21 +479,5 @@ public final class LinuxFile implements AutoCloseable {
       throw new PosixException(operation + " " + path, (int) -result);
     }
     return result;
-  }
-
-  private static int advance(ByteBuffer buffer, long count) {
-    buffer.position(buffer.position() + (int) count);
-    return (int) count;
-  }
-
-  private static MemorySegment segmentOf(ByteBuffer buffer) {
-    requireDirect(buffer);
-    return MemorySegment.ofBuffer(buffer);
-  }
-
-  private static void requireDirect(ByteBuffer buffer) {
-    if (!buffer.isDirect()) {
-      throw new IllegalArgumentException("buffer: on the heap (expected: direct)");
-    }
   }
 }

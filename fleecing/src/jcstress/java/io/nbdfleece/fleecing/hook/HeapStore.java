@@ -47,21 +47,15 @@ final class HeapStore implements ClusterStore {
   }
 
   @Override
-  public void acquire(SlotCompletion done) {
+  public void acquire(int count, SlotCompletion done) {
     synchronized (this) {
-      filling++;
+      filling += count;
     }
-    done.acquired(new Filled(ByteBuffer.allocate(clusterBytes)));
-  }
-
-  @Override
-  public synchronized List<RamSlot> acquireNow(int wanted) {
-    filling += wanted;
-    List<RamSlot> slots = new ArrayList<>(wanted);
-    while (slots.size() < wanted) {
+    List<RamSlot> slots = new ArrayList<>(count);
+    while (slots.size() < count) {
       slots.add(new Filled(ByteBuffer.allocate(clusterBytes)));
     }
-    return slots;
+    done.acquired(slots);
   }
 
   @Override

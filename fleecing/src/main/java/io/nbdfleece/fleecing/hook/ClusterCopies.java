@@ -104,10 +104,10 @@ final class ClusterCopies {
     return true;
   }
 
-  boolean knows(ClusterCopy copy) {
+  boolean knowsAny(List<ClusterCopy> copies) {
     hook.lock.lock();
     try {
-      return table.get(copy.cluster) == copy;
+      return copies.stream().anyMatch(copy -> table.get(copy.cluster) == copy);
     } finally {
       hook.lock.unlock();
     }

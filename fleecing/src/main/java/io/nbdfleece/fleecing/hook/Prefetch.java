@@ -193,7 +193,7 @@ final class Prefetch {
     @Override
     void start() {
       hook.child()
-          .read(hook.geometry().offsetOf(cluster), CopyRun.toFill(slot, hook, cluster), this);
+          .read(hook.geometry().offsetOf(cluster), CopyFill.toFill(slot, hook, cluster), this);
     }
 
     @Override

@@ -152,10 +152,14 @@ final class DamagedScratchTest {
     }
 
     @Override
-    public void write(long offsetBytes, ByteBuffer data, Completion done) {
-      byte[] bytes = new byte[data.remaining()];
-      data.get(bytes);
-      scratch.put(offsetBytes, bytes);
+    public void write(long offsetBytes, List<ByteBuffer> data, Completion done) {
+      long position = offsetBytes;
+      for (ByteBuffer cluster : data) {
+        byte[] bytes = new byte[cluster.remaining()];
+        cluster.get(bytes);
+        scratch.put(position, bytes);
+        position += bytes.length;
+      }
       done.succeeded();
     }
 

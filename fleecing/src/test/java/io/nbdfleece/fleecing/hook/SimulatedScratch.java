@@ -12,6 +12,7 @@ import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 
 /// A scratch file that takes its time, fails in each way there is a [Fault] for, and flips bits.
@@ -60,34 +61,49 @@ final class SimulatedScratch implements SlotFile {
   }
 
   @Override
-  public void write(long offsetBytes, ByteBuffer data, Completion done) {
+  public void write(long offsetBytes, List<ByteBuffer> data, Completion done) {
     flipAtRest();
     sometime(() -> endWrite(offsetBytes, data, done));
   }
 
-  private void endWrite(long offsetBytes, ByteBuffer data, Completion done) {
+  private void endWrite(long offsetBytes, List<ByteBuffer> data, Completion done) {
+    long position = offsetBytes;
+    for (ByteBuffer cluster : data) {
+      int lengthBytes = cluster.remaining();
+      Optional<IOException> error = write(position, cluster);
+      if (error.isPresent()) {
+        done.failed(error.get()); // what stands before it is written
+        return;
+      }
+      position += lengthBytes;
+    }
+    done.succeeded();
+  }
+
+  private Optional<IOException> write(long offsetBytes, ByteBuffer data) {
     if (world.strikes(Fault.SCRATCH_NO_SPACE, 0.03)) {
       fullUntilNanos = world.nowNanos() + FULL_NANOS;
     }
     byte[] bytes = new byte[data.remaining()];
     data.get(bytes);
     if (!world.isCalm() && world.nowNanos() < fullUntilNanos) {
-      done.failed(error("write", Errno.ENOSPC));
-    } else if (isGone()) {
-      done.failed(error("write", Errno.EIO));
-    } else if (world.strikes(Fault.SCRATCH_WRITE, 0.05)) {
+      return Optional.of(error("write", Errno.ENOSPC));
+    }
+    if (isGone()) {
+      return Optional.of(error("write", Errno.EIO));
+    }
+    if (world.strikes(Fault.SCRATCH_WRITE, 0.05)) {
       byte[] before = clusters.getOrDefault(offsetBytes, new byte[bytes.length]);
       System.arraycopy(bytes, 0, before, 0, world.random.nextInt(bytes.length));
       clusters.put(offsetBytes, before);
-      done.failed(error("write", Errno.EIO));
-    } else {
-      if (world.strikes(Fault.SCRATCH_FLIP, 0.01)) {
-        flip(bytes);
-      }
-      badSpots.remove(offsetBytes);
-      clusters.put(offsetBytes, bytes);
-      done.succeeded();
+      return Optional.of(error("write", Errno.EIO));
     }
+    if (world.strikes(Fault.SCRATCH_FLIP, 0.01)) {
+      flip(bytes);
+    }
+    badSpots.remove(offsetBytes);
+    clusters.put(offsetBytes, bytes);
+    return Optional.empty();
   }
 
   @Override
