@@ -47,7 +47,12 @@ public interface ClusterStore extends AutoCloseable {
   int[] commit(List<? extends RamSlot> slots);
 
   /// Gives a slot back unused.
-  void abandon(RamSlot slot);
+  default void abandon(RamSlot slot) {
+    abandon(List.of(slot));
+  }
+
+  /// [#abandon] of several.
+  void abandon(List<? extends RamSlot> slots);
 
   /// Keeps the bytes of an entry from being reused until [#unpin], even if it is released
   /// meanwhile.

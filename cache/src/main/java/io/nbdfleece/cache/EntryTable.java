@@ -80,13 +80,8 @@ final class EntryTable {
 
   /// So many slots for a new caller, who must not overtake those that wait. None if there are not
   /// so many at once: then `done` is told of those that there are, and later of the others.
-  List<RamSlot> takeSlots(int count, SlotCompletion done) {
-    List<RamSlot> taken = new ArrayList<>(count);
-    Slot slot = takeSlot();
-    while (slot != null) {
-      taken.add(slot);
-      slot = taken.size() < count ? takeSlot() : null;
-    }
+  List<RamSlot> takeSlotsOrWait(int count, SlotCompletion done) {
+    List<RamSlot> taken = takeSlots(count);
     int missing = count - taken.size();
     if (missing == 0) {
       return taken;
@@ -95,9 +90,24 @@ final class EntryTable {
       deliveries.add(() -> done.acquired(taken));
     }
     waiters.add(missing, done);
-    slotWaitsTotal += missing;
+    slotWaitsTotal += isStuck() ? 0 : 1;
     failStuckWaiters();
     return List.of();
+  }
+
+  private List<RamSlot> takeSlots(int countMax) {
+    List<RamSlot> taken = new ArrayList<>(countMax);
+    try {
+      Slot slot = takeSlot();
+      while (slot != null) {
+        taken.add(slot);
+        slot = taken.size() < countMax ? takeSlot() : null;
+      }
+    } catch (OutOfMemoryError none) {
+      taken.forEach(this::abandon);
+      throw none;
+    }
+    return taken;
   }
 
   private @Nullable Slot takeSlot() {
@@ -134,7 +144,7 @@ final class EntryTable {
   }
 
   /// No slot will go free by itself.
-  boolean isStuck() {
+  private boolean isStuck() {
     return owedCount == 0 && ledger.isStuck();
   }
 
@@ -375,7 +385,6 @@ final class EntryTable {
     while (slots.usedCount() > slots.slotCountMax() && !spares.isEmpty()) {
       dropSpare(spares.getFirst());
     }
-    settle();
   }
 
   /// To be called when slots may have gone free, once for all of them: who waits gets his together.
@@ -477,7 +486,7 @@ final class EntryTable {
   private void freeSlot(Slot slot, Slot.Use from) {
     slots.giveBack(slot, from);
     if (waiters.isEmpty()) {
-      giveUpSurplus();
+      giveUpSurplus(); // before it is taken again for the one that a spare copy was dropped for
     }
   }
 

@@ -47,10 +47,16 @@ final class SlotWaiters {
 
   private static List<RamSlot> takeFree(RamSlots slots, int countMax) {
     List<RamSlot> taken = new ArrayList<>();
-    Slot slot = slots.take();
-    while (slot != null) {
-      taken.add(slot);
-      slot = taken.size() < countMax ? slots.take() : null;
+    try {
+      Slot slot = slots.take();
+      while (slot != null) {
+        taken.add(slot);
+        slot = taken.size() < countMax ? slots.take() : null;
+      }
+    } catch (OutOfMemoryError none) {
+      if (taken.isEmpty()) {
+        throw none;
+      }
     }
     return taken;
   }

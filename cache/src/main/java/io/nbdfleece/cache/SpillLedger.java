@@ -18,19 +18,22 @@ import org.roaringbitmap.RoaringBitmap;
 ///
 /// Not thread-safe: guarded by the store's lock.
 final class SpillLedger {
-  /// What is on its way to disk at once: enough to make a system call worth it, and not so much
-  /// that who waits for a slot waits for long, even of a slow disk.
-  private static final int WRITING_BYTES_MAX = 256 << 10;
+  /// What is written together: enough to make a system call worth it, and not so much that who
+  /// waits for a slot waits for long, even of a slow disk.
+  private static final int TOGETHER_BYTES_MAX = 256 << 10;
 
+  /// On their way at once, at least, if the file takes so many.
   private static final int WRITING_COUNT_MIN = 4;
+
   private static final int PUNCH_ENTRIES_MAX = 4096;
 
+  private final int togetherMax;
   private final int writingMax;
   private StoreConfig config;
   private long slotCountMax;
   private final EntryNumbers numbers;
 
-  /// By entry, in order, and each can be taken out when it is released.
+  /// By entry, in the order of their coming; each can be taken out when it is released.
   private final SequencedMap<Integer, RamCopy> queue = new LinkedHashMap<>();
 
   private final RoaringBitmap toPunch = new RoaringBitmap();
@@ -47,7 +50,8 @@ final class SpillLedger {
   private String problem = "";
 
   SpillLedger(StoreConfig config, EntryNumbers numbers) {
-    this.writingMax = Math.max(WRITING_COUNT_MIN, WRITING_BYTES_MAX / config.clusterBytes());
+    this.togetherMax = Math.max(1, TOGETHER_BYTES_MAX / config.clusterBytes());
+    this.writingMax = Math.max(WRITING_COUNT_MIN, togetherMax);
     this.config = config;
     this.slotCountMax = config.scratchSlotCount();
     this.numbers = numbers;
@@ -62,9 +66,7 @@ final class SpillLedger {
       return null;
     }
     if (queue.isEmpty()) {
-      if (writing == 0) {
-        problem = "";
-      }
+      forgetProblemIfOver();
       return null;
     }
     RamCopy copy = queue.firstEntry().getValue();
@@ -80,13 +82,13 @@ final class SpillLedger {
   private List<RamCopy> beginWithNeighbours(RamCopy copy) {
     Deque<RamCopy> begun = new ArrayDeque<>();
     RamCopy next = copy;
-    while (next != null && fits(next)) {
+    while (next != null && begun.size() < togetherMax && fits(next)) {
       begin(next);
       begun.addLast(next);
       next = queue.get(next.entry + 1);
     }
     next = queue.get(copy.entry - 1);
-    while (next != null && fits(next)) {
+    while (next != null && begun.size() < togetherMax && fits(next)) {
       begin(next);
       begun.addFirst(next);
       next = queue.get(next.entry - 1);
@@ -129,8 +131,12 @@ final class SpillLedger {
     if (queued && copy.hasDiskSlot) {
       failedCount--;
     }
-    if (queued && queue.isEmpty() && writing == 0) {
-      // Nothing is parked any more, so nothing is wrong that we know of.
+    forgetProblemIfOver();
+  }
+
+  /// Once nothing is parked any more, nothing is wrong that we know of.
+  private void forgetProblemIfOver() {
+    if (queue.isEmpty() && writing == 0) {
       blocked = false;
       problem = "";
     }
@@ -142,6 +148,7 @@ final class SpillLedger {
     if (!blocked) {
       problem = "";
     }
+    forgetProblemIfOver();
   }
 
   void writeFailed(RamCopy copy, IOException error) {

@@ -107,15 +107,29 @@ final class Spiller {
           @Override
           public void failed(IOException error) {
             if (copies.size() > 1) {
-              // Where there is not room for all, there is for some.
-              copies.forEach(copy -> write(List.of(copy)));
-              return;
+              writeEach(copies, error);
+            } else {
+              writeFailed(copies.getFirst(), error);
             }
-            LOG.log(System.Logger.Level.DEBUG, "spilling failed", error);
-            source.writeFailed(copies.getFirst(), error);
-            finished();
           }
         });
+  }
+
+  /// Where there is not room for all, there is for some.
+  private void writeEach(List<RamCopy> copies, IOException error) {
+    for (RamCopy copy : copies) {
+      if (stopped) {
+        writeFailed(copy, error);
+      } else {
+        write(List.of(copy));
+      }
+    }
+  }
+
+  private void writeFailed(RamCopy copy, IOException error) {
+    LOG.log(System.Logger.Level.DEBUG, "spilling failed", error);
+    source.writeFailed(copy, error);
+    finished();
   }
 
   private void punch(SpillWork.Punch punch) {

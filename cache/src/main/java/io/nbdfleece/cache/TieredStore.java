@@ -111,12 +111,15 @@ public final class TieredStore implements ClusterStore {
 
   @Override
   public void acquire(int count, SlotCompletion done) {
+    if (count < 1) {
+      throw new IllegalArgumentException("count: " + count + " (expected: at least 1)");
+    }
     List<RamSlot> slots = List.of();
     synchronized (lock) {
       if (closed) {
         deliveries.add(() -> done.failed(closedError()));
       } else {
-        slots = table.takeSlots(count, done);
+        slots = table.takeSlotsOrWait(count, done);
         if (slots.isEmpty()) {
           waiting = table.hasWaiters();
         }
@@ -128,7 +131,7 @@ public final class TieredStore implements ClusterStore {
     } else {
       done.acquired(slots);
     }
-    deliveries.deliver(); // of a spare copy that was dropped, too
+    deliveries.deliver(); // to the caller if he waits, and to the owners of spare copies
   }
 
   private static IOException closedError() {
@@ -158,9 +161,9 @@ public final class TieredStore implements ClusterStore {
   }
 
   @Override
-  public void abandon(RamSlot slot) {
+  public void abandon(List<? extends RamSlot> slots) {
     synchronized (lock) {
-      table.abandon(slot);
+      slots.forEach(table::abandon);
       settle();
     }
     deliveries.deliver();

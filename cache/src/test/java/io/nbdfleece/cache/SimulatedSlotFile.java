@@ -7,9 +7,11 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import java.util.Set;
 
 /// A disk tier in memory, on one thread: operations end when the test says so, in any order, with
 /// the faults asked for. It checks that the store keeps the rules of [SlotFile].
@@ -24,6 +26,9 @@ final class SimulatedSlotFile implements SlotFile {
 
   /// Of 100 punches, how many fail.
   int punchFailurePercent;
+
+  /// Writes there fail.
+  final Set<Long> badOffsets = new HashSet<>();
 
   /// Writes of several clusters.
   int severalCount;
@@ -99,7 +104,16 @@ final class SimulatedSlotFile implements SlotFile {
 
   /// Ends one operation of those that are pending.
   void completeOne() {
-    Operation operation = pending.remove(random.nextInt(pending.size()));
+    complete(pending.get(random.nextInt(pending.size())));
+  }
+
+  /// Ends the operation that is pending there.
+  void completeAt(long offsetBytes) {
+    complete(pending.stream().filter(each -> each.covers(offsetBytes)).findAny().orElseThrow());
+  }
+
+  private void complete(Operation operation) {
+    pending.remove(operation);
     switch (operation.kind) {
       case WRITE -> endWrite(operation);
       case READ -> endRead(operation);
@@ -108,7 +122,9 @@ final class SimulatedSlotFile implements SlotFile {
   }
 
   private void endWrite(Operation operation) {
-    boolean fails = random.nextInt(100) < writeFailurePercent;
+    boolean fails =
+        random.nextInt(100) < writeFailurePercent
+            || badOffsets.stream().anyMatch(operation::covers);
     int whole = fails ? random.nextInt(operation.buffers.size()) : operation.buffers.size();
     for (int i = 0; i <= whole && i < operation.buffers.size(); i++) {
       byte[] bytes = new byte[clusterBytes];

@@ -11,12 +11,14 @@ import java.util.Optional;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
 
 /// Records the answer to an acquire, and that it comes once.
 final class SlotOutcome implements ClusterStore.SlotCompletion {
   private final int wanted;
   private final CountDownLatch told = new CountDownLatch(1);
   private final List<RamSlot> slots = new CopyOnWriteArrayList<>();
+  private final AtomicInteger callCount = new AtomicInteger();
   private volatile Optional<IOException> error = Optional.empty();
 
   /// Of an acquire of one.
@@ -32,6 +34,7 @@ final class SlotOutcome implements ClusterStore.SlotCompletion {
   public void acquired(List<RamSlot> given) {
     assertFalse(isDone(), "told twice");
     assertFalse(given.isEmpty(), "told of nothing");
+    callCount.incrementAndGet();
     slots.addAll(given);
     assertTrue(slots.size() <= wanted, "more than wanted");
     if (slots.size() == wanted) {
@@ -48,6 +51,11 @@ final class SlotOutcome implements ClusterStore.SlotCompletion {
 
   boolean isDone() {
     return told.getCount() == 0;
+  }
+
+  /// In how many calls.
+  int callCount() {
+    return callCount.get();
   }
 
   /// What has been given up to now.

@@ -42,7 +42,7 @@ final class SpareHistory {
       store.abandon(slot);
       return;
     }
-    byte[] bytes = new byte[StoreHistory.CLUSTER];
+    byte[] bytes = new byte[all.cluster];
     all.random.nextBytes(bytes);
     slot.buffer().clear().put(bytes);
     int entry = store.commitSpare(slot, dropped -> dropped(dropped, bytes));
@@ -90,7 +90,7 @@ final class SpareHistory {
       return;
     }
     byte[] expected = entries.get(entry);
-    ByteBuffer target = ByteBuffer.allocateDirect(StoreHistory.CLUSTER);
+    ByteBuffer target = ByteBuffer.allocateDirect(all.cluster);
     store.read(
         entry,
         0,
@@ -98,7 +98,7 @@ final class SpareHistory {
         new Completion() {
           @Override
           public void succeeded() {
-            byte[] actual = new byte[StoreHistory.CLUSTER];
+            byte[] actual = new byte[all.cluster];
             target.flip().get(actual);
             StoreHistory.check(Arrays.equals(expected, actual), "bytes of spare " + entry);
             store.unpin(entry);

@@ -19,9 +19,11 @@ import java.util.Set;
 
 /// One random history of a [TieredStore], with the oracle beside it.
 final class StoreHistory {
-  static final int CLUSTER = 4096;
-
   final Random random;
+
+  /// Of a small one more than all slots may be on their way to disk at once, of a large one 4.
+  final int cluster;
+
   private long capCount;
 
   /// RAM that may be in use: after RAM has shrunk it takes a while to become less, but never grows.
@@ -45,15 +47,16 @@ final class StoreHistory {
 
   StoreHistory(long seed) {
     random = new Random(seed);
+    cluster = random.nextInt(4) == 0 ? 65_536 : 4096;
     int slotCount = 4 + random.nextInt(20);
     capCount = random.nextInt(5) == 0 ? 0 : 1 + random.nextInt(60);
-    file = new SimulatedSlotFile(CLUSTER, random);
+    file = new SimulatedSlotFile(cluster, random);
     file.writeFailurePercent = random.nextInt(3) == 0 ? random.nextInt(60) : 0;
     file.punchFailurePercent = random.nextInt(3) == 0 ? 30 : 0;
     store =
         new TieredStore(
             new StoreConfig(
-                CLUSTER, (long) slotCount * CLUSTER, Path.of("/scratch"), capCount * CLUSTER),
+                cluster, (long) slotCount * cluster, Path.of("/scratch"), capCount * cluster),
             file,
             executor);
     spares = new SpareHistory(this, store);
@@ -133,7 +136,7 @@ final class StoreHistory {
     int slotCount = 4 + random.nextInt(20);
     long cap = random.nextInt(5) == 0 ? 0 : 1 + random.nextInt(60);
     try {
-      store.resize((long) slotCount * CLUSTER, cap * CLUSTER);
+      store.resize((long) slotCount * cluster, cap * cluster);
       capCount = cap;
       resized++;
     } catch (IOException e) {
@@ -166,7 +169,7 @@ final class StoreHistory {
       check(mayOvertake || waiting.peekFirst() == this, "overtakes, or is told too much");
       check(!slots.isEmpty() && slots.size() <= missing, "slots: " + slots.size());
       for (RamSlot slot : slots) {
-        check(slot.buffer().remaining() == CLUSTER, "slot size");
+        check(slot.buffer().remaining() == cluster, "slot size");
         check(!filling.contains(slot), "slot given twice");
         filling.add(slot);
       }
@@ -189,7 +192,7 @@ final class StoreHistory {
       return;
     }
     RamSlot slot = filling.remove(random.nextInt(filling.size()));
-    byte[] bytes = new byte[CLUSTER];
+    byte[] bytes = new byte[cluster];
     random.nextBytes(bytes);
     slot.buffer().clear().put(bytes);
     int entry = store.commit(slot);
@@ -258,8 +261,8 @@ final class StoreHistory {
     pin.reads++;
     reading++;
     boolean whole = random.nextBoolean();
-    int offset = whole ? 0 : random.nextInt(CLUSTER);
-    int length = whole ? CLUSTER : random.nextInt(CLUSTER - offset + 1);
+    int offset = whole ? 0 : random.nextInt(cluster);
+    int length = whole ? cluster : random.nextInt(cluster - offset + 1);
     ByteBuffer target =
         random.nextInt(8) == 0 ? ByteBuffer.allocate(length) : ByteBuffer.allocateDirect(length);
     byte[] expected = Arrays.copyOfRange(pin.bytes, offset, offset + length);
@@ -297,7 +300,7 @@ final class StoreHistory {
   private void damage() {
     if (random.nextInt(10) == 0 && !live.isEmpty()) {
       int entry = anyOf(live.keySet());
-      long offset = (long) entry * CLUSTER;
+      long offset = (long) entry * cluster;
       if (store.tierOf(entry) == ClusterStore.Tier.DISK
           && !damaged.contains(entry)
           && !file.isPending(offset)
@@ -324,15 +327,15 @@ final class StoreHistory {
     ramBytesAllowed = Math.max(figures.ramBytesMax(), ramBytesAllowed);
     check(figures.ramBytes() <= ramBytesAllowed, "RAM: " + figures);
     ramBytesAllowed = Math.max(figures.ramBytesMax(), figures.ramBytes());
-    check(figures.usedBytes() == (long) live.size() * CLUSTER, "used: " + figures);
+    check(figures.usedBytes() == (long) live.size() * cluster, "used: " + figures);
     check(
         store.filledPermille()
             == Math.min(1000, figures.usedBytes() * 1000 / figures.capacityBytes()),
         "filled: " + store.filledPermille() + " " + figures);
-    check(figures.diskBytes() <= capCount * CLUSTER, "disk: " + figures);
+    check(figures.diskBytes() <= capCount * cluster, "disk: " + figures);
     check(
         figures.preservedBytesTotal() - figures.releasedBytesTotal()
-            == (long) live.size() * CLUSTER,
+            == (long) live.size() * cluster,
         "totals: " + figures);
     long inRam =
         filling.size()
@@ -341,7 +344,7 @@ final class StoreHistory {
                 .count();
     // Released entries may hold slots a little longer.
     check(figures.spareBytes() <= figures.ramBytes(), "spares: " + figures);
-    check(figures.ramBytes() >= inRam * CLUSTER, "slots: " + inRam + " " + figures);
+    check(figures.ramBytes() >= inRam * cluster, "slots: " + inRam + " " + figures);
     check(waiting.isEmpty() || !filling.isEmpty() || figures.ramBytes() > 0, "waits for nothing");
   }
 

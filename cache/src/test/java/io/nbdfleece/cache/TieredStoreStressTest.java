@@ -14,6 +14,7 @@ import java.nio.ByteBuffer;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import java.util.concurrent.Callable;
@@ -108,23 +109,62 @@ class TieredStoreStressTest {
   private static void preserveAndRead(TieredStore store, Random random) throws IOException {
     List<int[]> kept = new ArrayList<>();
     ByteBuffer target = ByteBuffer.allocateDirect(CLUSTER);
-    for (int i = 0; i < ROUNDS; i++) {
-      SlotOutcome outcome = new SlotOutcome();
-      store.acquire(1, outcome);
-      RamSlot slot = outcome.slot();
-      int stamp = random.nextInt();
-      ByteBuffer bytes = slot.buffer();
-      while (bytes.hasRemaining()) {
-        bytes.putInt(stamp);
-      }
-      kept.add(new int[] {store.commit(slot), stamp});
+    for (int left = ROUNDS; left > 0; ) {
+      Preserving several = new Preserving(store, Math.min(left, 1 + random.nextInt(8)));
+      left -= several.stamps.length;
+      several.run(random, kept);
       int[] some = kept.get(random.nextInt(kept.size()));
       check(store, some[0], some[1], random.nextBoolean() ? CLUSTER : 64, target);
-      if (kept.size() == KEPT) {
+      if (kept.size() >= KEPT) {
         release(store, kept, 1 + random.nextInt(KEPT));
       }
     }
     release(store, kept, kept.size());
+  }
+
+  /// Commits as slots come, on whatever thread.
+  private static final class Preserving implements ClusterStore.SlotCompletion {
+    private final TieredStore store;
+    private final int[] stamps;
+    private final int[] entries;
+    private final Outcome done = new Outcome();
+    private int count;
+
+    Preserving(TieredStore store, int wanted) {
+      this.store = store;
+      this.stamps = new int[wanted];
+      this.entries = new int[wanted];
+    }
+
+    void run(Random random, List<int[]> kept) throws IOException {
+      Arrays.setAll(stamps, i -> random.nextInt());
+      store.acquire(stamps.length, this);
+      done.await();
+      for (int i = 0; i < stamps.length; i++) {
+        kept.add(new int[] {entries[i], stamps[i]});
+      }
+    }
+
+    @Override
+    public void acquired(List<RamSlot> slots) {
+      for (int i = 0; i < slots.size(); i++) {
+        ByteBuffer bytes = slots.get(i).buffer();
+        while (bytes.hasRemaining()) {
+          bytes.putInt(stamps[count + i]);
+        }
+      }
+      for (int entry : store.commit(slots)) {
+        entries[count++] = entry;
+      }
+      if (count == stamps.length) {
+        done.succeeded();
+      }
+    }
+
+    @Override
+    public void failed(IOException error) {
+      done.failed(error);
+    }
   }
 
   private static void check(TieredStore store, int entry, int stamp, int length, ByteBuffer target)

@@ -201,7 +201,7 @@ class TieredStoreTest {
     SlotOutcome first = acquire(SLOTS);
     SlotOutcome second = acquire();
     assertEquals(List.of(), first.given());
-    assertEquals(SLOTS + 1, store.statistics().slotWaitsTotal());
+    assertEquals(2, store.statistics().slotWaitsTotal());
     settle();
     for (int i = 0; !first.isDone(); i++) {
       assertEquals(List.of(), second.given());
@@ -373,6 +373,64 @@ class TieredStoreTest {
     settle();
     assertTrue(file.severalCount > 0);
     assertEquals(SLOTS / 2, waiting.given().size());
+    assertTrue(waiting.callCount() < SLOTS / 2, "given one by one");
+  }
+
+  /// The entries of a full store, half of them on their way to disk, of which the first one cannot
+  /// be written.
+  private int spillHalfOfAllButOne() {
+    SlotOutcome held = acquire(SLOTS);
+    store.spillSooner(true);
+    store.commit(held.given());
+    int bad = entryIn(Tier.SPILLING, SLOTS);
+    file.badOffsets.add((long) bad * CLUSTER);
+    executor.runAll();
+    return bad;
+  }
+
+  @Test
+  void whereSeveralCannotBeWrittenTogetherThoseAreThatCan() throws IOException {
+    int bad = spillHalfOfAllButOne();
+    settle();
+    StoreStatistics figures = store.statistics();
+    assertEquals(CLUSTER, figures.spillingBytes());
+    assertEquals((SLOTS / 2 - 1) * CLUSTER, figures.spilledBytesTotal());
+    assertTrue(figures.problem().startsWith("cannot write"), figures.problem());
+    file.badOffsets.clear();
+    store.retryParked();
+    settle();
+    assertEquals(Tier.DISK, store.tierOf(bad));
+    assertEquals("", store.statistics().problem());
+    assertEquals(SLOTS / 2 * CLUSTER, store.statistics().diskBytes());
+  }
+
+  @Test
+  void whatIsReleasedWhileItCannotBeWrittenIsNoProblem() throws IOException {
+    int bad = spillHalfOfAllButOne();
+    release(bad);
+    file.completeAt((long) bad * CLUSTER); // with others
+    file.completeAt((long) bad * CLUSTER); // alone
+    executor.runAll();
+    for (int i = 0; i < SLOTS; i++) {
+      if (i != bad && file.isPending((long) i * CLUSTER)) {
+        file.completeAt((long) i * CLUSTER);
+      }
+    }
+    settle(); // the hole where it stood is punched last
+    assertEquals("", store.statistics().problem());
+    assertTrue(acquire(SLOTS / 2).isDone());
+    SlotOutcome waiting = acquire();
+    assertFalse(waiting.isDone(), "refused though the disk tier works");
+  }
+
+  @Test
+  void slotsGivenBackTogetherAreGivenToWhoWaitsTogether() {
+    SlotOutcome held = acquire(SLOTS);
+    SlotOutcome waiting = acquire(SLOTS);
+    store.abandon(held.given());
+    assertTrue(waiting.isDone());
+    assertEquals(1, waiting.callCount());
+    assertThrows(IllegalArgumentException.class, () -> store.acquire(0, waiting));
   }
 
   @Test
@@ -413,12 +471,14 @@ class TieredStoreTest {
     for (int i = 0; i < SLOTS; i++) {
       filling.add(slot());
     }
-    SlotOutcome waiter = acquire();
+    store.abandon(filling.removeLast());
+    SlotOutcome waiter = acquire(2);
+    assertEquals(1, waiter.given().size());
     store.close();
     assertThrows(IOException.class, waiter::slot);
     assertThrows(IOException.class, acquire()::slot);
     assertTrue(file.closed);
-    assertEquals(SLOTS, filling.size());
+    assertEquals(SLOTS - 1, filling.size());
   }
 
   @Test

@@ -36,7 +36,7 @@ final class LinuxCalls {
    * the lower half. Of what returns an int the upper half is anything, though.
    */
 
-  /// Buffers that one call can fill.
+  /// Buffers that one call can take.
   static final int VECTOR_PARTS_MAX = 64;
 
   /// Of functions that take numbers, and addresses of what the caller keeps alive itself.

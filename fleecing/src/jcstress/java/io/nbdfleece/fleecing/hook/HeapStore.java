@@ -70,8 +70,8 @@ final class HeapStore implements ClusterStore {
   }
 
   @Override
-  public synchronized void abandon(RamSlot slot) {
-    filling--;
+  public synchronized void abandon(List<? extends RamSlot> slots) {
+    filling -= slots.size();
   }
 
   private Entry entry(int number) {

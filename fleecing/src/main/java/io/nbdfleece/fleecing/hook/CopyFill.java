@@ -30,7 +30,7 @@ final class CopyFill implements Completion {
     if (hook.copies().knowsAny(copies)) {
       start();
     } else {
-      slots.forEach(hook.store()::abandon);
+      hook.store().abandon(slots);
     }
   }
 
@@ -73,14 +73,18 @@ final class CopyFill implements Completion {
     slots = List.of();
     int[] versions = new int[read.size()];
     List<RamSlot> filled = new ArrayList<>(read.size());
+    List<RamSlot> unneeded = new ArrayList<>();
     for (int i = 0; i < versions.length; i++) {
       RamSlot slot = read.get(i);
       if (Zeroes.only(slot.buffer().clear())) {
-        hook.store().abandon(slot);
+        unneeded.add(slot);
         versions[i] = ClusterMap.ZERO;
       } else {
         filled.add(slot);
       }
+    }
+    if (!unneeded.isEmpty()) {
+      hook.store().abandon(unneeded);
     }
     int[] entries = hook.store().commit(filled); // I2: held before it is marked
     int next = 0;
@@ -104,7 +108,7 @@ final class CopyFill implements Completion {
       hook.copies().unreadable(copies.getFirst(), error);
     } else {
       for (int i = 0; i < unused.size(); i++) {
-        new CopyFill(hook, copies.subList(i, i + 1), unused.subList(i, i + 1)).start();
+        new CopyFill(hook, copies.subList(i, i + 1), unused.subList(i, i + 1)).startIfNeeded();
       }
     }
   }

@@ -20,6 +20,12 @@ final class CopyRun implements ClusterStore.SlotCompletion {
 
   private @Nullable Thread starter;
 
+  /// What comes while it starts, and is seen to by the same thread afterwards: the store may be
+  /// telling others meanwhile, and they must not wait for this disk.
+  private @Nullable CopyFill ready;
+
+  private @Nullable IOException refusal;
+
   private CopyRun(FleecingHook hook, List<ClusterCopy> copies) {
     this.hook = hook;
     this.copies = copies;
@@ -44,6 +50,14 @@ final class CopyRun implements ClusterStore.SlotCompletion {
       failed(new IOException("internal error: " + e, e));
     }
     starter = null;
+    CopyFill fill = ready;
+    if (fill != null) {
+      fill.start();
+    }
+    IOException error = refusal;
+    if (error != null) {
+      failLeft(error);
+    }
   }
 
   private boolean isStarting() {
@@ -55,21 +69,25 @@ final class CopyRun implements ClusterStore.SlotCompletion {
     int first = suppliedCount;
     suppliedCount += slots.size();
     CopyFill fill = new CopyFill(hook, copies.subList(first, suppliedCount), slots);
-    if (isStarting()) {
-      fill.start();
+    if (isStarting() && ready == null) {
+      ready = fill;
     } else {
-      // The spiller calls: it must go on freeing slots for others and not wait for this disk.
       hook.continueElsewhere(fill::startIfNeeded);
     }
   }
 
   @Override
   public void failed(IOException error) {
-    List<ClusterCopy> left = copies.subList(suppliedCount, copies.size());
     if (isStarting()) {
-      left.forEach(copy -> hook.copies().failed(copy, error));
+      refusal = error;
     } else {
-      hook.continueElsewhere(() -> left.forEach(copy -> hook.copies().failed(copy, error)));
+      hook.continueElsewhere(() -> failLeft(error));
+    }
+  }
+
+  private void failLeft(IOException error) {
+    for (ClusterCopy copy : copies.subList(suppliedCount, copies.size())) {
+      hook.copies().failed(copy, error);
     }
   }
 }

@@ -8,9 +8,12 @@ import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.nbdfleece.cache.ClusterStore;
+import io.nbdfleece.cache.ClusterStore.RamSlot;
 import io.nbdfleece.fleecing.SnapshotRequest.Access;
 import io.nbdfleece.fleecing.block.Mutation;
 import io.nbdfleece.fleecing.block.NotFastException;
+import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
@@ -84,5 +87,55 @@ final class HookTest {
       assertEquals(0, disk.store.statistics().ramBytes());
       assertEquals(0, disk.hook.copiesInFlight());
     }
+  }
+
+  @Test
+  void whatCannotBeReadTogetherIsNotReadOneByOneWhenNobodyNeedsItAnyMore() throws Exception {
+    try (HookedDisk disk = new HookedDisk(8, 16)) {
+      SnapshotView view = disk.freeze(Access.READ_ONLY, 1_000_000);
+      List<Runnable> held = new ArrayList<>();
+      disk.heldReads = held;
+      CompletableFuture<Void> discarded = disk.discard(0, 4);
+      disk.nowNanos = 1_000_000;
+      disk.hook.expireCopies();
+      assertTrue(discarded.isDone());
+      assertTrue(view.brokenBecause().isPresent());
+      disk.readsFail = true;
+      int reads = disk.reads;
+      held.forEach(Runnable::run);
+      assertEquals(reads, disk.reads);
+      assertEquals(0, disk.store.statistics().ramBytes());
+    }
+  }
+
+  @Test
+  void whileADiskIsReadThoseWhoWaitForSlotsOfTheStoreAreTold() throws Exception {
+    try (HookedDisk disk = new HookedDisk(8, 4)) {
+      SnapshotView view = disk.freeze(Access.READ_ONLY, 0);
+      List<Boolean> told = new ArrayList<>();
+      disk.whenRead = () -> told.add(isToldAtOnce(disk));
+      disk.discard(0, 6).join(); // there are slots for 4 of them
+      assertEquals(List.of(true, true, true, true), told);
+      assertTrue(view.brokenBecause().orElse("").contains("RAM"));
+    }
+  }
+
+  /// Whether who asks for a slot that there is not hears of it inside the call.
+  private static boolean isToldAtOnce(HookedDisk disk) {
+    List<IOException> errors = new ArrayList<>();
+    disk.store.acquire(
+        1,
+        new ClusterStore.SlotCompletion() {
+          @Override
+          public void acquired(List<RamSlot> slots) {
+            throw new AssertionError("a slot");
+          }
+
+          @Override
+          public void failed(IOException error) {
+            errors.add(error);
+          }
+        });
+    return !errors.isEmpty();
   }
 }

@@ -30,6 +30,11 @@ final class HookedDisk implements BlockNode, HookListener, AutoCloseable {
   final List<String> told = new ArrayList<>();
 
   int reads;
+  boolean readsFail;
+
+  /// Run within each read.
+  Runnable whenRead = () -> {};
+
   long nowNanos;
 
   /// When set, reads wait here to be run.
@@ -100,8 +105,13 @@ final class HookedDisk implements BlockNode, HookListener, AutoCloseable {
   @Override
   public void read(long offsetBytes, ByteBuffer target, Completion done) {
     reads++;
+    whenRead.run();
     Runnable whole =
         () -> {
+          if (readsFail) {
+            done.failed(new IOException("by the test"));
+            return;
+          }
           target.put(content, (int) offsetBytes, target.remaining());
           done.succeeded();
         };
