@@ -4,8 +4,10 @@ package io.nbdfleece.cache.posix;
 import com.google.errorprone.annotations.concurrent.GuardedBy;
 import java.util.ArrayDeque;
 import java.util.concurrent.Executor;
+import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.ThreadFactory;
+import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.locks.LockSupport;
@@ -15,7 +17,7 @@ import org.jspecify.annotations.Nullable;
 /// under way at the same time, up to a maximum; further work queues in order. A task goes to the
 /// thread that became idle last, and what has been idle for long ends, but for one thread: whatever
 /// was taken is done, also while the system gives no more. Daemon threads: they do not keep the
-/// process alive.
+/// process alive. Their priority is that of whoever made this, not that of who has a task.
 ///
 /// A `ThreadPoolExecutor` makes a thread for each task until it has as many as it may, or else
 /// queues while more could be had.
@@ -26,6 +28,11 @@ public final class IoWorkers implements Executor, AutoCloseable {
   private final int threadsMax;
   private final ThreadFactory threads;
   private final long idleNanos;
+
+  /// Has one thread if others are ever to be started. Those begin with the priority of the thread
+  /// that starts them, and tasks come from threads that [give way][ThreadPriority#giveWay], too;
+  /// besides, an event loop has better things to do.
+  private final ThreadPoolExecutor starter;
 
   private final Object lock = new Object();
 
@@ -62,10 +69,19 @@ public final class IoWorkers implements Executor, AutoCloseable {
     this.threadsMax = threadsMax;
     this.threads = threads;
     this.idleNanos = idleNanos;
+    starter =
+        new ThreadPoolExecutor(
+            1, 1, 0, TimeUnit.SECONDS, new LinkedBlockingQueue<>(), numbered("nbdfleece-starter"));
+    boolean _ = threadsMax > 1 && starter.prestartCoreThread();
     synchronized (lock) {
       startingCount++;
     }
-    start(new Worker(null));
+    try {
+      threads.newThread(new Worker(null)).start();
+    } catch (RuntimeException | Error noThread) {
+      starter.shutdown();
+      throw noThread;
+    }
   }
 
   private static ThreadFactory numbered(String name) {
@@ -100,11 +116,7 @@ public final class IoWorkers implements Executor, AutoCloseable {
       LockSupport.unpark(worker.thread);
       return;
     }
-    try {
-      start(new Worker(task));
-    } catch (OutOfMemoryError noThread) {
-      leaveToOthers(task, noThread);
-    }
+    starter.execute(() -> startThread(task));
   }
 
   /// The worker to wake up for it; null if none is idle.
@@ -117,27 +129,22 @@ public final class IoWorkers implements Executor, AutoCloseable {
     return worker;
   }
 
-  /// Not under the lock: the system takes its time.
-  ///
-  /// @throws OutOfMemoryError when the system gives none; it is not counted as starting then
-  private void start(Worker worker) {
+  /// On the starter; not under the lock: the system takes its time.
+  private void startThread(Runnable first) {
     try {
-      threads.newThread(worker).start();
+      threads.newThread(new Worker(first)).start();
+    } catch (OutOfMemoryError noThread) {
+      leaveToOthers(first);
     } catch (RuntimeException | Error notStarted) {
-      synchronized (lock) {
-        startingCount--;
-        lock.notifyAll();
-      }
-      throw notStarted;
+      tell(notStarted);
+      leaveToOthers(first);
     }
   }
 
-  private void leaveToOthers(Runnable task, OutOfMemoryError noThread) {
+  /// On the starter, which does it itself when the others have ended: after [#close].
+  private void leaveToOthers(Runnable task) {
     Worker worker;
     synchronized (lock) {
-      if (closed && threadCount == 0) { // they have ended
-        throw new RejectedExecutionException("closed", noThread);
-      }
       worker = handOver(task);
       if (worker == null) {
         queue.add(task);
@@ -145,6 +152,20 @@ public final class IoWorkers implements Executor, AutoCloseable {
     }
     if (worker != null) {
       LockSupport.unpark(worker.thread);
+    }
+    for (Runnable left = leftOver(); left != null; left = leftOver()) {
+      runLogged(left);
+    }
+    synchronized (lock) {
+      startingCount--;
+      lock.notifyAll();
+    }
+  }
+
+  private @Nullable Runnable leftOver() {
+    synchronized (lock) {
+      // Who is being started looks into the queue.
+      return threadCount == 0 && startingCount == 1 ? queue.poll() : null;
     }
   }
 
@@ -190,6 +211,7 @@ public final class IoWorkers implements Executor, AutoCloseable {
         }
       }
     }
+    starter.shutdown();
     if (interrupted) {
       Thread.currentThread().interrupt();
     }

@@ -40,6 +40,18 @@ final class LinuxConstants {
   /// Of the system call, the same on both, as with all new ones.
   static final long CACHESTAT_NUMBER = 451;
 
+  static final long SCHED_SETATTR_NUMBER = AARCH64 ? 274 : 314;
+  static final long SCHED_GETATTR_NUMBER = AARCH64 ? 275 : 315;
+
+  /// struct sched_attr in its first version: sched_setattr(2).
+  static final long SCHED_ATTR_BYTES = 48;
+
+  static final long SCHED_ATTR_POLICY_OFFSET = 4;
+  static final long SCHED_ATTR_FLAGS_OFFSET = 8;
+  static final long SCHED_ATTR_RUNTIME_OFFSET = 24;
+  static final int SCHED_OTHER = 0;
+  static final long SCHED_FLAG_RESET_ON_FORK = 1;
+
   static final int F_SETFL = 4;
   static final int F_OFD_GETLK = 36;
   static final int F_OFD_SETLK = 37;

@@ -6,7 +6,9 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
+import java.util.concurrent.BrokenBarrierException;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.CyclicBarrier;
@@ -29,11 +31,7 @@ class IoWorkersTest {
       for (int i = 0; i < 8; i++) {
         workers.execute(
             () -> {
-              try {
-                together.await();
-              } catch (Exception e) {
-                throw new IllegalStateException(e);
-              }
+              awaitUninterrupted(together);
               done.countDown();
             });
       }
@@ -88,6 +86,9 @@ class IoWorkersTest {
         CountDownLatch end = new CountDownLatch(1);
         ends.add(end);
         workers.execute(() -> awaitUninterrupted(end));
+      }
+      while (made.size() < 3) {
+        Thread.onSpinWait();
       }
       for (int i : new int[] {2, 0, 1}) {
         ends.get(i).countDown();
@@ -194,6 +195,59 @@ class IoWorkersTest {
     assertTrue(ran.get() == 100);
   }
 
+  /// Who has something to do may be a backup's thread, the next one a guest's.
+  @Test
+  @Timeout(60)
+  void threadsHaveThePriorityOfWhoeverMadeThemNotOfWhoeverHasTheTask() throws Exception {
+    int tasks = 3;
+    List<Integer> nices = new CopyOnWriteArrayList<>();
+    try (IoWorkers workers = new IoWorkers("test-io", tasks)) {
+      CyclicBarrier together = new CyclicBarrier(tasks);
+      CountDownLatch done = new CountDownLatch(tasks);
+      Thread backup =
+          Thread.ofPlatform()
+              .start(
+                  () -> {
+                    ThreadPriority.giveWay();
+                    for (int i = 0; i < tasks; i++) {
+                      workers.execute(
+                          () -> {
+                            nices.add(ThreadPriorityTest.nice());
+                            awaitUninterrupted(together);
+                            done.countDown();
+                          });
+                    }
+                  });
+      backup.join();
+      done.await();
+    }
+    assertEquals(Collections.nCopies(tasks, ThreadPriorityTest.nice()), nices);
+  }
+
+  private static void awaitUninterrupted(CyclicBarrier barrier) {
+    try {
+      barrier.await();
+    } catch (InterruptedException | BrokenBarrierException e) {
+      throw new IllegalStateException(e);
+    }
+  }
+
+  /// They are started by a thread of their own, so the end may come in between.
+  @Test
+  @Timeout(60)
+  void whatWasTakenIsDoneThoughNoThreadIsGivenAndTheOthersEnd() {
+    for (int round = 0; round < 300; round++) {
+      AtomicInteger ran = new AtomicInteger();
+      IoWorkers workers = new IoWorkers(4, threads(1, new AtomicInteger()), 1);
+      for (int i = 0; i < 5; i++) {
+        workers.execute(ran::incrementAndGet);
+      }
+      workers.close();
+      assertEquals(5, ran.get());
+      assertEquals(0, workers.threadCount());
+    }
+  }
+
   /// A system that gives so many threads.
   ///
   /// @param asked counts how many it was asked for
@@ -242,11 +296,7 @@ class IoWorkersTest {
       for (int i = 0; i < 3; i++) {
         workers.execute(
             () -> {
-              try {
-                together.await();
-              } catch (Exception e) {
-                throw new IllegalStateException(e);
-              }
+              awaitUninterrupted(together);
             });
       }
       while (workers.threadCount() > 1) {

@@ -1,19 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.cache.posix;
 
+import static org.junit.jupiter.api.Assertions.assertDoesNotThrow;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
+import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 
 class ThreadPriorityTest {
   private static final int NICE_FIELD_BEHIND_NAME = 16; // proc_pid_stat(5): the 19th field
 
-  private static int nice() {
+  static int nice() {
     try {
       String stat = Files.readString(Path.of("/proc/thread-self/stat"));
       String behindName = stat.substring(stat.lastIndexOf(')') + 2);
@@ -37,5 +42,42 @@ class ThreadPriorityTest {
     thread.join();
     assertEquals(Math.min(19, before + 10), nicer.get());
     assertEquals(before, nice());
+  }
+
+  /// How long the system lets the calling thread run at a time.
+  private static long sliceNanos() {
+    try (Stream<String> lines = Files.lines(Path.of("/proc/thread-self/sched"))) {
+      String line = lines.filter(each -> each.startsWith("se.slice")).findAny().orElseThrow();
+      return Long.parseLong(line.substring(line.indexOf(':') + 1).strip());
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  private static boolean canSetSlice() {
+    String[] version = System.getProperty("os.version").split("[^0-9]+", 3);
+    int major = Integer.parseInt(version[0]);
+    return major > 6 || (major == 6 && Integer.parseInt(version[1]) >= 12);
+  }
+
+  @Test
+  void oneThreadRunsAtOnceWithItsPriorityAndThoseThatItStartsDoNot() throws Exception {
+    assumeTrue(canSetSlice(), "Linux before 6.12 has the same time slices for all");
+    List<Long> slices = new CopyOnWriteArrayList<>();
+    AtomicInteger nice = new AtomicInteger();
+    Thread thread =
+        Thread.ofPlatform()
+            .start(
+                () -> {
+                  slices.add(sliceNanos());
+                  ThreadPriority.runAtOnce();
+                  slices.add(sliceNanos());
+                  nice.set(nice());
+                  Thread other = Thread.ofPlatform().start(() -> slices.add(sliceNanos()));
+                  assertDoesNotThrow(() -> other.join());
+                });
+    thread.join();
+    assertEquals(List.of(sliceNanos(), 100_000L, sliceNanos()), slices);
+    assertEquals(nice(), nice.get());
   }
 }

@@ -74,7 +74,7 @@ final class CommandedNbdServer implements ControlTarget.NbdDoor, AutoCloseable {
                   List.of(listen(address)),
                   limits(address),
                   tls(address),
-                  terms.usual().readerStart()),
+                  terms.usual().threadStarts()),
               exports);
       server = Optional.of(started);
       running = true;

@@ -64,7 +64,7 @@ public record ServeRequest(
             listen.resolve(activation, place, new Exposure(serverTls.mode(), listen.insecure())),
             Limit.resolve(limits),
             serverTls,
-            ThreadPriority::giveWay);
+            new ServerConfig.ThreadStarts(ThreadPriority::runAtOnce, ThreadPriority::giveWay));
     requireApart(control, server);
     return new ServeOptions(
         places,

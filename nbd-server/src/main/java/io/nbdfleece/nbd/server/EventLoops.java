@@ -16,7 +16,8 @@ import java.util.stream.StreamSupport;
 /// The threads that connections run on. Those that may only read, backups as a rule, have threads
 /// of their own: they are busy as long as there is something to read, and a guest that waits for
 /// the end of a write neither waits for their turn nor competes with them inside one thread. The
-/// system runs the guests' thread at once, since that one sleeps between two requests.
+/// system runs the guests' thread at once, since that one sleeps between two requests, and more so
+/// if each kind of thread has said at its start what it needs.
 ///
 /// Every connection begins on a guest's loop, since nobody knows yet what it will open.
 /// Thread-safe.
@@ -30,16 +31,15 @@ final class EventLoops {
   }
 
   /// @param count for guests, and as many for readers; a thread that is never needed is never made
-  /// @param readerStart what a reader's thread does first
-  static EventLoops create(int count, Runnable readerStart) {
+  static EventLoops create(int count, ServerConfig.ThreadStarts starts) {
     IoHandlerFactory factory = RejoiningEpoll.factory();
     return new EventLoops(
-        new MultiThreadIoEventLoopGroup(count, new DefaultThreadFactory("nbd-loop"), factory),
-        new MultiThreadIoEventLoopGroup(count, readerThreads(readerStart), factory));
+        new MultiThreadIoEventLoopGroup(count, threads("nbd-loop", starts.guest()), factory),
+        new MultiThreadIoEventLoopGroup(count, threads("nbd-reader", starts.reader()), factory));
   }
 
-  private static ThreadFactory readerThreads(Runnable start) {
-    ThreadFactory plain = new DefaultThreadFactory("nbd-reader");
+  private static ThreadFactory threads(String name, Runnable start) {
+    ThreadFactory plain = new DefaultThreadFactory(name);
     return loop ->
         plain.newThread(
             () -> {

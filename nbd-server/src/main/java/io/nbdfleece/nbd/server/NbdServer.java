@@ -63,7 +63,7 @@ public final class NbdServer {
       throw new IOException("epoll is not available", Epoll.unavailabilityCause());
     }
     int loopCount = config.limits().eventLoopCount();
-    EventLoops loops = EventLoops.create(loopCount, config.readerStart());
+    EventLoops loops = EventLoops.create(loopCount, config.threadStarts());
     ServerState state =
         ServerState.create(
             catalog, config.limits(), config.tls(), allocator(loopCount), Optional.of(loops));

@@ -6,23 +6,31 @@ import java.nio.file.Path;
 import java.util.List;
 
 /// Where, how encrypted, and within which limits to serve.
-///
-/// @param readerStart what each thread that serves clients who may only read does first; such a
-///   thread is busy as long as somebody reads, so it may want to give way to others. Must not fail
 public record ServerConfig(
-    List<Listen> listen, ServerLimits limits, ServerTls tls, Runnable readerStart) {
+    List<Listen> listen, ServerLimits limits, ServerTls tls, ThreadStarts threadStarts) {
   public ServerConfig {
     listen = List.copyOf(listen);
   }
 
   /// With all threads alike.
   public ServerConfig(List<Listen> listen, ServerLimits limits, ServerTls tls) {
-    this(listen, limits, tls, () -> {});
+    this(listen, limits, tls, ThreadStarts.ALIKE);
   }
 
   /// Without encryption.
   public ServerConfig(List<Listen> listen, ServerLimits limits) {
     this(listen, limits, ServerTls.OFF);
+  }
+
+  /// What threads do first, to tell the system how soon they have to run. Must not fail.
+  ///
+  /// @param guest of each that serves clients who may write: it sleeps between two requests, and a
+  ///   guest waits until it runs
+  /// @param reader of each that serves clients who may only read: it is busy as long as somebody
+  ///   reads
+  public record ThreadStarts(Runnable guest, Runnable reader) {
+    /// Nothing.
+    public static final ThreadStarts ALIKE = new ThreadStarts(() -> {}, () -> {});
   }
 
   /// An address to listen on.

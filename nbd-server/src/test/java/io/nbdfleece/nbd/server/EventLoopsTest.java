@@ -76,17 +76,20 @@ class EventLoopsTest {
   }
 
   @Test
-  void threadOfReadersDoesFirstWhatItIsTold() throws Exception {
+  void eachKindOfThreadDoesFirstWhatItIsTold() throws Exception {
     Witness snapshot = new Witness(READ_ONLY);
     Set<String> started = ConcurrentHashMap.newKeySet();
-    Runnable start = () -> started.add(kindOfThread());
-    try (TestServer server = new TestServer(snapshot, TestServer.LIMITS, ServerTls.OFF, start)) {
-      assertEquals(Set.of(), started);
+    var starts =
+        new ServerConfig.ThreadStarts(
+            () -> started.add("guest on " + kindOfThread()),
+            () -> started.add("reader on " + kindOfThread()));
+    try (TestServer server = new TestServer(snapshot, TestServer.LIMITS, ServerTls.OFF, starts)) {
+      assertEquals(Set.of("guest on nbd-loop"), started);
       try (RawPeer peer = server.open()) {
         peer.send(ConnectionEndTest.reads(READS, LENGTH), disc());
         ConnectionEndTest.assertAllReplies(peer, READS, LENGTH);
       }
-      assertEquals(Set.of("nbd-reader"), started);
+      assertEquals(Set.of("guest on nbd-loop", "reader on nbd-reader"), started);
     }
   }
 

@@ -36,11 +36,12 @@ final class TestServer implements AutoCloseable {
   }
 
   TestServer(MemoryExport disk, ServerLimits limits, ServerTls tls) throws IOException {
-    this(disk, limits, tls, () -> {});
+    this(disk, limits, tls, ServerConfig.ThreadStarts.ALIKE);
   }
 
   /// On a TCP port as well.
-  TestServer(MemoryExport disk, ServerLimits limits, ServerTls tls, Runnable readerStart)
+  TestServer(
+      MemoryExport disk, ServerLimits limits, ServerTls tls, ServerConfig.ThreadStarts starts)
       throws IOException {
     this.disk = disk;
     directory = Files.createTempDirectory("nbdtest");
@@ -52,7 +53,7 @@ final class TestServer implements AutoCloseable {
                 List.of(new ServerConfig.Listen.Unix(socket), new ServerConfig.Listen.Tcp(tcp)),
                 limits,
                 tls,
-                readerStart),
+                starts),
             disk);
   }
 
