@@ -308,6 +308,7 @@ public final class FleecingEngine implements AutoCloseable {
     }
     if (plan.snapshot().isPresent()) {
       store.prepare();
+      threads.guestsFirst();
     }
     return transactions
         .submit(plan)

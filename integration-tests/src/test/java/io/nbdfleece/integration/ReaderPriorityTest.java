@@ -7,15 +7,19 @@ import io.nbdfleece.nbd.client.NbdClient;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
+import java.util.Set;
 import java.util.SortedSet;
 import java.util.TreeSet;
 import java.util.stream.Stream;
+import org.awaitility.Awaitility;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 import tools.jackson.databind.JsonNode;
 
-/// Whoever reads a snapshot gives way to guests, in the system's eyes, too.
+/// Whoever reads a snapshot gives way to guests, in the system's eyes, too, and so do java's
+/// compilers while there are snapshots.
 @Timeout(120)
 final class ReaderPriorityTest {
   private static final int NICE_FIELD_BEHIND_NAME = 16; // proc_pid_stat(5): the 19th field
@@ -37,6 +41,24 @@ final class ReaderPriorityTest {
         assertEquals(
             String.valueOf(Math.min(19, own + 10)),
             String.join(" ", nices(server.pid(), "nbd-reader")));
+      }
+    }
+  }
+
+  @Test
+  void compilersGiveWayFromTheFirstSnapshotOn() throws Exception {
+    Path image = directory.resolve("vda.img");
+    byte[] _ = Images.random(image, 1 << 20, 1);
+    try (PackagedServer server = PackagedServer.in(directory).disk("vda", image).start()) {
+      String own = nices(server.pid(), "nbd-loop").first();
+      for (String compiler : List.of("C1 Compiler", "C2 Compiler")) {
+        assertEquals(Set.of(own), nices(server.pid(), compiler), compiler);
+      }
+      JsonNode _ = server.snapshot("nightly");
+      String nicer = String.valueOf(Math.min(19, Integer.parseInt(own) + 10));
+      for (String compiler : List.of("C1 Compiler", "C2 Compiler")) {
+        Awaitility.await(compiler)
+            .untilAsserted(() -> assertEquals(Set.of(nicer), nices(server.pid(), compiler)));
       }
     }
   }

@@ -5,6 +5,7 @@ import static io.nbdfleece.cache.posix.LinuxConstants.CACHESTAT_NUMBER;
 import static io.nbdfleece.cache.posix.LinuxConstants.MAP_ANONYMOUS;
 import static io.nbdfleece.cache.posix.LinuxConstants.MAP_NORESERVE;
 import static io.nbdfleece.cache.posix.LinuxConstants.MAP_PRIVATE;
+import static io.nbdfleece.cache.posix.LinuxConstants.PRIO_PROCESS;
 import static io.nbdfleece.cache.posix.LinuxConstants.PROT_READ;
 import static io.nbdfleece.cache.posix.LinuxConstants.PROT_WRITE;
 import static io.nbdfleece.cache.posix.LinuxConstants.SCHED_ATTR_BYTES;
@@ -75,6 +76,7 @@ final class LinuxCalls {
   private static final MethodHandle LSEEK = bindWords("lseek");
   private static final MethodHandle READAHEAD = bindWords("readahead");
   private static final MethodHandle NICE = bindWords("nice");
+  private static final MethodHandle SETPRIORITY = bindWords("setpriority");
   private static final MethodHandle FSTAT = bindWords("fstat");
   private static final MethodHandle FSTATFS = bindWords("fstatfs");
   private static final MethodHandle STATFS = bindWords("statfs");
@@ -184,6 +186,11 @@ final class LinuxCalls {
   /// nice value of -1 as well as an error.
   static void nice(int increment) {
     int _ = intCall(NICE, increment, 0, 0, 0);
+  }
+
+  /// The nice value of a thread of this process; fails if it is lower than the present one.
+  static int setNice(int threadId, int nice) {
+    return intCall(SETPRIORITY, PRIO_PROCESS, threadId, nice, 0);
   }
 
   /// How long the calling thread may run before it is another one's turn, if it is scheduled as

@@ -40,6 +40,7 @@ final class LinuxConstants {
   /// Of the system call, the same on both, as with all new ones.
   static final long CACHESTAT_NUMBER = 451;
 
+  static final int PRIO_PROCESS = 0;
   static final long SCHED_SETATTR_NUMBER = AARCH64 ? 274 : 314;
   static final long SCHED_GETATTR_NUMBER = AARCH64 ? 275 : 315;
 

@@ -1,14 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.cache.posix;
 
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.lang.System.Logger.Level;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import java.util.stream.Stream;
+
 /// How soon the system runs a thread when there are more than processors.
 public final class ThreadPriority {
+  private static final System.Logger LOG = System.getLogger(ThreadPriority.class.getName());
+
   /// A thread that is ten steps nicer gets about a tenth of the time of another one, as long as
   /// both want to run; alone it gets all (sched(7)).
   private static final int STEPS = 10;
 
+  private static final int NICE_MAX = 19;
+
   /// The shortest that Linux takes (sched_setattr(2)).
   private static final long TURN_NANOS = 100_000;
+
+  /// proc_pid_stat(5) of a thread of HotSpot's compilers, from which the others of its kind come: 1
+  /// is its number, 2 its nice value, the 19th field.
+  private static final Pattern COMPILER =
+      Pattern.compile("(\\d+) \\(C[12] Compiler.*\\)(?: \\S+){16} (-?\\d+) .*", Pattern.DOTALL);
 
   private ThreadPriority() {}
 
@@ -23,5 +41,27 @@ public final class ThreadPriority {
   /// Lets other threads go before the calling one from now on, for good.
   public static void giveWay() {
     LinuxCalls.nice(STEPS);
+  }
+
+  /// Lets all other threads go before those on which java compiles, from now on, for good. Does
+  /// nothing where there are none, or where they cannot be found.
+  public static void haveCompilersGiveWay() {
+    try (Stream<Path> threads = Files.list(Path.of("/proc/self/task"))) {
+      threads.forEach(ThreadPriority::giveWayIfCompiler);
+    } catch (IOException | UncheckedIOException e) {
+      LOG.log(Level.DEBUG, "compilers go on as before", e);
+    }
+  }
+
+  private static void giveWayIfCompiler(Path thread) {
+    try {
+      Matcher compiler = COMPILER.matcher(Files.readString(thread.resolve("stat")));
+      if (compiler.matches()) {
+        int nice = Math.min(NICE_MAX, Integer.parseInt(compiler.group(2)) + STEPS);
+        int _ = LinuxCalls.setNice(Integer.parseInt(compiler.group(1)), nice);
+      }
+    } catch (IOException e) {
+      LOG.log(Level.DEBUG, "a thread has ended meanwhile", e);
+    }
   }
 }
