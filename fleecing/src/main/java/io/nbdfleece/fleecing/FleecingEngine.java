@@ -308,16 +308,17 @@ public final class FleecingEngine implements AutoCloseable {
     }
     if (plan.snapshot().isPresent()) {
       store.prepare();
+    }
+    CompletableFuture<TransactionResult> result = transactions.submit(plan);
+    if (plan.snapshot().isPresent()) {
       threads.guestsFirst();
     }
-    return transactions
-        .submit(plan)
-        .whenComplete(
-            (result, error) -> {
-              if (error != null) {
-                plan.snapshot().ifPresent(taken -> snapshots.unreserve(taken.name()));
-              }
-            });
+    return result.whenComplete(
+        (done, error) -> {
+          if (error != null) {
+            plan.snapshot().ifPresent(taken -> snapshots.unreserve(taken.name()));
+          }
+        });
   }
 
   /// What a transaction has done.

@@ -7,6 +7,7 @@ import io.nbdfleece.fleecing.block.DelayTimer;
 import java.time.Instant;
 import java.util.concurrent.ArrayBlockingQueue;
 import java.util.concurrent.Executor;
+import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.ScheduledFuture;
 import java.util.concurrent.ScheduledThreadPoolExecutor;
 import java.util.concurrent.ThreadFactory;
@@ -79,7 +80,11 @@ final class PlatformThreads implements EngineThreads {
   @Override
   public void guestsFirst() {
     if (guestsFirst.compareAndSet(false, true)) {
-      workers.execute(ThreadPriority::haveCompilersGiveWay);
+      try {
+        workers.execute(ThreadPriority::haveCompilersGiveWay);
+      } catch (RejectedExecutionException ended) {
+        LOG.log(System.Logger.Level.DEBUG, "compilers go on as before: this is the end", ended);
+      }
     }
   }
 

@@ -57,7 +57,7 @@ public final class IoWorkers implements Executor, AutoCloseable {
 
   /// @param name what the threads are called, followed by a number
   /// @param threadsMax how many calls may wait at the same time
-  /// @throws OutOfMemoryError when the system gives not a single thread
+  /// @throws OutOfMemoryError when the system gives no thread to begin with
   public IoWorkers(String name, int threadsMax) {
     this(threadsMax, numbered(name), IDLE_NANOS);
   }
@@ -116,7 +116,11 @@ public final class IoWorkers implements Executor, AutoCloseable {
       LockSupport.unpark(worker.thread);
       return;
     }
-    starter.execute(() -> startThread(task));
+    try {
+      starter.execute(() -> startThread(task));
+    } catch (OutOfMemoryError noMemory) {
+      leaveToOthers(task);
+    }
   }
 
   /// The worker to wake up for it; null if none is idle.
@@ -141,31 +145,27 @@ public final class IoWorkers implements Executor, AutoCloseable {
     }
   }
 
-  /// On the starter, which does it itself when the others have ended: after [#close].
+  /// The starter does it itself when the others have ended: after [#close].
   private void leaveToOthers(Runnable task) {
     Worker worker;
+    boolean alone;
     synchronized (lock) {
       worker = handOver(task);
-      if (worker == null) {
-        queue.add(task);
+      // Who is being started looks into the queue.
+      alone = worker == null && threadCount == 0 && startingCount == 1;
+      if (!alone) {
+        if (worker == null) {
+          queue.add(task);
+        }
+        startingCount--;
+        lock.notifyAll();
       }
     }
     if (worker != null) {
       LockSupport.unpark(worker.thread);
     }
-    for (Runnable left = leftOver(); left != null; left = leftOver()) {
-      runLogged(left);
-    }
-    synchronized (lock) {
-      startingCount--;
-      lock.notifyAll();
-    }
-  }
-
-  private @Nullable Runnable leftOver() {
-    synchronized (lock) {
-      // Who is being started looks into the queue.
-      return threadCount == 0 && startingCount == 1 ? queue.poll() : null;
+    if (alone) {
+      new Worker(task).run();
     }
   }
 

@@ -9,10 +9,8 @@ import static io.nbdfleece.cache.posix.LinuxConstants.PRIO_PROCESS;
 import static io.nbdfleece.cache.posix.LinuxConstants.PROT_READ;
 import static io.nbdfleece.cache.posix.LinuxConstants.PROT_WRITE;
 import static io.nbdfleece.cache.posix.LinuxConstants.SCHED_ATTR_BYTES;
-import static io.nbdfleece.cache.posix.LinuxConstants.SCHED_ATTR_FLAGS_OFFSET;
 import static io.nbdfleece.cache.posix.LinuxConstants.SCHED_ATTR_POLICY_OFFSET;
 import static io.nbdfleece.cache.posix.LinuxConstants.SCHED_ATTR_RUNTIME_OFFSET;
-import static io.nbdfleece.cache.posix.LinuxConstants.SCHED_FLAG_RESET_ON_FORK;
 import static io.nbdfleece.cache.posix.LinuxConstants.SCHED_GETATTR_NUMBER;
 import static io.nbdfleece.cache.posix.LinuxConstants.SCHED_OTHER;
 import static io.nbdfleece.cache.posix.LinuxConstants.SCHED_SETATTR_NUMBER;
@@ -188,22 +186,21 @@ final class LinuxCalls {
     int _ = intCall(NICE, increment, 0, 0, 0);
   }
 
-  /// The nice value of a thread of this process; fails if it is lower than the present one.
+  /// The nice value of a thread of this process; a lower one than it has needs a privilege.
   static int setNice(int threadId, int nice) {
     return intCall(SETPRIORITY, PRIO_PROCESS, threadId, nice, 0);
   }
 
   /// How long the calling thread may run before it is another one's turn, if it is scheduled as
-  /// usual; not those that it starts. Systems before Linux 6.12 take no notice. The C library has
-  /// no function for it.
+  /// usual, and then those that it starts; 0 is the system's own choice. Systems before Linux 6.12
+  /// take no notice. The C library has no function for it.
   static long setTimeSlice(long nanos) {
-    long attributes = CallArea.ofThread().vector.address();
     MemorySegment fields = CallArea.ofThread().vector;
+    long attributes = fields.address();
     long result = longCall(SYSCALL, SCHED_GETATTR_NUMBER, 0, attributes, SCHED_ATTR_BYTES, 0, 0);
     if (result < 0 || fields.get(JAVA_INT, SCHED_ATTR_POLICY_OFFSET) != SCHED_OTHER) {
       return result;
     }
-    fields.set(JAVA_LONG, SCHED_ATTR_FLAGS_OFFSET, SCHED_FLAG_RESET_ON_FORK);
     fields.set(JAVA_LONG, SCHED_ATTR_RUNTIME_OFFSET, nanos);
     return longCall(SYSCALL, SCHED_SETATTR_NUMBER, 0, attributes, 0, 0, 0);
   }

@@ -48,10 +48,8 @@ final class LinuxConstants {
   static final long SCHED_ATTR_BYTES = 48;
 
   static final long SCHED_ATTR_POLICY_OFFSET = 4;
-  static final long SCHED_ATTR_FLAGS_OFFSET = 8;
   static final long SCHED_ATTR_RUNTIME_OFFSET = 24;
   static final int SCHED_OTHER = 0;
-  static final long SCHED_FLAG_RESET_ON_FORK = 1;
 
   static final int F_SETFL = 4;
   static final int F_OFD_GETLK = 36;

@@ -6,7 +6,6 @@ import java.io.UncheckedIOException;
 import java.lang.System.Logger.Level;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
 
@@ -23,10 +22,11 @@ public final class ThreadPriority {
   /// The shortest that Linux takes (sched_setattr(2)).
   private static final long TURN_NANOS = 100_000;
 
-  /// proc_pid_stat(5) of a thread of HotSpot's compilers, from which the others of its kind come: 1
-  /// is its number, 2 its nice value, the 19th field.
-  private static final Pattern COMPILER =
-      Pattern.compile("(\\d+) \\(C[12] Compiler.*\\)(?: \\S+){16} (-?\\d+) .*", Pattern.DOTALL);
+  /// What the names of the threads begin with on which HotSpot compiles: C1 and C2.
+  private static final Pattern COMPILER = Pattern.compile("C[12] Compiler.*\\s*");
+
+  /// In proc_pid_stat(5), behind the name: the 19th field.
+  private static final int NICE_FIELD_BEHIND_NAME = 16;
 
   private ThreadPriority() {}
 
@@ -38,30 +38,38 @@ public final class ThreadPriority {
     long _ = LinuxCalls.setTimeSlice(TURN_NANOS);
   }
 
-  /// Lets other threads go before the calling one from now on, for good.
+  /// Lets other threads go before the calling one from now on, for good, with turns of the usual
+  /// length. Those that it starts are like it.
   public static void giveWay() {
+    long _ = LinuxCalls.setTimeSlice(0);
     LinuxCalls.nice(STEPS);
   }
 
-  /// Lets all other threads go before those on which java compiles, from now on, for good. Does
-  /// nothing where there are none, or where they cannot be found.
+  /// Lets all other threads go before those on which java compiles, from now on, for good; they are
+  /// so much nicer than the calling one. Does nothing where there are none, or where they cannot be
+  /// found.
   public static void haveCompilersGiveWay() {
     try (Stream<Path> threads = Files.list(Path.of("/proc/self/task"))) {
-      threads.forEach(ThreadPriority::giveWayIfCompiler);
+      String stat = Files.readString(Path.of("/proc/thread-self/stat"));
+      String behindName = stat.substring(stat.lastIndexOf(')') + 2);
+      int own = Integer.parseInt(behindName.split(" ", -1)[NICE_FIELD_BEHIND_NAME]);
+      int nice = Math.min(NICE_MAX, own + STEPS);
+      threads.filter(ThreadPriority::isCompiler).forEach(thread -> setNice(thread, nice));
     } catch (IOException | UncheckedIOException e) {
       LOG.log(Level.DEBUG, "compilers go on as before", e);
     }
   }
 
-  private static void giveWayIfCompiler(Path thread) {
+  private static boolean isCompiler(Path thread) {
     try {
-      Matcher compiler = COMPILER.matcher(Files.readString(thread.resolve("stat")));
-      if (compiler.matches()) {
-        int nice = Math.min(NICE_MAX, Integer.parseInt(compiler.group(2)) + STEPS);
-        int _ = LinuxCalls.setNice(Integer.parseInt(compiler.group(1)), nice);
-      }
+      return COMPILER.matcher(Files.readString(thread.resolve("comm"))).matches();
     } catch (IOException e) {
-      LOG.log(Level.DEBUG, "a thread has ended meanwhile", e);
+      LOG.log(Level.DEBUG, "a thread without a name: it has ended, probably", e);
+      return false;
     }
+  }
+
+  private static void setNice(Path thread, int nice) {
+    int _ = LinuxCalls.setNice(Integer.parseInt(thread.getFileName().toString()), nice);
   }
 }

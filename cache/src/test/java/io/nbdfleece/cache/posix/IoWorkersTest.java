@@ -232,20 +232,39 @@ class IoWorkersTest {
     }
   }
 
-  /// They are started by a thread of their own, so the end may come in between.
+  /// The only thread there is ends while the system is asked for another one, and gives none.
   @Test
   @Timeout(60)
-  void whatWasTakenIsDoneThoughNoThreadIsGivenAndTheOthersEnd() {
-    for (int round = 0; round < 300; round++) {
-      AtomicInteger ran = new AtomicInteger();
-      IoWorkers workers = new IoWorkers(4, threads(1, new AtomicInteger()), 1);
-      for (int i = 0; i < 5; i++) {
-        workers.execute(ran::incrementAndGet);
-      }
-      workers.close();
-      assertEquals(5, ran.get());
-      assertEquals(0, workers.threadCount());
+  void whatWasTakenIsDoneThoughNoThreadIsGivenAndTheOthersHaveEnded() throws Exception {
+    List<Thread> made = new CopyOnWriteArrayList<>();
+    CountDownLatch closing = new CountDownLatch(1);
+    ThreadFactory late =
+        task -> {
+          if (made.isEmpty()) {
+            made.add(new Thread(task, "test-io"));
+            return made.getFirst();
+          }
+          closing.countDown();
+          try {
+            made.getFirst().join();
+          } catch (InterruptedException e) {
+            throw new IllegalStateException(e);
+          }
+          throw new OutOfMemoryError("unable to create native thread");
+        };
+    AtomicInteger ran = new AtomicInteger();
+    CountDownLatch end = new CountDownLatch(1);
+    try (IoWorkers workers = new IoWorkers(2, late, 1)) {
+      workers.execute(
+          () -> {
+            awaitUninterrupted(end);
+            ran.incrementAndGet();
+          });
+      workers.execute(ran::incrementAndGet);
+      closing.await();
+      end.countDown();
     }
+    assertEquals(2, ran.get());
   }
 
   /// A system that gives so many threads.

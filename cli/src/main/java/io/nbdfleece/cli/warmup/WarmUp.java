@@ -22,7 +22,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.function.ToIntFunction;
 
-/// A server at work for some seconds, and each client command once or twice, as a user types them,
+/// A server at work for some seconds, and each client command at least once, as a user types them,
 /// over real sockets. [#run] once, by one thread, in a process that does nothing else: standard
 /// output and error are taken away for the time.
 ///
