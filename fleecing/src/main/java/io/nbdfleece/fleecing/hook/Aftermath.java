@@ -12,7 +12,7 @@ final class Aftermath {
 
   final EntryList freed = new EntryList();
   private final FleecingHook hook;
-  private final List<ClusterMap> freedMaps = new ArrayList<>(0);
+  private final List<StoredVersions> freedMaps = new ArrayList<>(0);
   private final List<GuestWrite> ready = new ArrayList<>(2);
   private final List<Runnable> events = new ArrayList<>(0);
 
@@ -25,8 +25,8 @@ final class Aftermath {
     ready.add(write);
   }
 
-  /// All versions of this map; nobody else uses it any more.
-  void free(ClusterMap versions) {
+  /// All versions in there; nobody else uses them any more.
+  void free(StoredVersions versions) {
     freedMaps.add(versions);
   }
 
@@ -56,7 +56,7 @@ final class Aftermath {
       event.run();
     }
     int count = freed.count();
-    for (ClusterMap versions : freedMaps) {
+    for (StoredVersions versions : freedMaps) {
       count += versions.count();
     }
     if (count > FREED_INLINE_MAX) {
@@ -70,7 +70,7 @@ final class Aftermath {
     if (freed.count() > 0) {
       hook.store().release(freed.array(), freed.count());
     }
-    for (ClusterMap versions : freedMaps) {
+    for (StoredVersions versions : freedMaps) {
       versions.drainEntries(hook.store()::release);
     }
   }

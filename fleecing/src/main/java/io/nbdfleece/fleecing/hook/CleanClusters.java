@@ -7,11 +7,11 @@ import org.jspecify.annotations.Nullable;
 /// Copies of clusters that have not changed since some snapshot: prefetched for its readers. They
 /// are spare entries of the store, which may drop them at any time, and the mark for zeroes.
 ///
-/// Every cluster in here is one that a snapshot would read from the disk
-/// ([EpochLedger#needsPreserve]). So a write to it must preserve it first (I1), and on that
-/// occasion it leaves: its copy is kept as the preserved one, or dropped for another one. Who ends
-/// a snapshot or releases clusters of one calls [#dropUnneeded]. So no copy here is ever older than
-/// the disk, and it is what every snapshot sees that would read the disk.
+/// Every cluster in here is one that a snapshot would read from the disk, every block of it
+/// ([EpochLedger#needsAll]). So a write to it must preserve it first (I1), and on that occasion it
+/// leaves: its copy is kept as the preserved one, or dropped for another one. Who ends a snapshot
+/// or releases clusters of one calls [#dropUnneeded]. So no copy here is ever older than the disk,
+/// and it is what every snapshot sees that would read the disk.
 ///
 /// **Threads.** Under the hook's lock, [#dropped] excepted.
 final class CleanClusters {
@@ -48,7 +48,7 @@ final class CleanClusters {
   /// @param slot holds it; null: it is all zeroes
   void add(int cluster, @Nullable RamSlot slot) {
     assert hook.lock.isHeldByCurrentThread();
-    assert !has(cluster) && hook.ledger().needsPreserve(cluster) : cluster;
+    assert !has(cluster) && hook.ledger().needsAll(cluster) : cluster;
     ClusterMap map = versions;
     if (map == null) {
       map = new ClusterMap(hook.geometry().clusterCount());
@@ -95,7 +95,7 @@ final class CleanClusters {
     }
     int cluster = map.nextPresent(firstCluster, endCluster);
     while (cluster < endCluster) {
-      if (!hook.ledger().needsPreserve(cluster)) {
+      if (!hook.ledger().needsAll(cluster)) {
         drop(cluster, after);
       }
       cluster = map.nextPresent(cluster + 1, endCluster);

@@ -25,6 +25,10 @@ final class ClusterCopies {
   /// Clusters looked at in one go under the lock.
   private static final int LOOKED_AT_MAX = 65_536;
 
+  /// When the store is as full as this, clusters are preserved whole: one that has been preserved
+  /// in part takes a second slot while it becomes whole.
+  private static final int FILLED_PERMILLE_MAX_FOR_PARTS = 900;
+
   private final int copiesPerStepMax;
 
   private final FleecingHook hook;
@@ -64,30 +68,67 @@ final class ClusterCopies {
         room > 0 && lookedAt < LOOKED_AT_MAX && write.hasMoreClusters();
         lookedAt++) {
       int cluster = write.nextCluster();
-      if (!hook.ledger().needsPreserve(cluster)) {
+      int blocks = write.blocksOf(cluster);
+      if (!hook.ledger().needsPreserve(cluster, blocks)) {
         continue;
       }
-      if (!table.containsKey(cluster) && preserveClean(write, cluster, kept)) {
+      ClusterCopy copy = table.get(cluster);
+      if (copy == null && preserveClean(write, cluster, kept)) {
         continue;
       }
       room--;
       if (write.copyingSinceNanos == 0) {
         write.copyingSinceNanos = Math.max(1, hook.nanoTime());
       }
-      ClusterCopy copy = table.get(cluster);
       if (copy == null) {
-        copy = new ClusterCopy(cluster, hook.nanoTime());
+        copy = newCopy(write, cluster);
         table.put(cluster, copy);
         if (toStart.isEmpty()) {
           toStart = new ArrayList<>(4);
         }
         toStart.add(copy);
         write.preserves = true;
+      } else if ((blocks & ~copy.blocks) != 0) {
+        write.lookAgainAt(cluster);
       }
+      copy.awaitedBlocks |= blocks & copy.blocks;
       copy.waiters.add(write);
       write.await();
     }
     return toStart;
+  }
+
+  private ClusterCopy newCopy(GuestWrite write, int cluster) {
+    int all = hook.geometry().blocksOf(cluster);
+    int blocks = write.blocksOf(cluster);
+    boolean ofPart =
+        blocks != all
+            && write.firstCluster == write.lastCluster
+            && hook.ledger().mayPreservePart(cluster, blocks)
+            && hook.store().filledPermille() < FILLED_PERMILLE_MAX_FOR_PARTS;
+    return new ClusterCopy(
+        cluster,
+        ofPart ? blocks : all,
+        hook.ledger().newestPart(cluster),
+        hook.ledger().hasPart(cluster) ? hook.ledger().newest() : null,
+        hook.nanoTime());
+  }
+
+  /// Pins the part from before that a copy has to contain, if it is what the newest epoch has still
+  /// and its bytes are stored.
+  boolean pinBefore(ClusterCopy copy) {
+    hook.lock.lock();
+    try {
+      Part before = copy.before;
+      if (before == null || !before.equals(hook.ledger().newestPart(copy.cluster))) {
+        return false;
+      }
+      hook.store().pin(ClusterMap.entryOf(before.version()));
+      copy.beforeIsPinned = true;
+      return true;
+    } finally {
+      hook.lock.unlock();
+    }
   }
 
   private boolean preserveClean(GuestWrite write, int cluster, EntryList kept) {
@@ -120,8 +161,7 @@ final class ClusterCopies {
     try {
       for (int i = 0; i < versions.length; i++) {
         ClusterCopy copy = copies.get(i);
-        if (table.remove(copy.cluster, copy)) {
-          hook.ledger().preserve(copy.cluster, versions[i]);
+        if (table.remove(copy.cluster, copy) && preserve(copy, versions[i], after)) {
           hook.clean().drop(copy.cluster, after);
           preserved++;
           letGo(copy, after);
@@ -138,6 +178,28 @@ final class ClusterCopies {
     after.run();
   }
 
+  /// @return false if it is of no use: the newest epoch is another one than it is valid for
+  private boolean preserve(ClusterCopy copy, int version, Aftermath after) {
+    EpochLedger ledger = hook.ledger();
+    if (copy.validFor != null && copy.validFor != ledger.newest()) {
+      for (GuestWrite write : copy.waiters) {
+        write.lookAgainAt(copy.cluster);
+      }
+      letGo(copy, after);
+      return false;
+    }
+    if (copy.blocks != hook.geometry().blocksOf(copy.cluster)) {
+      ledger.preserve(copy.cluster, new Part(version, copy.blocks));
+      return true;
+    }
+    Part before = copy.containsBefore ? copy.before : null;
+    if (before != null && before.equals(ledger.newestPart(copy.cluster))) {
+      ledger.supersedePart(copy.cluster, after.freed);
+    }
+    ledger.preserve(copy.cluster, version);
+    return true;
+  }
+
   /// The store cannot take the cluster. If a snapshot insists, the write is refused, which keeps
   /// every snapshot whole; else those that need the cluster break (I5: one of the two, never both).
   void failed(ClusterCopy copy, IOException error) {
@@ -146,7 +208,7 @@ final class ClusterCopies {
     try {
       if (table.get(copy.cluster) == copy) {
         String reason = "cannot preserve " + describe(copy.cluster) + ": " + error.getMessage();
-        List<Epoch> needing = hook.ledger().needing(copy.cluster);
+        List<Epoch> needing = hook.ledger().needing(copy.cluster, copy.awaitedBlocks);
         if (anyInsists(needing)) {
           table.remove(copy.cluster);
           refuse(copy, reason, error);
@@ -180,13 +242,17 @@ final class ClusterCopies {
     try {
       if (table.remove(copy.cluster, copy)) {
         String reason = "cannot read " + describe(copy.cluster) + ": " + error.getMessage();
-        List<Epoch> needing = hook.ledger().needing(copy.cluster);
+        List<Epoch> needing =
+            hook.ledger().needing(copy.cluster, hook.geometry().blocksOf(copy.cluster));
         if (anyInsists(needing)) {
           refuse(copy, reason, error);
         } else {
+          needing.removeIf(epoch -> hook.ledger().lacks(epoch, copy.cluster));
           hook.ledger().preserve(copy.cluster, ClusterMap.LOST);
           hook.clean().drop(copy.cluster, after);
-          tellLost(copy.cluster, needing, reason, after);
+          if (!needing.isEmpty()) {
+            tellLost(copy.cluster, needing, reason, after);
+          }
         }
         letGo(copy, after);
       }
@@ -202,9 +268,8 @@ final class ClusterCopies {
     Aftermath after = new Aftermath(hook);
     hook.lock.lock();
     try {
-      List<Epoch> lacking = hook.ledger().damage(reader, cluster, ClusterMap.ofEntry(entry));
+      List<Epoch> lacking = hook.ledger().damage(reader, cluster, entry, after.freed);
       if (!lacking.isEmpty()) {
-        after.freed.add(entry);
         String reason = "cannot read back " + describe(cluster) + ": " + error.getMessage();
         tellLost(cluster, lacking, reason, after);
       }
@@ -279,7 +344,7 @@ final class ClusterCopies {
   }
 
   private void expire(ClusterCopy copy, long ageNanos, Aftermath after) {
-    List<Epoch> needing = hook.ledger().needing(copy.cluster);
+    List<Epoch> needing = hook.ledger().needing(copy.cluster, copy.awaitedBlocks);
     boolean insisted = anyInsists(needing);
     for (Epoch epoch : needing) {
       long timeoutNanos = epoch.terms.cbwTimeoutNanos();
@@ -330,7 +395,7 @@ final class ClusterCopies {
   void forgetThoseNobodyNeeds(Aftermath after) {
     assert hook.lock.isHeldByCurrentThread();
     for (ClusterCopy copy : List.copyOf(table.values())) {
-      if (!hook.ledger().needsPreserve(copy.cluster)) {
+      if (!hook.ledger().needsPreserve(copy.cluster, copy.awaitedBlocks)) {
         table.remove(copy.cluster);
         letGo(copy, after);
       }

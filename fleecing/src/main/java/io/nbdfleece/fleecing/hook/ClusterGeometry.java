@@ -1,11 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.fleecing.hook;
 
-/// How a disk is cut into clusters. The last cluster may be short.
+/// How a disk is cut into clusters, and these into blocks, of which a part of a cluster consists.
+/// The last cluster may be short, and so may its last block. A set of blocks of one cluster is an
+/// int, the first block its lowest bit.
 ///
 /// @param sizeBytes size of the disk, at least 0
 /// @param clusterBytes a power of two
 public record ClusterGeometry(long sizeBytes, int clusterBytes) {
+  /// What file systems and page caches work in.
+  private static final int BLOCK_BYTES_USUAL = 4096;
+
+  /// The blocks of a cluster fit an int.
+  private static final int BLOCKS_MAX = Integer.SIZE;
+
   /// So that the number of a cluster, rounded up to any unit in use, fits an int.
   private static final int CLUSTERS_MAX = Integer.MAX_VALUE - 65_536;
 
@@ -49,5 +57,37 @@ public record ClusterGeometry(long sizeBytes, int clusterBytes) {
   /// Bytes in a cluster: less than [#clusterBytes] only in the last one.
   public int lengthOf(int cluster) {
     return (int) (endOf(cluster) - offsetOf(cluster));
+  }
+
+  /// 4 KiB for clusters of 16 to 128 KiB, a quarter of smaller ones but at least 512 bytes, a 32nd
+  /// of larger ones.
+  int blockBytes() {
+    int usual = Math.clamp(clusterBytes / 4, 512, BLOCK_BYTES_USUAL);
+    return Math.max(usual, clusterBytes / BLOCKS_MAX);
+  }
+
+  /// All blocks of a cluster.
+  int blocksOf(int cluster) {
+    return blocksOf(cluster, offsetOf(cluster), endOf(cluster));
+  }
+
+  /// The blocks of a cluster that a range touches.
+  int blocksOf(int cluster, long startBytes, long endBytes) {
+    long offsetBytes = offsetOf(cluster);
+    int shift = Integer.numberOfTrailingZeros(blockBytes());
+    int first = (int) (Math.max(0, startBytes - offsetBytes) >> shift);
+    int last = (int) ((Math.min(endBytes - offsetBytes, clusterBytes) - 1) >> shift);
+    return (-1 >>> (BLOCKS_MAX - 1 - (last - first))) << first;
+  }
+
+  /// First byte of the first of some blocks, which are neighbours.
+  long offsetOf(int cluster, int blocks) {
+    return offsetOf(cluster) + (long) Integer.numberOfTrailingZeros(blocks) * blockBytes();
+  }
+
+  /// First byte after the last of some blocks.
+  long endOf(int cluster, int blocks) {
+    int end = Integer.SIZE - Integer.numberOfLeadingZeros(blocks);
+    return Math.min(endOf(cluster), offsetOf(cluster) + (long) end * blockBytes());
   }
 }

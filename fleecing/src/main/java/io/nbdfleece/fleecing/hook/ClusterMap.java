@@ -7,7 +7,7 @@ import org.jspecify.annotations.Nullable;
 /// empty. A version is [#ABSENT], [#ZERO], [#LOST], [#DAMAGED], or a store entry plus one.
 ///
 /// Not thread-safe; the hook's lock guards it.
-final class ClusterMap {
+final class ClusterMap implements StoredVersions {
   /// The cluster is not preserved here.
   static final int ABSENT = 0;
 
@@ -56,7 +56,8 @@ final class ClusterMap {
   }
 
   /// Clusters that are not absent.
-  int count() {
+  @Override
+  public int count() {
     return count;
   }
 
@@ -174,8 +175,8 @@ final class ClusterMap {
     }
   }
 
-  /// Gives the store entries of all versions to the sink, a chunk at a time, and forgets them.
-  void drainEntries(EntrySink sink) {
+  @Override
+  public void drainEntries(EntrySink sink) {
     int[] entries = new int[CHUNK_CLUSTERS];
     for (int i = 0; i < chunks.length; i++) {
       int[] chunk = chunks[i];
@@ -195,10 +196,5 @@ final class ClusterMap {
       }
     }
     count = 0;
-  }
-
-  /// Takes the first `count` of some store entries.
-  interface EntrySink {
-    void accept(int[] entries, int count);
   }
 }

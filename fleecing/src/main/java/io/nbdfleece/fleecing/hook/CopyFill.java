@@ -46,7 +46,7 @@ final class CopyFill implements Completion {
     int first = copies.getFirst().cluster;
     long offsetBytes = hook.geometry().offsetOf(first);
     if (copies.size() == 1) {
-      hook.child().read(offsetBytes, toFill(slots.getFirst(), hook, first), this);
+      readOne(copies.getFirst(), slots.getFirst());
       return;
     }
     List<ByteBuffer> targets = new ArrayList<>(slots.size());
@@ -54,6 +54,24 @@ final class CopyFill implements Completion {
       targets.add(toFill(slots.get(i), hook, first + i));
     }
     hook.child().read(offsetBytes, targets, this);
+  }
+
+  private void readOne(ClusterCopy copy, RamSlot slot) {
+    ByteBuffer whole = toFill(slot, hook, copy.cluster);
+    hook.child()
+        .read(
+            hook.geometry().offsetOf(copy.cluster, copy.blocks),
+            blocksIn(whole, copy.cluster, copy.blocks),
+            this);
+  }
+
+  /// The bytes of some blocks in the buffer of their cluster.
+  private ByteBuffer blocksIn(ByteBuffer whole, int cluster, int blocks) {
+    ClusterGeometry geometry = hook.geometry();
+    long offsetBytes = geometry.offsetOf(cluster);
+    return whole
+        .limit((int) (geometry.endOf(cluster, blocks) - offsetBytes))
+        .position((int) (geometry.offsetOf(cluster, blocks) - offsetBytes));
   }
 
   /// The part of a slot that the disk has to fill; the rest is zeroes.
@@ -69,6 +87,50 @@ final class CopyFill implements Completion {
   /// The old content has been read.
   @Override
   public void succeeded() {
+    addPartsFrom(0);
+  }
+
+  /// Puts into the slots what had been preserved of these clusters before. Where that cannot be
+  /// read, it stays what it is beside the rest, and whoever needs it will find out.
+  private void addPartsFrom(int first) {
+    for (int i = first; i < copies.size(); i++) {
+      ClusterCopy copy = copies.get(i);
+      copy.containsBefore = false;
+      Part before = copy.before;
+      if (before == null || ClusterMap.isLost(before.version())) {
+        continue;
+      }
+      ByteBuffer bytes =
+          blocksIn(slots.get(i).buffer().duplicate().clear(), copy.cluster, before.blocks());
+      if (before.version() == ClusterMap.ZERO) {
+        Zeroes.fill(bytes);
+        copy.containsBefore = true;
+      } else if (hook.copies().pinBefore(copy)) {
+        int next = i + 1;
+        hook.store()
+            .read(
+                ClusterMap.entryOf(before.version()),
+                bytes.position(),
+                bytes,
+                new Completion() {
+                  @Override
+                  public void succeeded() {
+                    copy.containsBefore = true;
+                    addPartsFrom(next);
+                  }
+
+                  @Override
+                  public void failed(IOException error) {
+                    addPartsFrom(next);
+                  }
+                });
+        return;
+      }
+    }
+    handOver();
+  }
+
+  private void handOver() {
     List<RamSlot> read = slots;
     slots = List.of();
     int[] versions = new int[read.size()];
@@ -76,7 +138,10 @@ final class CopyFill implements Completion {
     List<RamSlot> unneeded = new ArrayList<>();
     for (int i = 0; i < versions.length; i++) {
       RamSlot slot = read.get(i);
-      if (Zeroes.only(slot.buffer().clear())) {
+      ClusterCopy copy = copies.get(i);
+      boolean zero = Zeroes.only(blocksIn(slot.buffer().clear(), copy.cluster, copy.blocks));
+      slot.buffer().clear();
+      if (zero) {
         unneeded.add(slot);
         versions[i] = ClusterMap.ZERO;
       } else {
@@ -94,11 +159,23 @@ final class CopyFill implements Completion {
       }
     }
     hook.copies().ended(copies, versions);
+    unpinParts();
+  }
+
+  /// Not before: until here the number of a part's entry could not become another's.
+  private void unpinParts() {
+    for (ClusterCopy copy : copies) {
+      if (copy.before != null && copy.beforeIsPinned) {
+        copy.beforeIsPinned = false;
+        hook.store().unpin(ClusterMap.entryOf(copy.before.version()));
+      }
+    }
   }
 
   /// The old content cannot be read, or not be kept.
   @Override
   public void failed(IOException error) {
+    unpinParts();
     List<RamSlot> unused = slots;
     slots = List.of();
     if (unused.isEmpty()) {

@@ -12,6 +12,9 @@ final class Epoch {
   /// P(k): the versions preserved in this epoch.
   final ClusterMap preserved;
 
+  /// The parts preserved in this epoch. Where there is a whole version, too, the part comes first.
+  final PartMap parts;
+
   /// Clusters that are never preserved for the snapshot again: those that its client has released,
   /// and those outside.
   final RoaringBitmap released;
@@ -39,6 +42,7 @@ final class Epoch {
     this.outside = outside;
     this.released = outside.clusters().clone();
     this.preserved = new ClusterMap(clusterCount);
+    this.parts = new PartMap(clusterCount);
   }
 
   boolean hasEnded() {

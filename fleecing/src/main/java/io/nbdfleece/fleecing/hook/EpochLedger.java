@@ -21,6 +21,11 @@ import org.jspecify.annotations.Nullable;
 ///   end of c:      55 moves to epoch 2: b still needs it
 ///   end of b:      55 is dropped if epoch 1 has its own version (40), as here
 /// ```
+///
+/// Of a cluster that is overwritten in part, that part may be all that is preserved. Who reads the
+/// epoch then has the part from there, and the rest from the first whole version at or after it,
+/// else the disk. A cluster has at most one part, in whichever epoch; the next write to its rest
+/// preserves it whole, together with the part if that is of the same epoch.
 final class EpochLedger {
   private final ClusterGeometry geometry;
   private @Nullable Epoch oldest;
@@ -56,11 +61,17 @@ final class EpochLedger {
     return epoch;
   }
 
-  /// Whether some snapshot would read this cluster from the disk: then it may not change yet (I1).
-  boolean needsPreserve(int cluster) {
+  /// Whether some snapshot would read any of these blocks from the disk: then they may not change
+  /// yet (I1).
+  boolean needsPreserve(int cluster, int blocks) {
+    int fromDisk = blocks;
     for (Epoch epoch = newest; epoch != null; epoch = epoch.older) {
       if (epoch.preserved.has(cluster)) {
         return false; // this snapshot and every older one read this version or an older one
+      }
+      fromDisk &= ~epoch.parts.blocks(cluster);
+      if (fromDisk == 0) {
+        return false;
       }
       if (!epoch.released.contains(cluster)) {
         return true;
@@ -69,11 +80,26 @@ final class EpochLedger {
     return false;
   }
 
-  /// The snapshots that would read this cluster from the disk, newest first.
-  List<Epoch> needing(int cluster) {
-    List<Epoch> needing = new ArrayList<>();
+  /// Whether no block of this cluster may change before it is preserved.
+  boolean needsAll(int cluster) {
     for (Epoch epoch = newest; epoch != null; epoch = epoch.older) {
-      if (epoch.preserved.has(cluster)) {
+      if (epoch.preserved.has(cluster) || epoch.parts.has(cluster)) {
+        return false;
+      }
+      if (!epoch.released.contains(cluster)) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  /// The snapshots that would read any of these blocks from the disk, newest first.
+  List<Epoch> needing(int cluster, int blocks) {
+    List<Epoch> needing = new ArrayList<>();
+    int fromDisk = blocks;
+    for (Epoch epoch = newest; epoch != null; epoch = epoch.older) {
+      fromDisk &= ~epoch.parts.blocks(cluster);
+      if (epoch.preserved.has(cluster) || fromDisk == 0) {
         break;
       }
       if (!epoch.released.contains(cluster)) {
@@ -83,6 +109,29 @@ final class EpochLedger {
     return needing;
   }
 
+  /// Whether a part of this cluster may be preserved, and whether that is worth while: who writes
+  /// one cluster after the other is going to need the whole.
+  boolean mayPreservePart(int cluster, int blocks) {
+    boolean goesOn =
+        (blocks & 1) != 0 && cluster > 0 && newest != null && newest.preserved.has(cluster - 1);
+    return !goesOn && !hasPart(cluster);
+  }
+
+  /// Whether there is a part of this cluster in some epoch.
+  boolean hasPart(int cluster) {
+    for (Epoch epoch = newest; epoch != null; epoch = epoch.older) {
+      if (epoch.parts.has(cluster)) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  /// The part of a cluster that was preserved in the newest epoch, if there is one.
+  @Nullable Part newestPart(int cluster) {
+    return newest == null ? null : newest.parts.get(cluster);
+  }
+
   /// Sets the preserved mark (I2: the store already holds the version).
   void preserve(int cluster, int version) {
     Epoch epoch = newest;
@@ -90,19 +139,55 @@ final class EpochLedger {
       throw new IllegalStateException("cluster " + cluster + " preserved twice, or for nobody");
     }
     if (quotaCount > 0 && ClusterMap.isEntry(version)) {
-      charge(epoch, cluster);
+      charge(epoch, cluster, 1);
+    }
+  }
+
+  /// Sets the preserved mark of a part (I2: the store already holds it).
+  void preserve(int cluster, Part part) {
+    Epoch epoch = newest;
+    if (epoch == null || epoch.preserved.has(cluster) || hasPart(cluster)) {
+      throw new IllegalStateException("cluster " + cluster + " preserved twice, or for nobody");
+    }
+    epoch.parts.put(cluster, part);
+    if (quotaCount > 0 && ClusterMap.isEntry(part.version())) {
+      charge(epoch, cluster, 1);
+    }
+  }
+
+  /// Forgets the part of the newest epoch, which the whole version there contains.
+  ///
+  /// @param freed gets its entry
+  void supersedePart(int cluster, EntryList freed) {
+    Epoch epoch = newest;
+    if (epoch == null) {
+      throw new IllegalStateException("cluster " + cluster + " has no part");
+    }
+    int version = epoch.parts.remove(cluster);
+    if (ClusterMap.isEntry(version)) {
+      freed.add(ClusterMap.entryOf(version));
+      if (quotaCount > 0) {
+        charge(epoch, cluster, -1);
+      }
     }
   }
 
   /// Of a version of the newest epoch: each snapshot that reads it pays for it.
-  private void charge(Epoch holder, int cluster) {
+  ///
+  /// @param count 1, or -1 to take it back
+  private void charge(Epoch holder, int cluster, int count) {
     for (Epoch epoch = holder; epoch != null; epoch = epoch.older) {
       if (epoch != holder && epoch.preserved.has(cluster)) {
         return; // this one and older ones read that version
       }
-      if (epoch.terms.quota().isPresent() && !epoch.released.contains(cluster)) {
-        epoch.terms.quota().get().take(geometry.clusterBytes());
-        epoch.chargedClusters++;
+      if (epoch.terms.quota().isEmpty() || epoch.released.contains(cluster)) {
+        continue;
+      }
+      if (count < 0) {
+        giveBack(epoch, -count);
+      } else {
+        epoch.terms.quota().get().take((long) count * geometry.clusterBytes());
+        epoch.chargedClusters += count;
       }
     }
   }
@@ -145,35 +230,105 @@ final class EpochLedger {
     return all;
   }
 
-  /// The store cannot read the version of a cluster that a snapshot reads: it becomes DAMAGED, and
-  /// its entry is the caller's to free.
+  /// The store cannot read an entry of a cluster that a snapshot reads: its version becomes
+  /// DAMAGED. Nothing when the entry is not there any more.
   ///
-  /// @param version what it was when the reader chose it
-  /// @return the snapshots that lack the cluster from now on, newest first; nobody when the version
-  ///   is not there any more
-  List<Epoch> damage(Epoch reader, int cluster, int version) {
-    List<Epoch> lacking = new ArrayList<>();
-    if (reader.hasEnded() || version(reader, cluster) != version) {
-      return lacking;
+  /// @param freed gets the entry
+  /// @return the snapshots that lack the cluster from now on and did not before, newest first
+  List<Epoch> damage(Epoch reader, int cluster, int entry, EntryList freed) {
+    int version = ClusterMap.ofEntry(entry);
+    Part part = reader.hasEnded() ? null : part(reader, cluster);
+    Part damagedPart =
+        part != null && part.version() == version
+            ? new Part(ClusterMap.DAMAGED, part.blocks())
+            : null;
+    Epoch holder = damagedPart == null ? holder(reader, cluster) : partHolder(reader, cluster);
+    if (holder == null
+        || reader.hasEnded()
+        || (damagedPart == null && holder.preserved.get(cluster) != version)) {
+      return List.of();
     }
+    List<Epoch> lacking = new ArrayList<>();
+    for (Epoch epoch = holder; epoch != null; epoch = epoch.older) {
+      if (epoch != holder && epoch.preserved.has(cluster)) {
+        break;
+      }
+      if (!epoch.released.contains(cluster) && !lacks(epoch, cluster)) {
+        lacking.add(epoch);
+      }
+    }
+    if (damagedPart == null) {
+      holder.preserved.put(cluster, ClusterMap.DAMAGED);
+    } else {
+      holder.parts.put(cluster, damagedPart);
+    }
+    freed.add(entry);
+    return lacking;
+  }
+
+  /// Whether a snapshot has lost a cluster, or some of it, which counts as all.
+  boolean lacks(Epoch reader, int cluster) {
+    return lostVersion(reader, cluster) != ClusterMap.ABSENT;
+  }
+
+  /// LOST or DAMAGED if a snapshot has lost a cluster, or some of it; else ABSENT.
+  int lostVersion(Epoch reader, int cluster) {
+    Part part = part(reader, cluster);
+    if (part != null && ClusterMap.isLost(part.version())) {
+      return part.version();
+    }
+    int version = version(reader, cluster);
+    return ClusterMap.isLost(version) ? version : ClusterMap.ABSENT;
+  }
+
+  /// The part of a cluster that comes before the version that a snapshot reads, if there is one.
+  @Nullable Part part(Epoch reader, int cluster) {
+    Epoch holder = partHolder(reader, cluster);
+    return holder == null ? null : holder.parts.get(cluster);
+  }
+
+  private static @Nullable Epoch partHolder(Epoch reader, int cluster) {
+    for (Epoch epoch = reader; epoch != null; epoch = epoch.newer) {
+      if (epoch.parts.has(cluster)) {
+        return epoch;
+      }
+      if (epoch.preserved.has(cluster)) {
+        return null;
+      }
+    }
+    return null;
+  }
+
+  private static @Nullable Epoch holder(Epoch reader, int cluster) {
     Epoch holder = reader;
     while (holder != null && !holder.preserved.has(cluster)) {
       holder = holder.newer;
     }
-    for (Epoch epoch = holder; epoch != null; epoch = epoch.older) {
-      if (epoch == holder) {
-        epoch.preserved.put(cluster, ClusterMap.DAMAGED);
-      } else if (epoch.preserved.has(cluster)) {
-        break;
-      }
-      if (!epoch.released.contains(cluster)) {
-        lacking.add(epoch);
-      }
-    }
-    return lacking;
+    return holder;
   }
 
-  /// The version that a snapshot reads; ABSENT means the disk.
+  /// Where a snapshot reads a byte from.
+  Source source(Epoch reader, long offsetBytes) {
+    int cluster = geometry.clusterOf(offsetBytes);
+    long endBytes = geometry.endOf(cluster);
+    Part part = part(reader, cluster);
+    if (part != null) {
+      long partStart = geometry.offsetOf(cluster, part.blocks());
+      long partEnd = geometry.endOf(cluster, part.blocks());
+      if (offsetBytes < partStart) {
+        endBytes = partStart;
+      } else if (offsetBytes < partEnd) {
+        return new Source(part.version(), partEnd);
+      }
+    }
+    return new Source(version(reader, cluster), endBytes);
+  }
+
+  /// @param version ABSENT means the disk
+  /// @param endBytes up to where the rest of the cluster has the same source
+  record Source(int version, long endBytes) {}
+
+  /// The version that a snapshot reads, but for the [#part]; ABSENT means the disk.
   int version(Epoch reader, int cluster) {
     for (Epoch epoch = reader; epoch != null; epoch = epoch.newer) {
       int version = epoch.preserved.get(cluster);
@@ -184,7 +339,8 @@ final class EpochLedger {
     return ClusterMap.ABSENT;
   }
 
-  /// The first cluster from `from` on, before `end`, that a snapshot does not read from the disk.
+  /// The first cluster from `from` on, before `end`, that a snapshot does not read from the disk,
+  /// or not all of it.
   int nextVersion(Epoch reader, int from, int end) {
     // A window at a time: a sparse old epoch is not walked to its end for each version of a new
     // one.
@@ -193,6 +349,7 @@ final class EpochLedger {
       int next = windowEnd;
       for (Epoch epoch = reader; epoch != null; epoch = epoch.newer) {
         next = epoch.preserved.nextPresent(window, next);
+        next = epoch.parts.nextPresent(window, next);
       }
       if (next < windowEnd) {
         return next;
@@ -207,6 +364,7 @@ final class EpochLedger {
     int next = end;
     for (Epoch epoch = reader; epoch != null; epoch = epoch.newer) {
       next = epoch.preserved.nextFilled(from, next);
+      next = epoch.parts.nextFilled(from, next);
     }
     return next;
   }
@@ -221,6 +379,8 @@ final class EpochLedger {
     giveBack(epoch, epoch.chargedClusters);
     Epoch older = epoch.older;
     if (older != null) {
+      dropWhereWhole(epoch.parts, older.preserved, freed);
+      older.parts.absorb(epoch.parts);
       older.preserved.absorb(epoch.preserved);
       older.newer = epoch.newer;
     } else {
@@ -239,6 +399,24 @@ final class EpochLedger {
     }
   }
 
+  /// Parts of clusters of which older snapshots have whole versions.
+  private void dropWhereWhole(PartMap parts, ClusterMap whole, EntryList freed) {
+    int count = whole.count() == 0 || parts.count() == 0 ? 0 : geometry.clusterCount();
+    for (int cluster = parts.nextPresent(0, count);
+        cluster < count;
+        cluster = parts.nextPresent(cluster + 1, count)) {
+      if (whole.has(cluster)) {
+        free(parts.remove(cluster), freed);
+      }
+    }
+  }
+
+  private static void free(int version, EntryList freed) {
+    if (ClusterMap.isEntry(version)) {
+      freed.add(ClusterMap.entryOf(version));
+    }
+  }
+
   /// Marks whole clusters released by a snapshot's client and collects the entries that nobody
   /// reads any more.
   void release(Epoch reader, int firstCluster, int endCluster, EntryList freed) {
@@ -248,10 +426,11 @@ final class EpochLedger {
     reader.released.add((long) firstCluster, (long) endCluster);
     int cluster = nextVersion(reader, firstCluster, endCluster);
     while (cluster < endCluster) {
-      Epoch holder = reader;
-      while (holder != null && !holder.preserved.has(cluster)) {
-        holder = holder.newer;
+      Epoch ofPart = partHolder(reader, cluster);
+      if (ofPart != null) {
+        dropIfUnread(ofPart, cluster, freed);
       }
+      Epoch holder = holder(reader, cluster);
       if (holder != null) {
         dropIfUnread(holder, cluster, freed);
       }
@@ -264,8 +443,10 @@ final class EpochLedger {
     for (int cluster = nextVersion(reader, firstCluster, endCluster);
         cluster < endCluster;
         cluster = nextVersion(reader, cluster + 1, endCluster)) {
-      if (!reader.released.contains(cluster) && ClusterMap.isEntry(version(reader, cluster))) {
-        charged++;
+      if (!reader.released.contains(cluster)) {
+        Part part = part(reader, cluster);
+        charged += part != null && ClusterMap.isEntry(part.version()) ? 1 : 0;
+        charged += ClusterMap.isEntry(version(reader, cluster)) ? 1 : 0;
       }
     }
     return charged;
@@ -273,29 +454,29 @@ final class EpochLedger {
 
   /// Versions of this epoch whose every reader has released them go.
   private void dropUnreadable(Epoch holder, EntryList freed) {
-    if (holder.released.isEmpty() || holder.preserved.count() == 0) {
+    if (holder.released.isEmpty() || (holder.preserved.count() == 0 && holder.parts.count() == 0)) {
       return; // the holder itself reads all its versions, or has none
     }
     if (holder.released.getLongCardinality() <= holder.preserved.count()) {
-      holder.released.forEach(
-          (int cluster) -> {
-            if (holder.preserved.has(cluster)) {
-              dropIfUnread(holder, cluster, freed);
-            }
-          });
+      holder.released.forEach((int cluster) -> dropIfUnread(holder, cluster, freed));
       return;
     }
     int count = geometry.clusterCount();
-    for (int cluster = holder.preserved.nextPresent(0, count);
+    for (int cluster = nextHeld(holder, 0, count);
         cluster < count;
-        cluster = holder.preserved.nextPresent(cluster + 1, count)) {
+        cluster = nextHeld(holder, cluster + 1, count)) {
       if (holder.released.contains(cluster)) {
         dropIfUnread(holder, cluster, freed);
       }
     }
   }
 
-  private void dropIfUnread(Epoch holder, int cluster, EntryList freed) {
+  private static int nextHeld(Epoch holder, int from, int end) {
+    return holder.parts.nextPresent(from, holder.preserved.nextPresent(from, end));
+  }
+
+  /// What the epoch has of a cluster, whole or in part.
+  private static void dropIfUnread(Epoch holder, int cluster, EntryList freed) {
     for (Epoch epoch = holder; epoch != null; epoch = epoch.older) {
       if (epoch != holder && epoch.preserved.has(cluster)) {
         break; // older ones read that version
@@ -304,10 +485,13 @@ final class EpochLedger {
         return;
       }
     }
-    int version = holder.preserved.remove(cluster);
-    if (ClusterMap.isEntry(version)) {
-      freed.add(ClusterMap.entryOf(version));
-    }
+    free(holder.parts.remove(cluster), freed);
+    free(holder.preserved.remove(cluster), freed);
+  }
+
+  /// The newest snapshot's epoch.
+  @Nullable Epoch newest() {
+    return newest;
   }
 
   /// The oldest snapshot's epoch, for tests that walk them.

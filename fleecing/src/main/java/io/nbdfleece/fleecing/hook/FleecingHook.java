@@ -237,7 +237,7 @@ public final class FleecingHook implements FilterNode {
       return true; // looking at so many is not fast either
     }
     for (int cluster = write.firstCluster; cluster <= write.lastCluster; cluster++) {
-      if (ledger.needsPreserve(cluster)) {
+      if (ledger.needsPreserve(cluster, write.blocksOf(cluster))) {
         return true;
       }
     }
@@ -446,6 +446,7 @@ public final class FleecingHook implements FilterNode {
     epoch.broken = broken;
     ledger.end(epoch, after.freed);
     after.free(epoch.preserved);
+    after.free(epoch.parts);
     clean.dropUnneeded(0, geometry.clusterCount(), after);
     copies.forgetThoseNobodyNeeds(after);
     if (broken) {

@@ -158,24 +158,29 @@ final class FrozenLayout {
     int cluster = geometry.clusterOf(position);
     int endCluster = geometry.clusterOf(endBytes - 1) + 1;
     int version;
-    int runEnd;
+    long runEnd;
     if (epoch.outside.contains(cluster)) {
       version = OUTSIDE;
-      runEnd = epoch.outside.nextInside(cluster, endCluster);
+      runEnd = geometry.endOf(epoch.outside.nextInside(cluster, endCluster) - 1);
     } else if (epoch.released.contains(cluster)) {
       version = RELEASED;
       int unreleased = (int) Math.min(endCluster, epoch.released.nextAbsentValue(cluster));
-      runEnd = epoch.outside.nextOutside(cluster, unreleased);
+      runEnd = geometry.endOf(epoch.outside.nextOutside(cluster, unreleased) - 1);
     } else {
-      version = hook.ledger.version(epoch, cluster);
-      runEnd = version == ClusterMap.ABSENT ? unchangedEnd(cluster, endCluster) : cluster + 1;
+      EpochLedger.Source source = hook.ledger.source(epoch, position);
+      version = source.version();
+      runEnd = source.endBytes();
+      if (version == ClusterMap.ABSENT && runEnd == geometry.endOf(cluster)) {
+        runEnd = geometry.endOf(unchangedEnd(cluster + 1, endCluster) - 1);
+      }
     }
-    long end = Math.min(endBytes, geometry.endOf(runEnd - 1));
+    long end = Math.min(endBytes, runEnd);
     runs.add(end - position, version);
     return end;
   }
 
-  /// The first cluster from `cluster` on of which the disk says nothing: preserved or released.
+  /// The first cluster from `cluster` on of which the disk does not say all: preserved, if only in
+  /// part, or released.
   @GuardedBy("hook.lock")
   private int unchangedEnd(int cluster, int endCluster) {
     int preserved = hook.ledger.nextVersion(epoch, cluster, endCluster);

@@ -88,21 +88,24 @@ final class FrozenRead {
         position = zeroEnd;
         continue;
       }
-      int version = hook.ledger.version(epoch, cluster);
+      EpochLedger.Source source = hook.ledger.source(epoch, position);
+      int version = source.version();
       if (ClusterMap.isEntry(version)) {
         hook.store().pin(ClusterMap.entryOf(version));
       } else if (version == ClusterMap.ABSENT) {
         version = hook.clean.pinned(cluster);
       }
-      long end = Math.min(endBytes, geometry.endOf(cluster));
+      long end = Math.min(endBytes, source.endBytes());
       if (version == ClusterMap.ABSENT) {
-        int next = hook.ledger.nextVersion(epoch, cluster, lastCluster + 1);
-        next = hook.clean.nextPresent(cluster + 1, next);
-        next = epoch.outside.nextOutside(cluster + 1, next);
-        end =
-            Math.min(
-                Math.min(endBytes, geometry.endOf(next - 1)),
-                geometry.endOf(geometry.clusterOf(position + DISK_PIECE_BYTES_MAX - 1)));
+        if (source.endBytes() == geometry.endOf(cluster)) {
+          int next = hook.ledger.nextVersion(epoch, cluster + 1, lastCluster + 1);
+          next = hook.clean.nextPresent(cluster + 1, next);
+          next = epoch.outside.nextOutside(cluster + 1, next);
+          end =
+              Math.min(
+                  Math.min(endBytes, geometry.endOf(next - 1)),
+                  geometry.endOf(geometry.clusterOf(position + DISK_PIECE_BYTES_MAX - 1)));
+        }
         pieces.add(
             new DiskPiece(
                 position,
@@ -134,7 +137,7 @@ final class FrozenRead {
     if (epoch.released.contains(cluster)) {
       return unreadable(cluster, "was released by its client (discarded, or read once)");
     }
-    return switch (hook.ledger.version(epoch, cluster)) {
+    return switch (hook.ledger.lostVersion(epoch, cluster)) {
       case ClusterMap.LOST ->
           unreadable(cluster, "is lost: the disk could not be read when it was overwritten");
       case ClusterMap.DAMAGED ->

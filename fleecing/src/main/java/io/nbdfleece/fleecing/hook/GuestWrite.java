@@ -44,6 +44,9 @@ final class GuestWrite implements Completion {
 
   private int nextCluster;
 
+  /// A cluster to look at again when nothing is waited for any more, or MAX_VALUE.
+  private int againFrom = Integer.MAX_VALUE;
+
   /// Copies, then registered reads, that it still waits for.
   private int waiting;
 
@@ -72,6 +75,17 @@ final class GuestWrite implements Completion {
     return nextCluster++;
   }
 
+  /// The blocks of a cluster that it changes.
+  int blocksOf(int cluster) {
+    long offsetBytes = mutation.offsetBytes();
+    return hook.geometry().blocksOf(cluster, offsetBytes, offsetBytes + mutation.lengthBytes());
+  }
+
+  /// Under the lock: what it is about to wait for need not be all that it needs of this cluster.
+  void lookAgainAt(int cluster) {
+    againFrom = Math.min(againFrom, cluster);
+  }
+
   /// Under the lock: one more thing to wait for.
   void await() {
     waiting++;
@@ -85,7 +99,12 @@ final class GuestWrite implements Completion {
   ///
   /// @return whether it was the last: the caller must [FleecingHook#proceed] without the lock
   boolean arrived() {
-    return --waiting == 0;
+    if (--waiting > 0) {
+      return false;
+    }
+    nextCluster = Math.min(nextCluster, againFrom);
+    againFrom = Integer.MAX_VALUE;
+    return true;
   }
 
   /// Under the lock: an old cluster could not be preserved and the policy protects the snapshot

@@ -99,7 +99,8 @@ final class Prefetch {
         nextCluster = (int) Math.min(endCluster, epoch.released.nextAbsentValue(cluster));
         continue;
       }
-      int version = hook.ledger.version(epoch, cluster);
+      Part part = hook.ledger.part(epoch, cluster);
+      int version = part == null ? hook.ledger.version(epoch, cluster) : part.version();
       if (version == ClusterMap.ABSENT && !hook.clean.has(cluster)) {
         Optional<RamSlot> slot = hook.store().acquireSpare();
         if (slot.isEmpty()) {
@@ -227,6 +228,7 @@ final class Prefetch {
     private boolean isStillOnDisk() {
       return !epoch.hasEnded()
           && !epoch.released.contains(cluster)
+          && hook.ledger.part(epoch, cluster) == null
           && hook.ledger.version(epoch, cluster) == ClusterMap.ABSENT
           && !hook.clean.has(cluster);
     }

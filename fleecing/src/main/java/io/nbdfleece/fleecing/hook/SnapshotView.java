@@ -172,18 +172,21 @@ public final class SnapshotView {
           if (cluster == sliceEnd) {
             break;
           }
-          int version =
-              epoch.released.contains(cluster)
-                  ? ClusterMap.ABSENT // somebody else's
-                  : hook.ledger.version(epoch, cluster);
-          if (ClusterMap.isLost(version)) {
+          boolean seen = !epoch.released.contains(cluster); // else somebody else's
+          Part part = seen ? hook.ledger.part(epoch, cluster) : null;
+          int ofPart = part == null ? ClusterMap.ABSENT : part.version();
+          int ofWhole = seen ? hook.ledger.version(epoch, cluster) : ClusterMap.ABSENT;
+          if (seen && hook.ledger.lacks(epoch, cluster)) {
             lost++;
             LostRange.append(lostRanges, geometry.offsetOf(cluster), geometry.lengthOf(cluster));
-          } else if (ClusterMap.isEntry(version)) {
-            preserved++;
-            Tier tier = hook.store().tierOf(ClusterMap.entryOf(version));
-            inRam += tier == Tier.DISK ? 0 : 1;
-            onDisk += tier == Tier.DISK ? 1 : 0;
+          }
+          for (int version : new int[] {ofPart, ofWhole}) {
+            if (ClusterMap.isEntry(version)) {
+              preserved++;
+              Tier tier = hook.store().tierOf(ClusterMap.entryOf(version));
+              inRam += tier == Tier.DISK ? 0 : 1;
+              onDisk += tier == Tier.DISK ? 1 : 0;
+            }
           }
           cluster++;
         }
@@ -198,7 +201,8 @@ public final class SnapshotView {
 
   /// Bytes of whole clusters; a short last cluster counts as a whole one.
   ///
-  /// @param preservedBytes stored for this view, shared ones included, zero clusters not
+  /// @param preservedBytes stored for this view, shared ones and those preserved in part included,
+  ///   zero clusters not
   /// @param ramBytes of these, in RAM
   /// @param diskBytes of these, in the disk tier
   /// @param releasedBytes released by the client

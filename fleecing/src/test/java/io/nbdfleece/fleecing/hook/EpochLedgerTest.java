@@ -11,19 +11,26 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
 
-/// The sharing of versions among snapshots, against a model that simply remembers what each
-/// snapshot saw. "Content" is a number that grows with every write.
+/// The sharing of versions, whole and in part, among snapshots, against a model that simply
+/// remembers what each snapshot saw. The "content" of a block is a number that grows with every
+/// write; of a cluster that is preserved in part, what is stored of the other blocks is nonsense.
 final class EpochLedgerTest {
   private static final int CLUSTERS = 2500; // more than two chunks of the map
   private static final SnapshotTerms TERMS =
       new SnapshotTerms("s", Access.DISCARD, OnCbwError.BREAK_SNAPSHOT, 0);
 
-  private final EpochLedger ledger = new EpochLedger(new ClusterGeometry(CLUSTERS * 4096L, 4096));
-  private final int[] disk = new int[CLUSTERS];
-  private final Map<Integer, Integer> contentOfEntry = new HashMap<>();
+  private static final int BLOCKS = 4;
+  private static final int ALL = (1 << BLOCKS) - 1;
+  private static final int NONSENSE = -1;
+
+  private final ClusterGeometry geometry = new ClusterGeometry(CLUSTERS * 4096L, 4096);
+  private final EpochLedger ledger = new EpochLedger(geometry);
+  private final int[] disk = new int[CLUSTERS * BLOCKS];
+  private final Map<Integer, int[]> contentOfEntry = new HashMap<>();
   private final List<Model> snapshots = new ArrayList<>();
   private int entries;
   private int copies;
@@ -43,24 +50,58 @@ final class EpochLedgerTest {
   }
 
   private void write(int cluster) {
-    if (ledger.needsPreserve(cluster)) {
+    write(cluster, ALL);
+  }
+
+  /// As the hook does it: the first time a part, then all together with the part that the same
+  /// epoch has, if it can be read.
+  private void write(int cluster, int blocks) {
+    if (ledger.needsPreserve(cluster, blocks)) {
+      Part before = ledger.newestPart(cluster);
+      boolean inPart = blocks != ALL && ledger.mayPreservePart(cluster, blocks);
       int entry = entries++;
-      contentOfEntry.put(entry, disk[cluster]);
-      ledger.preserve(cluster, ClusterMap.ofEntry(entry));
+      int[] content = new int[BLOCKS];
+      for (int block = 0; block < BLOCKS; block++) {
+        boolean copied = !inPart || (blocks & 1 << block) != 0;
+        content[block] = copied ? disk[cluster * BLOCKS + block] : NONSENSE;
+      }
+      if (inPart) {
+        ledger.preserve(cluster, new Part(ClusterMap.ofEntry(entry), blocks));
+      } else {
+        if (before != null && entry % 2 == 0) {
+          int[] ofPart = content(before.version());
+          for (int block = 0; block < BLOCKS; block++) {
+            content[block] = (before.blocks() & 1 << block) != 0 ? ofPart[block] : content[block];
+          }
+          EntryList freed = new EntryList();
+          ledger.supersedePart(cluster, freed);
+          free(freed);
+        }
+        ledger.preserve(cluster, ClusterMap.ofEntry(entry));
+      }
+      contentOfEntry.put(entry, content);
       copies++;
     }
-    disk[cluster]++;
+    for (int block = 0; block < BLOCKS; block++) {
+      disk[cluster * BLOCKS + block] += blocks >> block & 1;
+    }
+  }
+
+  private int[] content(int version) {
+    return Objects.requireNonNull(contentOfEntry.get(ClusterMap.entryOf(version)));
   }
 
   private void end(Model model) {
     EntryList freed = new EntryList();
     ledger.end(model.epoch, freed);
-    model.epoch.preserved.drainEntries(
-        (entries, count) -> {
-          for (int i = 0; i < count; i++) {
-            freed.add(entries[i]);
-          }
-        });
+    for (StoredVersions map : List.of(model.epoch.preserved, model.epoch.parts)) {
+      map.drainEntries(
+          (entries, count) -> {
+            for (int i = 0; i < count; i++) {
+              freed.add(entries[i]);
+            }
+          });
+    }
     snapshots.remove(model);
     free(freed);
   }
@@ -89,12 +130,21 @@ final class EpochLedgerTest {
     if (model.epoch.released.contains(cluster)) {
       return;
     }
-    int version = ledger.version(model.epoch, cluster);
-    int content =
-        version == ClusterMap.ABSENT
-            ? disk[cluster]
-            : contentOfEntry.get(ClusterMap.entryOf(version));
-    assertEquals(model.saw[cluster], content, "cluster " + cluster);
+    for (int block = 0; block < BLOCKS; block++) {
+      long offsetBytes = geometry.offsetOf(cluster, 1 << block);
+      EpochLedger.Source source = ledger.source(model.epoch, offsetBytes);
+      int content =
+          source.version() == ClusterMap.ABSENT
+              ? disk[cluster * BLOCKS + block]
+              : content(source.version())[block];
+      assertEquals(model.saw[cluster * BLOCKS + block], content, "cluster " + cluster);
+      assertTrue(source.endBytes() > offsetBytes, "a stretch");
+      if (source.version() == ClusterMap.ABSENT) {
+        assertTrue(ledger.needsPreserve(cluster, 1 << block), "I1");
+      } else {
+        assertEquals(cluster, ledger.nextVersion(model.epoch, cluster, CLUSTERS), "is found");
+      }
+    }
   }
 
   @Test
@@ -137,13 +187,62 @@ final class EpochLedgerTest {
   void releasedClusterIsNotPreservedAgainUnlessAnotherSnapshotNeedsIt() {
     begin();
     release(snapshots.getFirst(), 3, 5);
-    assertFalse(ledger.needsPreserve(3));
-    assertTrue(ledger.needsPreserve(5));
+    assertFalse(ledger.needsPreserve(3, ALL));
+    assertTrue(ledger.needsPreserve(5, ALL));
     begin();
-    assertTrue(ledger.needsPreserve(3));
+    assertTrue(ledger.needsPreserve(3, ALL));
     write(3);
     release(snapshots.getLast(), 3, 4);
     assertEquals(0, contentOfEntry.size(), "both readers have released it");
+  }
+
+  @Test
+  void writeToTheRestReplacesThePart() {
+    begin();
+    write(7, 0b0010);
+    assertFalse(ledger.needsPreserve(7, 0b0010));
+    assertTrue(ledger.needsPreserve(7, 0b0110));
+    checkAll();
+    entries++; // an even one, which contains the part
+    write(7, 0b0100);
+    assertEquals(1, contentOfEntry.size());
+    assertFalse(ledger.needsPreserve(7, ALL));
+    checkAll();
+  }
+
+  @Test
+  void partOfAnOlderSnapshotStaysBesideWhatItSharesWithANewerOne() {
+    begin();
+    write(7, 0b0010);
+    begin();
+    write(7, 0b0011);
+    assertEquals(2, contentOfEntry.size());
+    checkAll();
+    end(snapshots.getLast());
+    assertEquals(2, contentOfEntry.size(), "the older one needs both");
+    checkAll();
+    release(snapshots.getFirst(), 7, 8);
+    assertEquals(0, contentOfEntry.size());
+  }
+
+  @Test
+  void endOfTheYoungestDropsAPartOfWhatTheOlderHasWhole() {
+    begin();
+    write(7);
+    begin();
+    write(7, 0b1000);
+    end(snapshots.getLast());
+    assertEquals(1, contentOfEntry.size());
+    checkAll();
+  }
+
+  @Test
+  void whoWritesOneClusterAfterTheOtherNeedsThemWhole() {
+    begin();
+    write(6);
+    assertFalse(ledger.mayPreservePart(7, 0b0001));
+    assertTrue(ledger.mayPreservePart(7, 0b0010));
+    assertTrue(ledger.mayPreservePart(8, 0b0001));
   }
 
   @Test
@@ -174,8 +273,9 @@ final class EpochLedgerTest {
         } else {
           int first = random.nextInt(CLUSTERS);
           int end = Math.min(CLUSTERS, first + random.nextInt(8));
+          int blocks = random.nextBoolean() ? ALL : (1 + random.nextInt(3)) << random.nextInt(3);
           for (int cluster = first; cluster < end; cluster++) {
-            write(cluster);
+            write(cluster, blocks & ALL);
           }
         }
       }

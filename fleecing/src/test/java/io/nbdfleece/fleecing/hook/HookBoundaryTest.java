@@ -122,7 +122,7 @@ final class HookBoundaryTest {
     try {
       Epoch epoch = hook.ledger.oldest();
       for (int c = 0; epoch != null && c < hook.geometry().clusterCount(); c++) {
-        if (epoch.preserved.has(c)) {
+        if (epoch.preserved.has(c) || epoch.parts.has(c)) {
           clusters.add(c);
         }
       }

@@ -123,8 +123,11 @@ final class StatusOfLargeDisksTest {
         for (int i = 0; i < 4; i++) {
           long near = random.nextBoolean() ? FOUR_GIB : sizeBytes - 1;
           long at = Math.clamp(near + random.nextInt(-200_000, 200_000), 0, sizeBytes - 1);
+          long first = at & -65_536;
           hook.apply(
-              new Mutation.Discard(at, 1, Mutation.Durability.CACHED), Outcome.mustSucceed());
+              new Mutation.Discard(
+                  first, Math.min(65_536, sizeBytes - first), Mutation.Durability.CACHED),
+              Outcome.mustSucceed());
           preserved.add(at >> 16);
         }
         long[] lengths = {1, FOUR_GIB - 1, FOUR_GIB, FOUR_GIB + 1, sizeBytes};
