@@ -12,6 +12,7 @@ import io.nbdfleece.fleecing.block.Mutation;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import org.jspecify.annotations.Nullable;
@@ -30,6 +31,7 @@ final class HookedDisk implements BlockNode, HookListener, AutoCloseable {
   final List<String> told = new ArrayList<>();
 
   int reads;
+  long readBytes;
   boolean readsFail;
 
   /// Run within each read.
@@ -37,7 +39,7 @@ final class HookedDisk implements BlockNode, HookListener, AutoCloseable {
 
   long nowNanos;
 
-  /// When set, reads wait here to be run.
+  /// When set, what has been read waits here to be told.
   @Nullable List<Runnable> heldReads;
 
   HookedDisk(int clusters, int ramSlots) {
@@ -74,12 +76,14 @@ final class HookedDisk implements BlockNode, HookListener, AutoCloseable {
   }
 
   CompletableFuture<Void> write(int cluster) {
+    return write((long) cluster * CLUSTER, CLUSTER);
+  }
+
+  CompletableFuture<Void> write(long offsetBytes, int lengthBytes) {
     Outcome outcome = new Outcome();
     hook.apply(
         new Mutation.Write(
-            (long) cluster * CLUSTER,
-            ByteBuffer.allocateDirect(CLUSTER),
-            Mutation.Durability.CACHED),
+            offsetBytes, ByteBuffer.allocateDirect(lengthBytes), Mutation.Durability.CACHED),
         outcome);
     return outcome.future();
   }
@@ -105,14 +109,17 @@ final class HookedDisk implements BlockNode, HookListener, AutoCloseable {
   @Override
   public void read(long offsetBytes, ByteBuffer target, Completion done) {
     reads++;
+    readBytes += target.remaining();
     whenRead.run();
+    byte[] read =
+        Arrays.copyOfRange(content, (int) offsetBytes, (int) offsetBytes + target.remaining());
     Runnable whole =
         () -> {
           if (readsFail) {
             done.failed(new IOException("by the test"));
             return;
           }
-          target.put(content, (int) offsetBytes, target.remaining());
+          target.put(read);
           done.succeeded();
         };
     if (heldReads == null) {
@@ -125,7 +132,7 @@ final class HookedDisk implements BlockNode, HookListener, AutoCloseable {
   @Override
   public void apply(Mutation mutation, Completion done) {
     int from = (int) mutation.offsetBytes();
-    java.util.Arrays.fill(content, from, from + (int) mutation.lengthBytes(), (byte) 0);
+    Arrays.fill(content, from, from + (int) mutation.lengthBytes(), (byte) 0);
     done.succeeded();
   }
 
