@@ -2,6 +2,7 @@
 package io.nbdfleece.fleecing;
 
 import io.nbdfleece.fleecing.block.DelayTimer;
+import io.nbdfleece.fleecing.hook.PartBudget;
 import io.nbdfleece.fleecing.hook.WriteBrake;
 import io.nbdfleece.fleecing.hook.WriteTerms;
 import java.time.Duration;
@@ -13,6 +14,9 @@ import java.time.Duration;
 /// @param writeBudget what preserving may add to a guest write before things are given up for it;
 ///   zero = anything. Pauses are no longer than that, and not counted
 public record GuestFirst(int slowFromPercent, Duration writeBudget) {
+  /// Of the heap that there may be: one that is just large enough for the disks has this to spare.
+  private static final int HEAP_SHARE_OF_PARTS = 8;
+
   /// Pauses from 80 % on, and no budget.
   public static final GuestFirst USUAL = new GuestFirst(80, Duration.ZERO);
 
@@ -32,6 +36,9 @@ public record GuestFirst(int slowFromPercent, Duration writeBudget) {
         budgetNanos == 0
             ? WriteBrake.PAUSE_NANOS_MAX
             : Math.min(budgetNanos, WriteBrake.PAUSE_NANOS_MAX);
-    return new WriteTerms(new WriteBrake(slowFromPercent * 10, pauseNanosMax, timer), budgetNanos);
+    return new WriteTerms(
+        new WriteBrake(slowFromPercent * 10, pauseNanosMax, timer),
+        budgetNanos,
+        new PartBudget(Runtime.getRuntime().maxMemory() / HEAP_SHARE_OF_PARTS));
   }
 }

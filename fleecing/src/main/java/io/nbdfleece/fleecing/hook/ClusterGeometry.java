@@ -11,8 +11,8 @@ public record ClusterGeometry(long sizeBytes, int clusterBytes) {
   /// What file systems and page caches work in.
   private static final int BLOCK_BYTES_USUAL = 4096;
 
-  /// The blocks of a cluster fit an int.
-  private static final int BLOCKS_MAX = Integer.SIZE;
+  /// Their number fits four bits.
+  private static final int BLOCKS_MAX = 16;
 
   /// So that the number of a cluster, rounded up to any unit in use, fits an int.
   private static final int CLUSTERS_MAX = Integer.MAX_VALUE - 65_536;
@@ -59,7 +59,7 @@ public record ClusterGeometry(long sizeBytes, int clusterBytes) {
     return (int) (endOf(cluster) - offsetOf(cluster));
   }
 
-  /// 4 KiB for clusters of 16 to 128 KiB, a quarter of smaller ones but at least 512 bytes, a 32nd
+  /// 4 KiB for clusters of 16 to 64 KiB, a quarter of smaller ones but at least 512 bytes, a 16th
   /// of larger ones.
   int blockBytes() {
     int usual = Math.clamp(clusterBytes / 4, 512, BLOCK_BYTES_USUAL);
@@ -77,7 +77,7 @@ public record ClusterGeometry(long sizeBytes, int clusterBytes) {
     int shift = Integer.numberOfTrailingZeros(blockBytes());
     int first = (int) (Math.max(0, startBytes - offsetBytes) >> shift);
     int last = (int) ((Math.min(endBytes - offsetBytes, clusterBytes) - 1) >> shift);
-    return (-1 >>> (BLOCKS_MAX - 1 - (last - first))) << first;
+    return (-1 >>> (Integer.SIZE - 1 - (last - first))) << first;
   }
 
   /// First byte of the first of some blocks, which are neighbours.

@@ -37,12 +37,12 @@ final class Epoch {
   /// Whether it ended by a failure rather than by a release.
   boolean broken;
 
-  Epoch(SnapshotTerms terms, OutsideClusters outside, int clusterCount) {
+  Epoch(SnapshotTerms terms, OutsideClusters outside, int clusterCount, PartBudget budget) {
     this.terms = terms;
     this.outside = outside;
     this.released = outside.clusters().clone();
     this.preserved = new ClusterMap(clusterCount);
-    this.parts = new PartMap(clusterCount);
+    this.parts = new PartMap(clusterCount, budget);
   }
 
   boolean hasEnded() {

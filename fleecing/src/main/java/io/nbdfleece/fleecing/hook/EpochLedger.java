@@ -28,14 +28,16 @@ import org.jspecify.annotations.Nullable;
 /// preserves it whole, together with the part if that is of the same epoch.
 final class EpochLedger {
   private final ClusterGeometry geometry;
+  private final PartBudget partBudget;
   private @Nullable Epoch oldest;
   private @Nullable Epoch newest;
 
   /// Epochs whose snapshot has a quota.
   private int quotaCount;
 
-  EpochLedger(ClusterGeometry geometry) {
+  EpochLedger(ClusterGeometry geometry, PartBudget partBudget) {
     this.geometry = geometry;
+    this.partBudget = partBudget;
   }
 
   boolean isEmpty() {
@@ -49,7 +51,7 @@ final class EpochLedger {
 
   /// The same of a part of the disk: the clusters outside count as released from the start.
   Epoch begin(SnapshotTerms terms, OutsideClusters outside) {
-    Epoch epoch = new Epoch(terms, outside, geometry.clusterCount());
+    Epoch epoch = new Epoch(terms, outside, geometry.clusterCount(), partBudget);
     epoch.older = newest;
     if (newest == null) {
       oldest = epoch;
@@ -112,9 +114,12 @@ final class EpochLedger {
   /// Whether a part of this cluster may be preserved, and whether that is worth while: who writes
   /// one cluster after the other is going to need the whole.
   boolean mayPreservePart(int cluster, int blocks) {
-    boolean goesOn =
-        (blocks & 1) != 0 && cluster > 0 && newest != null && newest.preserved.has(cluster - 1);
-    return !goesOn && !hasPart(cluster);
+    Epoch epoch = newest;
+    if (epoch == null || hasPart(cluster) || !epoch.parts.hasRoom(cluster)) {
+      return false;
+    }
+    boolean goesOn = (blocks & 1) != 0 && cluster > 0 && epoch.preserved.has(cluster - 1);
+    return !goesOn;
   }
 
   /// Whether there is a part of this cluster in some epoch.

@@ -120,7 +120,7 @@ public final class FleecingHook implements FilterNode {
     this.nanoClock = nanoClock;
     this.listener = listener;
     this.geometry = new ClusterGeometry(child.sizeBytes(), store.clusterBytes());
-    this.ledger = new EpochLedger(geometry);
+    this.ledger = new EpochLedger(geometry, terms.parts());
     this.clean = new CleanClusters(this);
     this.copies = new ClusterCopies(this);
   }

@@ -3,14 +3,15 @@ package io.nbdfleece.fleecing.hook;
 
 import org.jspecify.annotations.Nullable;
 
-/// A sparse array from cluster to [Part], at most one each. The first of a disk of 16 TiB takes 20
-/// KiB, because a guest's write waits for it; where it is dense it takes 8 bytes a cluster.
+/// A sparse array from cluster to [Part], at most one each. The first one of a disk of 16 TiB takes
+/// 13 KiB, because a guest's write waits for it; where the map is dense it takes 5 bytes a cluster.
 ///
 /// Not thread-safe; the hook's lock guards it.
 final class PartMap implements StoredVersions {
   private static final int CHUNK_BITS = 10;
   private static final int CHUNK_CLUSTERS = 1 << CHUNK_BITS;
   private static final int CHUNK_MASK = CHUNK_CLUSTERS - 1;
+  private static final int CHUNK_BYTES = CHUNK_CLUSTERS * (Integer.BYTES + Byte.BYTES);
 
   /// Chunks that have their places together.
   private static final int SHELF_BITS = 10;
@@ -18,10 +19,12 @@ final class PartMap implements StoredVersions {
   private static final int SHELF_CHUNKS = 1 << SHELF_BITS;
   private static final int SHELF_MASK = SHELF_CHUNKS - 1;
 
+  private final PartBudget budget;
   private final @Nullable Shelf[] shelves;
   private int count;
 
-  PartMap(int clusterCount) {
+  PartMap(int clusterCount, PartBudget budget) {
+    this.budget = budget;
     int chunkCount = (clusterCount + CHUNK_MASK) >>> CHUNK_BITS;
     shelves = new Shelf[(chunkCount + SHELF_MASK) >>> SHELF_BITS];
   }
@@ -30,10 +33,29 @@ final class PartMap implements StoredVersions {
     final @Nullable Chunk[] chunks = new Chunk[SHELF_CHUNKS];
   }
 
+  /// Versions, ABSENT where there is no part, and the numbers of the first and last block, four
+  /// bits each.
   private static final class Chunk {
     final int[] versions = new int[CHUNK_CLUSTERS];
-    final int[] blocks = new int[CHUNK_CLUSTERS];
+    final byte[] stretches = new byte[CHUNK_CLUSTERS];
     int count;
+
+    void set(int at, int version, byte stretch) {
+      versions[at] = version;
+      stretches[at] = stretch;
+    }
+  }
+
+  private static byte stretch(int blocks) {
+    int first = Integer.numberOfTrailingZeros(blocks);
+    int last = Integer.SIZE - 1 - Integer.numberOfLeadingZeros(blocks);
+    return (byte) (first << 4 | last);
+  }
+
+  private static int blocks(byte stretch) {
+    int first = stretch >> 4 & 15;
+    int last = stretch & 15;
+    return (-1 >>> (Integer.SIZE - 1 - (last - first))) << first;
   }
 
   @Override
@@ -41,22 +63,32 @@ final class PartMap implements StoredVersions {
     return count;
   }
 
+  /// Whether the budget has room for a part of this cluster.
+  boolean hasRoom(int cluster) {
+    return budget.hasRoom() || chunk(cluster >>> CHUNK_BITS) != null;
+  }
+
   boolean has(int cluster) {
-    return blocks(cluster) != 0;
+    return version(cluster) != ClusterMap.ABSENT;
+  }
+
+  private int version(int cluster) {
+    Chunk chunk = count == 0 ? null : chunk(cluster >>> CHUNK_BITS);
+    return chunk == null ? ClusterMap.ABSENT : chunk.versions[cluster & CHUNK_MASK];
   }
 
   /// The blocks that there are of a cluster; 0 if none.
   int blocks(int cluster) {
-    Chunk chunk = count == 0 ? null : chunk(cluster >>> CHUNK_BITS);
-    return chunk == null ? 0 : chunk.blocks[cluster & CHUNK_MASK];
+    Part part = get(cluster);
+    return part == null ? 0 : part.blocks();
   }
 
   @Nullable Part get(int cluster) {
     Chunk chunk = count == 0 ? null : chunk(cluster >>> CHUNK_BITS);
-    int blocks = chunk == null ? 0 : chunk.blocks[cluster & CHUNK_MASK];
-    return chunk == null || blocks == 0
+    int at = cluster & CHUNK_MASK;
+    return chunk == null || chunk.versions[at] == ClusterMap.ABSENT
         ? null
-        : new Part(chunk.versions[cluster & CHUNK_MASK], blocks);
+        : new Part(chunk.versions[at], blocks(chunk.stretches[at]));
   }
 
   private @Nullable Chunk chunk(int index) {
@@ -79,29 +111,29 @@ final class PartMap implements StoredVersions {
     if (chunk == null) {
       chunk = new Chunk();
       setChunk(cluster >>> CHUNK_BITS, chunk);
+      budget.take(CHUNK_BYTES);
     }
     int at = cluster & CHUNK_MASK;
-    if (chunk.blocks[at] == 0) {
+    if (chunk.versions[at] == ClusterMap.ABSENT) {
       chunk.count++;
       count++;
     }
-    chunk.versions[at] = part.version();
-    chunk.blocks[at] = part.blocks();
+    chunk.set(at, part.version(), stretch(part.blocks()));
   }
 
   /// @return the version that was there
   int remove(int cluster) {
     Chunk chunk = count == 0 ? null : chunk(cluster >>> CHUNK_BITS);
     int at = cluster & CHUNK_MASK;
-    if (chunk == null || chunk.blocks[at] == 0) {
+    if (chunk == null || chunk.versions[at] == ClusterMap.ABSENT) {
       return ClusterMap.ABSENT;
     }
     int version = chunk.versions[at];
-    chunk.blocks[at] = 0;
     chunk.versions[at] = ClusterMap.ABSENT;
     count--;
     if (--chunk.count == 0) {
       setChunk(cluster >>> CHUNK_BITS, null); // so that a walk skips it
+      budget.giveBack(CHUNK_BYTES);
     }
     return version;
   }
@@ -114,7 +146,7 @@ final class PartMap implements StoredVersions {
       Chunk chunk = chunk(cluster >>> CHUNK_BITS);
       int chunkEnd = ClusterMap.windowEnd(cluster, end);
       while (chunk != null && cluster < chunkEnd) {
-        if (chunk.blocks[cluster & CHUNK_MASK] != 0) {
+        if (chunk.versions[cluster & CHUNK_MASK] != ClusterMap.ABSENT) {
           return cluster;
         }
         cluster++;
@@ -167,13 +199,13 @@ final class PartMap implements StoredVersions {
       setChunk(index, newer);
       return;
     }
-    for (int k = 0; k < CHUNK_CLUSTERS; k++) {
-      if (newer.blocks[k] != 0) {
-        chunk.blocks[k] = newer.blocks[k];
-        chunk.versions[k] = newer.versions[k];
+    for (int at = 0; at < CHUNK_CLUSTERS; at++) {
+      if (newer.versions[at] != ClusterMap.ABSENT) {
+        chunk.set(at, newer.versions[at], newer.stretches[at]);
       }
     }
     chunk.count += newer.count;
+    budget.giveBack(CHUNK_BYTES);
   }
 
   @Override
@@ -185,14 +217,15 @@ final class PartMap implements StoredVersions {
       for (int k = 0; shelf != null && k < SHELF_CHUNKS; k++) {
         Chunk chunk = shelf.chunks[k];
         int found = 0;
-        for (int m = 0; chunk != null && m < CHUNK_CLUSTERS; m++) {
-          if (ClusterMap.isEntry(chunk.versions[m])) {
-            entries[found++] = ClusterMap.entryOf(chunk.versions[m]);
+        for (int at = 0; chunk != null && at < CHUNK_CLUSTERS; at++) {
+          if (ClusterMap.isEntry(chunk.versions[at])) {
+            entries[found++] = ClusterMap.entryOf(chunk.versions[at]);
           }
         }
         if (found > 0) {
           sink.accept(entries, found);
         }
+        budget.giveBack(chunk == null ? 0 : CHUNK_BYTES);
       }
     }
     count = 0;

@@ -6,7 +6,8 @@ package io.nbdfleece.fleecing.hook;
 /// @param brake slows writes down that preserve, while the store is nearly full
 /// @param budgetNanos what preserving may add to a write before something is done about it; 0 =
 ///   anything
-public record WriteTerms(WriteBrake brake, long budgetNanos) {
+/// @param parts what may be spent so that small writes preserve only what they change
+public record WriteTerms(WriteBrake brake, long budgetNanos, PartBudget parts) {
   /// Anything, at any speed.
   public static final WriteTerms NONE = new WriteTerms(WriteBrake.NONE, 0);
 
@@ -14,5 +15,10 @@ public record WriteTerms(WriteBrake brake, long budgetNanos) {
     if (budgetNanos < 0) {
       throw new IllegalArgumentException("budgetNanos: " + budgetNanos + " (expected: >= 0)");
     }
+  }
+
+  /// Any number of parts.
+  public WriteTerms(WriteBrake brake, long budgetNanos) {
+    this(brake, budgetNanos, new PartBudget(Long.MAX_VALUE));
   }
 }

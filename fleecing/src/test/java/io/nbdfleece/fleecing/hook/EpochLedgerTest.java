@@ -28,7 +28,8 @@ final class EpochLedgerTest {
   private static final int NONSENSE = -1;
 
   private final ClusterGeometry geometry = new ClusterGeometry(CLUSTERS * 4096L, 4096);
-  private final EpochLedger ledger = new EpochLedger(geometry);
+  private final PartBudget budget = new PartBudget(Long.MAX_VALUE);
+  private final EpochLedger ledger = new EpochLedger(geometry, budget);
   private final int[] disk = new int[CLUSTERS * BLOCKS];
   private final Map<Integer, int[]> contentOfEntry = new HashMap<>();
   private final List<Model> snapshots = new ArrayList<>();
@@ -285,6 +286,7 @@ final class EpochLedgerTest {
         checkAll();
       }
       assertEquals(Map.of(), contentOfEntry, "entries left, seed " + seed);
+      assertEquals(0, budget.usedBytes(), "heap of parts");
     }
   }
 }

@@ -114,6 +114,21 @@ final class PartsTest {
   }
 
   @Test
+  void whenTheHeapOfPartsIsUsedUpClustersFarAwayArePreservedWhole() throws Exception {
+    WriteTerms oneChunk = new WriteTerms(WriteBrake.NONE, 0, new PartBudget(1));
+    try (HookedDisk disk = new HookedDisk(2048, 16, oneChunk)) {
+      SnapshotView view = disk.freeze(Access.READ_ONLY, 0);
+      writeBlock(disk, 3, 2).join();
+      writeBlock(disk, 1000, 2).join();
+      assertEquals(2 * BLOCK, disk.readBytes);
+      writeBlock(disk, 2000, 2).join();
+      assertEquals(2 * BLOCK + CLUSTER, disk.readBytes);
+      view.release();
+      assertEquals(0, oneChunk.parts().usedBytes());
+    }
+  }
+
+  @Test
   void aWriteToTheRestWaitsForThePartAndThenForTheRest() throws Exception {
     try (HookedDisk disk = new HookedDisk(8, 16)) {
       byte[] before = disk.content.clone();
