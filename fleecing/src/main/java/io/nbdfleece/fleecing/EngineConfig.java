@@ -68,10 +68,10 @@ public record EngineConfig(
         GuestFirst.USUAL);
   }
 
-  /// The unit of preserving where nobody chooses one. A guest's write waits until all of each
-  /// cluster that it touches is preserved, and most writes are small: hence 16 KiB. But each
-  /// preserved cluster costs some ten bytes of heap, so disks of more than 256 GiB have 32 KiB,
-  /// those of more than 512 GiB and unknown ones 64 KiB, as QEMU.
+  /// The unit of preserving where nobody chooses one. Each cluster that a guest's write touches
+  /// takes all of its room, and most writes are small: hence 16 KiB. But each preserved cluster
+  /// costs some ten bytes of heap, so disks of more than 256 GiB have 32 KiB, those of more than
+  /// 512 GiB and unknown ones 64 KiB, as QEMU.
   ///
   /// @param diskBytes all disks together; empty = unknown
   public static int clusterBytesFor(OptionalLong diskBytes) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.fleecing.hook;
 
+import io.nbdfleece.cache.ClusterStore.Tier;
 import io.nbdfleece.fleecing.SnapshotRequest.OnCbwError;
 import java.io.IOException;
 import java.util.ArrayList;
@@ -28,6 +29,9 @@ final class ClusterCopies {
   /// When the store is as full as this, clusters are preserved whole: one that has been preserved
   /// in part takes a second slot while it becomes whole.
   private static final int FILLED_PERMILLE_MAX_FOR_PARTS = 900;
+
+  /// When it is as full as this, a part is read back rather than left beside the whole.
+  private static final int FILLED_PERMILLE_MAX_FOR_BOTH = 500;
 
   private final int copiesPerStepMax;
 
@@ -105,6 +109,7 @@ final class ClusterCopies {
         blocks != all
             && write.firstCluster == write.lastCluster
             && hook.ledger().mayPreservePart(cluster, blocks)
+            && !followsWholeCopy(cluster, blocks)
             && hook.store().filledPermille() < FILLED_PERMILLE_MAX_FOR_PARTS;
     return new ClusterCopy(
         cluster,
@@ -114,8 +119,15 @@ final class ClusterCopies {
         hook.nanoTime());
   }
 
-  /// Pins the part from before that a copy has to contain, if it is what the newest epoch has still
-  /// and its bytes are stored.
+  /// As the ledger would say of a neighbour that is preserved already.
+  private boolean followsWholeCopy(int cluster, int blocks) {
+    ClusterCopy neighbour = (blocks & 1) == 0 ? null : table.get(cluster - 1);
+    return neighbour != null && neighbour.blocks == hook.geometry().blocksOf(cluster - 1);
+  }
+
+  /// Pins the part from before that a copy is to contain, if it is what the newest epoch has still.
+  /// Not one that is in the disk tier, because a guest waits: as long as there is much room, the
+  /// whole may stand beside it.
   boolean pinBefore(ClusterCopy copy) {
     hook.lock.lock();
     try {
@@ -123,7 +135,12 @@ final class ClusterCopies {
       if (before == null || !before.equals(hook.ledger().newestPart(copy.cluster))) {
         return false;
       }
-      hook.store().pin(ClusterMap.entryOf(before.version()));
+      int entry = ClusterMap.entryOf(before.version());
+      if (hook.store().filledPermille() < FILLED_PERMILLE_MAX_FOR_BOTH
+          && hook.store().tierOf(entry) == Tier.DISK) {
+        return false;
+      }
+      hook.store().pin(entry);
       copy.beforeIsPinned = true;
       return true;
     } finally {
@@ -163,7 +180,7 @@ final class ClusterCopies {
         ClusterCopy copy = copies.get(i);
         if (table.remove(copy.cluster, copy) && preserve(copy, versions[i], after)) {
           hook.clean().drop(copy.cluster, after);
-          preserved++;
+          preserved += copy.before == null ? 1 : 0;
           letGo(copy, after);
         } else if (ClusterMap.isEntry(versions[i])) {
           after.freed.add(ClusterMap.entryOf(versions[i]));
@@ -209,7 +226,7 @@ final class ClusterCopies {
       if (table.get(copy.cluster) == copy) {
         String reason = "cannot preserve " + describe(copy.cluster) + ": " + error.getMessage();
         List<Epoch> needing = hook.ledger().needing(copy.cluster, copy.awaitedBlocks);
-        if (anyInsists(needing)) {
+        if (needing.isEmpty() || anyInsists(needing)) {
           table.remove(copy.cluster);
           refuse(copy, reason, error);
           letGo(copy, after);
@@ -386,6 +403,7 @@ final class ClusterCopies {
       }
     }
     copy.waiters.clear();
+    copy.awaitedBlocks = 0;
   }
 
   private String describe(int cluster) {

@@ -5,8 +5,8 @@ import java.util.ArrayList;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
-/// A cluster that is being preserved. There is one at a time per cluster; every write to the
-/// cluster waits for it.
+/// A cluster that is being preserved, or a part of it. There is one at a time per cluster; every
+/// write to what of the cluster is not preserved yet waits for it.
 ///
 /// It counts only while the hook knows it (it stands in the hook's table of copies). When the last
 /// snapshot that needed the cluster ends, or a deadline passes, the hook forgets it: the cluster

@@ -7,7 +7,8 @@ package io.nbdfleece.fleecing.hook;
 ///
 /// @param sizeBytes size of the disk, at least 0
 /// @param clusterBytes a power of two
-public record ClusterGeometry(long sizeBytes, int clusterBytes) {
+/// @param blockBytes a power of two, at most [#clusterBytes], at least a 16th of it
+public record ClusterGeometry(long sizeBytes, int clusterBytes, int blockBytes) {
   /// What file systems and page caches work in.
   private static final int BLOCK_BYTES_USUAL = 4096;
 
@@ -17,10 +18,34 @@ public record ClusterGeometry(long sizeBytes, int clusterBytes) {
   /// So that the number of a cluster, rounded up to any unit in use, fits an int.
   private static final int CLUSTERS_MAX = Integer.MAX_VALUE - 65_536;
 
+  /// With blocks of 4 KiB where clusters have 16 to 64 KiB: a quarter of smaller ones but at least
+  /// 512 bytes, a 16th of larger ones.
+  public ClusterGeometry(long sizeBytes, int clusterBytes) {
+    this(sizeBytes, clusterBytes, usualBlockBytes(clusterBytes));
+  }
+
+  /// The same with blocks of this size if it is larger: as the disk has to be read.
+  ///
+  /// @param bytesMin a power of two, at most [#clusterBytes]
+  ClusterGeometry withBlocksOf(int bytesMin) {
+    return new ClusterGeometry(sizeBytes, clusterBytes, Math.max(blockBytes, bytesMin));
+  }
+
+  private static int usualBlockBytes(int clusterBytes) {
+    int usual = Math.clamp(clusterBytes / 4, 512, BLOCK_BYTES_USUAL);
+    return Math.max(usual, clusterBytes / BLOCKS_MAX);
+  }
+
   public ClusterGeometry {
     if (Integer.bitCount(clusterBytes) != 1 || clusterBytes < 512) {
       throw new IllegalArgumentException(
           "clusterBytes: " + clusterBytes + " (expected: a power of two, 512 or more)");
+    }
+    if (Integer.bitCount(blockBytes) != 1
+        || blockBytes > clusterBytes
+        || blockBytes < clusterBytes / BLOCKS_MAX) {
+      throw new IllegalArgumentException(
+          "blockBytes: " + blockBytes + " (expected: a power of two, a 16th of a cluster or more)");
     }
     if (sizeBytes < 0 || sizeBytes / clusterBytes >= CLUSTERS_MAX) {
       throw new IllegalArgumentException(
@@ -59,13 +84,6 @@ public record ClusterGeometry(long sizeBytes, int clusterBytes) {
     return (int) (endOf(cluster) - offsetOf(cluster));
   }
 
-  /// 4 KiB for clusters of 16 to 64 KiB, a quarter of smaller ones but at least 512 bytes, a 16th
-  /// of larger ones.
-  int blockBytes() {
-    int usual = Math.clamp(clusterBytes / 4, 512, BLOCK_BYTES_USUAL);
-    return Math.max(usual, clusterBytes / BLOCKS_MAX);
-  }
-
   /// All blocks of a cluster.
   int blocksOf(int cluster) {
     return blocksOf(cluster, offsetOf(cluster), endOf(cluster));
@@ -74,7 +92,7 @@ public record ClusterGeometry(long sizeBytes, int clusterBytes) {
   /// The blocks of a cluster that a range touches.
   int blocksOf(int cluster, long startBytes, long endBytes) {
     long offsetBytes = offsetOf(cluster);
-    int shift = Integer.numberOfTrailingZeros(blockBytes());
+    int shift = Integer.numberOfTrailingZeros(blockBytes);
     int first = (int) (Math.max(0, startBytes - offsetBytes) >> shift);
     int last = (int) ((Math.min(endBytes - offsetBytes, clusterBytes) - 1) >> shift);
     return (-1 >>> (Integer.SIZE - 1 - (last - first))) << first;
@@ -82,12 +100,12 @@ public record ClusterGeometry(long sizeBytes, int clusterBytes) {
 
   /// First byte of the first of some blocks, which are neighbours.
   long offsetOf(int cluster, int blocks) {
-    return offsetOf(cluster) + (long) Integer.numberOfTrailingZeros(blocks) * blockBytes();
+    return offsetOf(cluster) + (long) Integer.numberOfTrailingZeros(blocks) * blockBytes;
   }
 
   /// First byte after the last of some blocks.
   long endOf(int cluster, int blocks) {
     int end = Integer.SIZE - Integer.numberOfLeadingZeros(blocks);
-    return Math.min(endOf(cluster), offsetOf(cluster) + (long) end * blockBytes());
+    return Math.min(endOf(cluster), offsetOf(cluster) + (long) end * blockBytes);
   }
 }

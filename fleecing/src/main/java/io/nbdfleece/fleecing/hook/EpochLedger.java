@@ -154,10 +154,10 @@ final class EpochLedger {
     if (epoch == null || epoch.preserved.has(cluster) || hasPart(cluster)) {
       throw new IllegalStateException("cluster " + cluster + " preserved twice, or for nobody");
     }
-    epoch.parts.put(cluster, part);
     if (quotaCount > 0 && ClusterMap.isEntry(part.version())) {
       charge(epoch, cluster, 1);
     }
+    epoch.parts.put(cluster, part);
   }
 
   /// Forgets the part of the newest epoch, which the whole version there contains.
@@ -177,7 +177,13 @@ final class EpochLedger {
     }
   }
 
-  /// Of a version of the newest epoch: each snapshot that reads it pays for it.
+  private boolean readsStoredPart(Epoch reader, int cluster) {
+    Part part = part(reader, cluster);
+    return part != null && ClusterMap.isEntry(part.version());
+  }
+
+  /// Of a version of the newest epoch: each snapshot that reads it pays for it, but once for a
+  /// cluster.
   ///
   /// @param count 1, or -1 to take it back
   private void charge(Epoch holder, int cluster, int count) {
@@ -185,7 +191,9 @@ final class EpochLedger {
       if (epoch != holder && epoch.preserved.has(cluster)) {
         return; // this one and older ones read that version
       }
-      if (epoch.terms.quota().isEmpty() || epoch.released.contains(cluster)) {
+      if (epoch.terms.quota().isEmpty()
+          || epoch.released.contains(cluster)
+          || readsStoredPart(epoch, cluster)) {
         continue;
       }
       if (count < 0) {
@@ -241,16 +249,17 @@ final class EpochLedger {
   /// @param freed gets the entry
   /// @return the snapshots that lack the cluster from now on and did not before, newest first
   List<Epoch> damage(Epoch reader, int cluster, int entry, EntryList freed) {
+    if (reader.hasEnded()) {
+      return List.of();
+    }
     int version = ClusterMap.ofEntry(entry);
-    Part part = reader.hasEnded() ? null : part(reader, cluster);
+    Part part = part(reader, cluster);
     Part damagedPart =
         part != null && part.version() == version
             ? new Part(ClusterMap.DAMAGED, part.blocks())
             : null;
     Epoch holder = damagedPart == null ? holder(reader, cluster) : partHolder(reader, cluster);
-    if (holder == null
-        || reader.hasEnded()
-        || (damagedPart == null && holder.preserved.get(cluster) != version)) {
+    if (holder == null || (damagedPart == null && holder.preserved.get(cluster) != version)) {
       return List.of();
     }
     List<Epoch> lacking = new ArrayList<>();
@@ -317,6 +326,9 @@ final class EpochLedger {
     int cluster = geometry.clusterOf(offsetBytes);
     long endBytes = geometry.endOf(cluster);
     Part part = part(reader, cluster);
+    if (part != null && lacks(reader, cluster)) {
+      return new Source(lostVersion(reader, cluster), endBytes);
+    }
     if (part != null) {
       long partStart = geometry.offsetOf(cluster, part.blocks());
       long partEnd = geometry.endOf(cluster, part.blocks());
@@ -406,13 +418,17 @@ final class EpochLedger {
 
   /// Parts of clusters of which older snapshots have whole versions.
   private void dropWhereWhole(PartMap parts, ClusterMap whole, EntryList freed) {
-    int count = whole.count() == 0 || parts.count() == 0 ? 0 : geometry.clusterCount();
-    for (int cluster = parts.nextPresent(0, count);
-        cluster < count;
-        cluster = parts.nextPresent(cluster + 1, count)) {
-      if (whole.has(cluster)) {
-        free(parts.remove(cluster), freed);
+    int count = geometry.clusterCount();
+    int cluster = parts.nextPresent(0, count);
+    while (cluster < count) {
+      int next = whole.nextFilled(cluster, count);
+      if (next == cluster) {
+        if (whole.has(cluster)) {
+          free(parts.remove(cluster), freed);
+        }
+        next = cluster + 1;
       }
+      cluster = parts.nextPresent(next, count);
     }
   }
 
@@ -448,10 +464,9 @@ final class EpochLedger {
     for (int cluster = nextVersion(reader, firstCluster, endCluster);
         cluster < endCluster;
         cluster = nextVersion(reader, cluster + 1, endCluster)) {
-      if (!reader.released.contains(cluster)) {
-        Part part = part(reader, cluster);
-        charged += part != null && ClusterMap.isEntry(part.version()) ? 1 : 0;
-        charged += ClusterMap.isEntry(version(reader, cluster)) ? 1 : 0;
+      if (!reader.released.contains(cluster)
+          && (readsStoredPart(reader, cluster) || ClusterMap.isEntry(version(reader, cluster)))) {
+        charged++;
       }
     }
     return charged;
@@ -462,22 +477,22 @@ final class EpochLedger {
     if (holder.released.isEmpty() || (holder.preserved.count() == 0 && holder.parts.count() == 0)) {
       return; // the holder itself reads all its versions, or has none
     }
-    if (holder.released.getLongCardinality() <= holder.preserved.count()) {
+    long versions = (long) holder.preserved.count() + holder.parts.count();
+    if (holder.released.getLongCardinality() <= versions) {
       holder.released.forEach((int cluster) -> dropIfUnread(holder, cluster, freed));
       return;
     }
     int count = geometry.clusterCount();
-    for (int cluster = nextHeld(holder, 0, count);
+    for (int cluster = holder.preserved.nextPresent(0, count);
         cluster < count;
-        cluster = nextHeld(holder, cluster + 1, count)) {
-      if (holder.released.contains(cluster)) {
-        dropIfUnread(holder, cluster, freed);
-      }
+        cluster = holder.preserved.nextPresent(cluster + 1, count)) {
+      dropIfUnread(holder, cluster, freed);
     }
-  }
-
-  private static int nextHeld(Epoch holder, int from, int end) {
-    return holder.parts.nextPresent(from, holder.preserved.nextPresent(from, end));
+    for (int cluster = holder.parts.nextPresent(0, count);
+        cluster < count;
+        cluster = holder.parts.nextPresent(cluster + 1, count)) {
+      dropIfUnread(holder, cluster, freed);
+    }
   }
 
   /// What the epoch has of a cluster, whole or in part.

@@ -119,7 +119,9 @@ public final class FleecingHook implements FilterNode {
     this.continuations = continuations;
     this.nanoClock = nanoClock;
     this.listener = listener;
-    this.geometry = new ClusterGeometry(child.sizeBytes(), store.clusterBytes());
+    this.geometry =
+        new ClusterGeometry(child.sizeBytes(), store.clusterBytes())
+            .withBlocksOf(child.blockBytes());
     this.ledger = new EpochLedger(geometry, terms.parts());
     this.clean = new CleanClusters(this);
     this.copies = new ClusterCopies(this);

@@ -31,6 +31,32 @@ final class PartMap implements StoredVersions {
 
   private static final class Shelf {
     final @Nullable Chunk[] chunks = new Chunk[SHELF_CHUNKS];
+
+    /// A bit for each chunk that is there.
+    final long[] filled = new long[SHELF_CHUNKS / Long.SIZE];
+
+    void set(int at, @Nullable Chunk chunk) {
+      chunks[at] = chunk;
+      long bit = 1L << at;
+      if (chunk == null) {
+        filled[at / Long.SIZE] &= ~bit;
+      } else {
+        filled[at / Long.SIZE] |= bit;
+      }
+    }
+
+    /// The first chunk from `at` on, or SHELF_CHUNKS.
+    int next(int at) {
+      long wanted = -1L << at;
+      for (int i = at / Long.SIZE; i < filled.length; i++) {
+        long bits = filled[i] & wanted;
+        if (bits != 0) {
+          return i * Long.SIZE + Long.numberOfTrailingZeros(bits);
+        }
+        wanted = -1;
+      }
+      return SHELF_CHUNKS;
+    }
   }
 
   /// Versions, ABSENT where there is no part, and the numbers of the first and last block, four
@@ -79,8 +105,11 @@ final class PartMap implements StoredVersions {
 
   /// The blocks that there are of a cluster; 0 if none.
   int blocks(int cluster) {
-    Part part = get(cluster);
-    return part == null ? 0 : part.blocks();
+    Chunk chunk = count == 0 ? null : chunk(cluster >>> CHUNK_BITS);
+    int at = cluster & CHUNK_MASK;
+    return chunk == null || chunk.versions[at] == ClusterMap.ABSENT
+        ? 0
+        : blocks(chunk.stretches[at]);
   }
 
   @Nullable Part get(int cluster) {
@@ -102,7 +131,7 @@ final class PartMap implements StoredVersions {
       shelf = new Shelf();
       shelves[index >>> SHELF_BITS] = shelf;
     }
-    shelf.chunks[index & SHELF_MASK] = chunk;
+    shelf.set(index & SHELF_MASK, chunk);
   }
 
   /// Sets the part of a cluster, instead of what there was.
@@ -162,13 +191,14 @@ final class PartMap implements StoredVersions {
     if (count == 0 || from >= end) {
       return end;
     }
-    int last = (end - 1) >>> CHUNK_BITS;
-    for (int index = from >>> CHUNK_BITS; index <= last; index++) {
-      if (shelves[index >>> SHELF_BITS] == null) {
-        index |= SHELF_MASK; // all of them
-      } else if (chunk(index) != null) {
-        return Math.max(from, index << CHUNK_BITS);
+    int index = from >>> CHUNK_BITS;
+    for (int i = index >>> SHELF_BITS; i <= (end - 1) >>> CHUNK_BITS >>> SHELF_BITS; i++) {
+      Shelf shelf = shelves[i];
+      int next = shelf == null ? SHELF_CHUNKS : shelf.next(index & SHELF_MASK);
+      if (next < SHELF_CHUNKS) {
+        return Math.min(end, Math.max(from, ((i << SHELF_BITS) + next) << CHUNK_BITS));
       }
+      index = 0;
     }
     return end;
   }

@@ -14,9 +14,9 @@ import java.util.concurrent.atomic.AtomicInteger;
 import org.jspecify.annotations.Nullable;
 
 /// Brings a range of a frozen view into RAM, a step after the other, as far as there is room that
-/// nothing else needs: clusters that are on the disk still as clean copies ([CleanClusters]), those
-/// in the store's disk tier as copies beside it. It fails nothing and nobody: what cannot be read
-/// is left out.
+/// nothing else needs: clusters that are on the disk still as clean copies ([CleanClusters]),
+/// unless a part of them is preserved, and what is in the store's disk tier as copies beside it. It
+/// fails nothing and nobody: what cannot be read is left out.
 ///
 /// A cluster is read from the disk as a registered read (I3), chosen because this snapshot would
 /// read it from there. If at the end, under the lock, it still would, the cluster has not changed
@@ -100,8 +100,13 @@ final class Prefetch {
         continue;
       }
       Part part = hook.ledger.part(epoch, cluster);
-      int version = part == null ? hook.ledger.version(epoch, cluster) : part.version();
-      if (version == ClusterMap.ABSENT && !hook.clean.has(cluster)) {
+      int version = hook.ledger.version(epoch, cluster);
+      if (part != null) {
+        prefetchEntry(part.version(), pieces);
+      }
+      if (version != ClusterMap.ABSENT) {
+        prefetchEntry(version, pieces);
+      } else if (part == null && !hook.clean.has(cluster)) {
         Optional<RamSlot> slot = hook.store().acquireSpare();
         if (slot.isEmpty()) {
           noRoom = true;
@@ -109,13 +114,18 @@ final class Prefetch {
         }
         pieces.add(new DiskPiece(cluster, slot.get(), hook.reads.register(cluster, cluster)));
         clustersLeft--;
-      } else if (ClusterMap.isEntry(version)
-          && hook.store().tierOf(ClusterMap.entryOf(version)) == Tier.DISK) {
-        hook.store().pin(ClusterMap.entryOf(version));
-        pieces.add(new StorePiece(ClusterMap.entryOf(version)));
-        clustersLeft--;
       }
       nextCluster++;
+    }
+  }
+
+  @GuardedBy("hook.lock")
+  private void prefetchEntry(int version, List<Piece> pieces) {
+    if (ClusterMap.isEntry(version)
+        && hook.store().tierOf(ClusterMap.entryOf(version)) == Tier.DISK) {
+      hook.store().pin(ClusterMap.entryOf(version));
+      pieces.add(new StorePiece(ClusterMap.entryOf(version)));
+      clustersLeft--;
     }
   }
 

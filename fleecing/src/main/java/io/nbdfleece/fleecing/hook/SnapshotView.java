@@ -150,7 +150,6 @@ public final class SnapshotView {
   /// long.
   public ViewStatistics statistics() {
     ClusterGeometry geometry = hook.geometry();
-    long preserved = 0;
     long inRam = 0;
     long onDisk = 0;
     long lost = 0;
@@ -172,21 +171,19 @@ public final class SnapshotView {
           if (cluster == sliceEnd) {
             break;
           }
-          boolean seen = !epoch.released.contains(cluster); // else somebody else's
-          Part part = seen ? hook.ledger.part(epoch, cluster) : null;
-          int ofPart = part == null ? ClusterMap.ABSENT : part.version();
-          int ofWhole = seen ? hook.ledger.version(epoch, cluster) : ClusterMap.ABSENT;
-          if (seen && hook.ledger.lacks(epoch, cluster)) {
+          if (epoch.released.contains(cluster)) {
+            cluster++; // somebody else's
+            continue;
+          }
+          Part part = hook.ledger.part(epoch, cluster);
+          if (hook.ledger.lacks(epoch, cluster)) {
             lost++;
             LostRange.append(lostRanges, geometry.offsetOf(cluster), geometry.lengthOf(cluster));
-          }
-          for (int version : new int[] {ofPart, ofWhole}) {
-            if (ClusterMap.isEntry(version)) {
-              preserved++;
-              Tier tier = hook.store().tierOf(ClusterMap.entryOf(version));
-              inRam += tier == Tier.DISK ? 0 : 1;
-              onDisk += tier == Tier.DISK ? 1 : 0;
-            }
+          } else {
+            int ofPart = part == null ? ClusterMap.ABSENT : part.version();
+            int ofWhole = hook.ledger.version(epoch, cluster);
+            inRam += storedInRam(ofPart) + storedInRam(ofWhole);
+            onDisk += storedOnDisk(ofPart) + storedOnDisk(ofWhole);
           }
           cluster++;
         }
@@ -196,13 +193,29 @@ public final class SnapshotView {
     }
     long unit = geometry.clusterBytes();
     return new ViewStatistics(
-        preserved * unit, inRam * unit, onDisk * unit, released * unit, lost * unit, lostRanges);
+        (inRam + onDisk) * unit,
+        inRam * unit,
+        onDisk * unit,
+        released * unit,
+        lost * unit,
+        lostRanges);
+  }
+
+  private int storedInRam(int version) {
+    return ClusterMap.isEntry(version) ? 1 - storedOnDisk(version) : 0;
+  }
+
+  private int storedOnDisk(int version) {
+    return ClusterMap.isEntry(version)
+            && hook.store().tierOf(ClusterMap.entryOf(version)) == Tier.DISK
+        ? 1
+        : 0;
   }
 
   /// Bytes of whole clusters; a short last cluster counts as a whole one.
   ///
   /// @param preservedBytes stored for this view, shared ones and those preserved in part included,
-  ///   zero clusters not
+  ///   zero clusters not; more than the disk has where a part and the rest are stored apart
   /// @param ramBytes of these, in RAM
   /// @param diskBytes of these, in the disk tier
   /// @param releasedBytes released by the client
