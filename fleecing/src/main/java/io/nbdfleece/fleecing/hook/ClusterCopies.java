@@ -30,8 +30,9 @@ final class ClusterCopies {
   /// in part takes a second slot while it becomes whole.
   private static final int FILLED_PERMILLE_MAX_FOR_PARTS = 900;
 
-  /// When it is as full as this, a part is read back rather than left beside the whole.
-  private static final int FILLED_PERMILLE_MAX_FOR_BOTH = 500;
+  /// When it is as full as this, a part is read back from the disk tier rather than left there
+  /// beside the whole.
+  private static final int FILLED_PERMILLE_MAX_FOR_BOTH = 250;
 
   private final int copiesPerStepMax;
 

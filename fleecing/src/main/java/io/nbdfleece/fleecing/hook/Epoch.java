@@ -25,7 +25,7 @@ final class Epoch {
   /// Released bytes that do not make up a whole cluster yet.
   final ByteRangeSet releasedPartly = new ByteRangeSet();
 
-  /// Clusters that count in its quota, if it has one.
+  /// Clusters that count in its quota, if it has one, each once.
   int chargedClusters;
 
   @Nullable Epoch older;

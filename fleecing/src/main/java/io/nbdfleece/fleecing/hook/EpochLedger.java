@@ -12,7 +12,7 @@ import org.jspecify.annotations.Nullable;
 /// Creating a snapshot starts an epoch. A cluster preserved in epoch E is what every snapshot sees
 /// that began at or before E and after the previous preserve of that cluster. So a snapshot reads
 /// the first version at or after its own epoch, else the disk, and N snapshots cost one copy per
-/// overwritten cluster, not N:
+/// overwritten cluster, or two with a part, not N:
 ///
 /// ```
 ///   epochs         1 (snap a)     2 (snap b)     3 (snap c)     disk

@@ -10,7 +10,8 @@ import org.jspecify.annotations.Nullable;
 ///
 /// ```
 ///   QUEUED ──gate opens──▶ COPYING ──last copy done──▶ DRAINING READS ──last one done──▶ WRITING
-///     (only while a freeze waits)  └─ a copy failed and the policy says so ─▶ ended with EIO
+///     (only while a freeze waits)  ├─ a copy failed and the policy says so ─▶ ended with EIO
+///                                  └─ it was not of all that the write needs ─▶ COPYING
 /// ```
 ///
 /// The fields are guarded by the hook's lock, except that whoever runs [#proceed] owns the write.
