@@ -210,11 +210,11 @@ final class ClusterCopies {
       ledger.preserve(copy.cluster, new Part(version, copy.blocks));
       return true;
     }
+    ledger.preserve(copy.cluster, version);
     Part before = copy.containsBefore ? copy.before : null;
     if (before != null && before.equals(ledger.newestPart(copy.cluster))) {
       ledger.supersedePart(copy.cluster, after.freed);
     }
-    ledger.preserve(copy.cluster, version);
     return true;
   }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.fleecing.hook;
 
+import io.nbdfleece.fleecing.block.BlockNode;
+
 /// How a disk is cut into clusters, and these into blocks, of which a part of a cluster consists.
 /// The last cluster may be short, and so may its last block. A set of blocks of one cluster is an
 /// int, the first block its lowest bit.
@@ -24,11 +26,10 @@ public record ClusterGeometry(long sizeBytes, int clusterBytes, int blockBytes) 
     this(sizeBytes, clusterBytes, usualBlockBytes(clusterBytes));
   }
 
-  /// The same with blocks of this size if it is larger: as the disk has to be read.
-  ///
-  /// @param bytesMin a power of two, at most [#clusterBytes]
-  ClusterGeometry withBlocksOf(int bytesMin) {
-    return new ClusterGeometry(sizeBytes, clusterBytes, Math.max(blockBytes, bytesMin));
+  /// Of a disk, with blocks that it can be read by.
+  static ClusterGeometry of(BlockNode disk, int clusterBytes) {
+    int blockBytes = Math.max(usualBlockBytes(clusterBytes), disk.blockBytes());
+    return new ClusterGeometry(disk.sizeBytes(), clusterBytes, blockBytes);
   }
 
   private static int usualBlockBytes(int clusterBytes) {

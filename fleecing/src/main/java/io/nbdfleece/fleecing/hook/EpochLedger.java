@@ -29,15 +29,14 @@ import org.jspecify.annotations.Nullable;
 final class EpochLedger {
   private final ClusterGeometry geometry;
   private final PartBudget partBudget;
+  private final QuotaCharges quotas;
   private @Nullable Epoch oldest;
   private @Nullable Epoch newest;
-
-  /// Epochs whose snapshot has a quota.
-  private int quotaCount;
 
   EpochLedger(ClusterGeometry geometry, PartBudget partBudget) {
     this.geometry = geometry;
     this.partBudget = partBudget;
+    this.quotas = new QuotaCharges(this, geometry.clusterBytes());
   }
 
   boolean isEmpty() {
@@ -59,7 +58,7 @@ final class EpochLedger {
       newest.newer = epoch;
     }
     newest = epoch;
-    quotaCount += terms.quota().isPresent() ? 1 : 0;
+    quotas.begins(epoch);
     return epoch;
   }
 
@@ -139,89 +138,43 @@ final class EpochLedger {
 
   /// Sets the preserved mark (I2: the store already holds the version).
   void preserve(int cluster, int version) {
-    Epoch epoch = newest;
-    if (epoch == null || epoch.preserved.put(cluster, version) != ClusterMap.ABSENT) {
-      throw new IllegalStateException("cluster " + cluster + " preserved twice, or for nobody");
-    }
-    if (quotaCount > 0 && ClusterMap.isEntry(version)) {
-      charge(epoch, cluster, 1);
-    }
+    Epoch epoch = forWhomToPreserve(cluster);
+    quotas.charge(epoch, cluster, version);
+    epoch.preserved.put(cluster, version);
   }
 
   /// Sets the preserved mark of a part (I2: the store already holds it).
   void preserve(int cluster, Part part) {
-    Epoch epoch = newest;
-    if (epoch == null || epoch.preserved.has(cluster) || hasPart(cluster)) {
-      throw new IllegalStateException("cluster " + cluster + " preserved twice, or for nobody");
+    Epoch epoch = forWhomToPreserve(cluster);
+    if (hasPart(cluster)) {
+      throw new IllegalStateException("cluster " + cluster + " has a part already");
     }
-    if (quotaCount > 0 && ClusterMap.isEntry(part.version())) {
-      charge(epoch, cluster, 1);
-    }
+    quotas.charge(epoch, cluster, part.version());
     epoch.parts.put(cluster, part);
   }
 
-  /// Forgets the part of the newest epoch, which the whole version there contains.
+  private Epoch forWhomToPreserve(int cluster) {
+    Epoch epoch = newest;
+    if (epoch == null || epoch.preserved.has(cluster)) {
+      throw new IllegalStateException("cluster " + cluster + " preserved twice, or for nobody");
+    }
+    return epoch;
+  }
+
+  /// Forgets the part of the newest epoch, because the whole version that it has now contains it.
   ///
   /// @param freed gets its entry
   void supersedePart(int cluster, EntryList freed) {
     Epoch epoch = newest;
-    if (epoch == null) {
-      throw new IllegalStateException("cluster " + cluster + " has no part");
+    if (epoch == null || !epoch.preserved.has(cluster)) {
+      throw new IllegalStateException("cluster " + cluster + " is not preserved");
     }
-    int version = epoch.parts.remove(cluster);
-    if (ClusterMap.isEntry(version)) {
-      freed.add(ClusterMap.entryOf(version));
-      if (quotaCount > 0) {
-        charge(epoch, cluster, -1);
-      }
-    }
-  }
-
-  private boolean readsStoredPart(Epoch reader, int cluster) {
-    Part part = part(reader, cluster);
-    return part != null && ClusterMap.isEntry(part.version());
-  }
-
-  /// Of a version of the newest epoch: each snapshot that reads it pays for it, but once for a
-  /// cluster.
-  ///
-  /// @param count 1, or -1 to take it back
-  private void charge(Epoch holder, int cluster, int count) {
-    for (Epoch epoch = holder; epoch != null; epoch = epoch.older) {
-      if (epoch != holder && epoch.preserved.has(cluster)) {
-        return; // this one and older ones read that version
-      }
-      if (epoch.terms.quota().isEmpty()
-          || epoch.released.contains(cluster)
-          || readsStoredPart(epoch, cluster)) {
-        continue;
-      }
-      if (count < 0) {
-        giveBack(epoch, -count);
-      } else {
-        epoch.terms.quota().get().take((long) count * geometry.clusterBytes());
-        epoch.chargedClusters += count;
-      }
-    }
-  }
-
-  private void giveBack(Epoch epoch, int clusterCount) {
-    if (epoch.terms.quota().isPresent()) {
-      epoch.terms.quota().get().giveBack((long) clusterCount * geometry.clusterBytes());
-      epoch.chargedClusters -= clusterCount;
-    }
+    free(epoch.parts.remove(cluster), freed);
   }
 
   /// Quotas about which something is to be done.
   List<PreservedQuota> dueQuotas() {
-    List<PreservedQuota> due = List.of();
-    for (Epoch epoch = quotaCount == 0 ? null : newest; epoch != null; epoch = epoch.older) {
-      if (epoch.terms.quota().filter(PreservedQuota::isDue).isPresent()) {
-        due = due.isEmpty() ? new ArrayList<>() : due;
-        due.add(epoch.terms.quota().get());
-      }
-    }
-    return due;
+    return quotas.due(newest);
   }
 
   /// Whether there are snapshots, and none insists on being kept whole.
@@ -296,7 +249,7 @@ final class EpochLedger {
   }
 
   /// The part of a cluster that comes before the version that a snapshot reads, if there is one.
-  @Nullable Part part(Epoch reader, int cluster) {
+  static @Nullable Part part(Epoch reader, int cluster) {
     Epoch holder = partHolder(reader, cluster);
     return holder == null ? null : holder.parts.get(cluster);
   }
@@ -392,8 +345,7 @@ final class EpochLedger {
   ///
   /// @param freed gets the entries of other epochs that nobody reads any more
   void end(Epoch epoch, EntryList freed) {
-    quotaCount -= epoch.terms.quota().isPresent() ? 1 : 0;
-    giveBack(epoch, epoch.chargedClusters);
+    quotas.ends(epoch);
     Epoch older = epoch.older;
     if (older != null) {
       dropWhereWhole(epoch.parts, older.preserved, freed);
@@ -441,9 +393,7 @@ final class EpochLedger {
   /// Marks whole clusters released by a snapshot's client and collects the entries that nobody
   /// reads any more.
   void release(Epoch reader, int firstCluster, int endCluster, EntryList freed) {
-    if (reader.terms.quota().isPresent()) {
-      giveBack(reader, chargedClusters(reader, firstCluster, endCluster));
-    }
+    quotas.release(reader, firstCluster, endCluster);
     reader.released.add((long) firstCluster, (long) endCluster);
     int cluster = nextVersion(reader, firstCluster, endCluster);
     while (cluster < endCluster) {
@@ -457,19 +407,6 @@ final class EpochLedger {
       }
       cluster = nextVersion(reader, cluster + 1, endCluster);
     }
-  }
-
-  private int chargedClusters(Epoch reader, int firstCluster, int endCluster) {
-    int charged = 0;
-    for (int cluster = nextVersion(reader, firstCluster, endCluster);
-        cluster < endCluster;
-        cluster = nextVersion(reader, cluster + 1, endCluster)) {
-      if (!reader.released.contains(cluster)
-          && (readsStoredPart(reader, cluster) || ClusterMap.isEntry(version(reader, cluster)))) {
-        charged++;
-      }
-    }
-    return charged;
   }
 
   /// Versions of this epoch whose every reader has released them go.

@@ -24,16 +24,15 @@ import org.jspecify.annotations.Nullable;
 ///
 /// Invariants, cited by number in the code and in the tests:
 ///
-/// - I1: the backend changes only after what it changes of each cluster, and a snapshot still
-///   needs, is preserved
+/// - I1: the backend changes only after what is changed, and a snapshot needs, is preserved
 /// - I2: a preserved mark is set only after the store holds the cluster
 /// - I3: choosing the source and registering the read happen in one step
 /// - I4: a writer that set preserved marks waits out registered overlapping reads before it changes
 ///   the backend
 /// - I5: the first failure to preserve is sticky; the policy decides whether the snapshot or the
 ///   guest write fails; never both silently
-/// - I6: a preserved cluster leaves the store only by release, because the snapshot ended, or a
-///   part because the whole holds it
+/// - I6: a preserved cluster leaves the store only by release, or because the snapshot ended; a
+///   part also when the whole version holds the same
 /// - I7: a broken snapshot never yields data again: in-flight reads re-check before they reply
 /// - I8: a registered read never lasts as long as a client pleases
 ///
@@ -120,9 +119,7 @@ public final class FleecingHook implements FilterNode {
     this.continuations = continuations;
     this.nanoClock = nanoClock;
     this.listener = listener;
-    this.geometry =
-        new ClusterGeometry(child.sizeBytes(), store.clusterBytes())
-            .withBlocksOf(child.blockBytes());
+    this.geometry = ClusterGeometry.of(child, store.clusterBytes());
     this.ledger = new EpochLedger(geometry, terms.parts());
     this.clean = new CleanClusters(this);
     this.copies = new ClusterCopies(this);

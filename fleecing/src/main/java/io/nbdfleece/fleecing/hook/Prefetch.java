@@ -99,7 +99,7 @@ final class Prefetch {
         nextCluster = (int) Math.min(endCluster, epoch.released.nextAbsentValue(cluster));
         continue;
       }
-      Part part = hook.ledger.part(epoch, cluster);
+      Part part = EpochLedger.part(epoch, cluster);
       int version = hook.ledger.version(epoch, cluster);
       if (part != null) {
         prefetchEntry(part.version(), pieces);
@@ -238,7 +238,7 @@ final class Prefetch {
     private boolean isStillOnDisk() {
       return !epoch.hasEnded()
           && !epoch.released.contains(cluster)
-          && hook.ledger.part(epoch, cluster) == null
+          && EpochLedger.part(epoch, cluster) == null
           && hook.ledger.version(epoch, cluster) == ClusterMap.ABSENT
           && !hook.clean.has(cluster);
     }

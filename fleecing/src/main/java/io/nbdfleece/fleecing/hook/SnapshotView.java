@@ -175,7 +175,7 @@ public final class SnapshotView {
             cluster++; // somebody else's
             continue;
           }
-          Part part = hook.ledger.part(epoch, cluster);
+          Part part = EpochLedger.part(epoch, cluster);
           if (hook.ledger.lacks(epoch, cluster)) {
             lost++;
             LostRange.append(lostRanges, geometry.offsetOf(cluster), geometry.lengthOf(cluster));

@@ -69,6 +69,7 @@ final class EpochLedgerTest {
       if (inPart) {
         ledger.preserve(cluster, new Part(ClusterMap.ofEntry(entry), blocks));
       } else {
+        ledger.preserve(cluster, ClusterMap.ofEntry(entry));
         if (before != null && entry % 2 == 0) {
           int[] ofPart = content(before.version());
           for (int block = 0; block < BLOCKS; block++) {
@@ -78,7 +79,6 @@ final class EpochLedgerTest {
           ledger.supersedePart(cluster, freed);
           free(freed);
         }
-        ledger.preserve(cluster, ClusterMap.ofEntry(entry));
       }
       contentOfEntry.put(entry, content);
       copies++;
