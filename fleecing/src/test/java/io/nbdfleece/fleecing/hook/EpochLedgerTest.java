@@ -227,6 +227,14 @@ final class EpochLedgerTest {
   }
 
   @Test
+  void releasedPartIsFreedAtOnce() {
+    begin();
+    write(7, 0b0010);
+    release(snapshots.getFirst(), 7, 8);
+    assertEquals(0, contentOfEntry.size());
+  }
+
+  @Test
   void endOfTheYoungestDropsAPartOfWhatTheOlderHasWhole() {
     begin();
     write(7);

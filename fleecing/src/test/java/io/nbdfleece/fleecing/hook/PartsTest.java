@@ -227,6 +227,10 @@ final class PartsTest {
       writeBlock(disk, 3, 2).join();
       writeBlock(disk, 5, 2).join();
       writeBlock(disk, 5, 1).join();
+      view.discard(3L * CLUSTER, CLUSTER, Outcome.mustSucceed());
+      writeBlock(disk, 6, 1).join();
+      view.discard(6L * CLUSTER, CLUSTER, Outcome.mustSucceed());
+      writeBlock(disk, 1, 1).join();
       assertTrue(view.brokenBecause().isEmpty());
       writeBlock(disk, 7, 1).join();
       assertTrue(view.brokenBecause().orElse("").contains("max-preserved"));
