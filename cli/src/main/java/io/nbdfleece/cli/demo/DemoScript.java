@@ -165,15 +165,15 @@ final class DemoScript {
     StoreStatistics store = engine.storeStatistics();
     output.done(
         "preserved",
-        ByteSize.format(store.preservedBytesTotal())
-            + " of old content, each cluster once: "
+        ByteSize.format(store.usedBytes())
+            + " of old content: "
             + ByteSize.format(store.ramBytes())
             + " in RAM, "
             + ByteSize.format(store.diskBytes())
             + " on disk");
     output
         .figures()
-        .put("preserved_bytes", store.preservedBytesTotal())
+        .put("preserved_bytes", store.usedBytes())
         .put("ram_bytes", store.ramBytes())
         .put("disk_bytes", store.diskBytes());
   }
