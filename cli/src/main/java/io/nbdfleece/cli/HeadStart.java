@@ -2,12 +2,16 @@
 package io.nbdfleece.cli;
 
 import io.nbdfleece.cache.posix.LinuxFile;
+import io.nbdfleece.cache.posix.ThreadPriority;
 import io.nbdfleece.cli.base.Json;
 import io.nbdfleece.nbd.server.NbdServer;
 
 /// Begins, beside the parsing of the command line, what takes long and is needed in any case: the
 /// system calls have to be bound, Netty's library unpacked and loaded. Only a matter of time:
 /// whoever comes to need it does it, or waits for it, as without a head start.
+///
+/// A server's optimising compiler gives way from here on: it has most to do in the first seconds,
+/// beside the first requests.
 final class HeadStart {
   private HeadStart() {}
 
@@ -24,6 +28,7 @@ final class HeadStart {
 
   private static void ofServer() {
     LinuxFile.bindCalls();
+    ThreadPriority.haveOptimizerGiveWay();
     boolean _ = NbdServer.isSupported();
   }
 

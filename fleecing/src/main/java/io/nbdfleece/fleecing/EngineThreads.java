@@ -25,10 +25,6 @@ interface EngineThreads {
   /// What guest writes pause by.
   DelayTimer pauses();
 
-  /// A snapshot begins: guests' writes take longer now, by code that has not run before, perhaps.
-  /// What is done beside them and can wait gives way from now on.
-  void guestsFirst();
-
   /// Runs a task over and over until [#endTicks]; no two such tasks at a time.
   void repeat(long periodMillis, Runnable task);
 

@@ -309,16 +309,14 @@ public final class FleecingEngine implements AutoCloseable {
     if (plan.snapshot().isPresent()) {
       store.prepare();
     }
-    CompletableFuture<TransactionResult> result = transactions.submit(plan);
-    if (plan.snapshot().isPresent()) {
-      threads.guestsFirst();
-    }
-    return result.whenComplete(
-        (done, error) -> {
-          if (error != null) {
-            plan.snapshot().ifPresent(taken -> snapshots.unreserve(taken.name()));
-          }
-        });
+    return transactions
+        .submit(plan)
+        .whenComplete(
+            (done, error) -> {
+              if (error != null) {
+                plan.snapshot().ifPresent(taken -> snapshots.unreserve(taken.name()));
+              }
+            });
   }
 
   /// What a transaction has done.

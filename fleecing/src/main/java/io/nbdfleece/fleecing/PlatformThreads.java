@@ -2,18 +2,15 @@
 package io.nbdfleece.fleecing;
 
 import io.nbdfleece.cache.posix.IoWorkers;
-import io.nbdfleece.cache.posix.ThreadPriority;
 import io.nbdfleece.fleecing.block.DelayTimer;
 import java.time.Instant;
 import java.util.concurrent.ArrayBlockingQueue;
 import java.util.concurrent.Executor;
-import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.ScheduledFuture;
 import java.util.concurrent.ScheduledThreadPoolExecutor;
 import java.util.concurrent.ThreadFactory;
 import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
-import java.util.concurrent.atomic.AtomicBoolean;
 
 /// Threads of the system, all of them daemons, and its clocks.
 final class PlatformThreads implements EngineThreads {
@@ -24,7 +21,6 @@ final class PlatformThreads implements EngineThreads {
   private final ScheduledThreadPoolExecutor ticker;
   private final DelayTimer.Threaded pauses = DelayTimer.threaded("nbdfleece-brake");
   private final ThreadPoolExecutor teller;
-  private final AtomicBoolean guestsFirst = new AtomicBoolean();
 
   /// @param workersMax how many calls may wait for devices at the same time
   PlatformThreads(int workersMax) {
@@ -75,17 +71,6 @@ final class PlatformThreads implements EngineThreads {
   @Override
   public DelayTimer pauses() {
     return pauses;
-  }
-
-  @Override
-  public void guestsFirst() {
-    if (guestsFirst.compareAndSet(false, true)) {
-      try {
-        workers.execute(ThreadPriority::haveCompilersGiveWay);
-      } catch (RejectedExecutionException ended) {
-        LOG.log(System.Logger.Level.DEBUG, "compilers go on as before: this is the end", ended);
-      }
-    }
   }
 
   @Override

@@ -353,10 +353,6 @@ final class SimulatedThreads implements EngineThreads {
     }
   }
 
-  /// Nothing is done beside them.
-  @Override
-  public void guestsFirst() {}
-
   @Override
   public void repeat(long periodMillis, Runnable task) {
     ticker.add(periodMillis, task);

@@ -3,12 +3,12 @@ package io.nbdfleece.integration;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.nbdfleece.nbd.client.NbdClient;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.List;
 import java.util.Set;
 import java.util.SortedSet;
 import java.util.TreeSet;
@@ -19,8 +19,8 @@ import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 import tools.jackson.databind.JsonNode;
 
-/// Whoever reads a snapshot gives way to guests, in the system's eyes, too, and so do java's
-/// compilers from the first snapshot on.
+/// Whoever reads a snapshot gives way to guests, in the system's eyes, too, and so does java's
+/// optimising compiler.
 @Timeout(120)
 final class ReaderPriorityTest {
   private static final int NICE_FIELD_BEHIND_NAME = 16; // proc_pid_stat(5): the 19th field
@@ -47,20 +47,16 @@ final class ReaderPriorityTest {
   }
 
   @Test
-  void compilersGiveWayFromTheFirstSnapshotOn() throws Exception {
+  void theOptimizingCompilerGivesWayFromTheStart() throws Exception {
     Path image = directory.resolve("vda.img");
     byte[] _ = Images.random(image, 1 << 20, 1);
     try (PackagedServer server = PackagedServer.in(directory).disk("vda", image).start()) {
       String own = nices(server.pid(), "nbd-loop").first();
-      for (String compiler : List.of("C1 Compiler", "C2 Compiler")) {
-        assertEquals(Set.of(own), nices(server.pid(), compiler), compiler);
-      }
-      JsonNode _ = server.snapshot("nightly");
       String nicer = String.valueOf(Math.min(19, Integer.parseInt(own) + 10));
-      for (String compiler : List.of("C1 Compiler", "C2 Compiler")) {
-        Awaitility.await(compiler)
-            .untilAsserted(() -> assertEquals(Set.of(nicer), nices(server.pid(), compiler)));
-      }
+      // On many processors the simple one may have started more of them, which are like itself.
+      Awaitility.await()
+          .untilAsserted(() -> assertTrue(nices(server.pid(), "C2 Compiler").contains(nicer)));
+      assertEquals(Set.of(own), nices(server.pid(), "C1 Compiler"));
     }
   }
 

@@ -22,8 +22,8 @@ public final class ThreadPriority {
   /// The shortest that Linux takes (sched_setattr(2)).
   private static final long TURN_NANOS = 100_000;
 
-  /// What the names of the threads begin with on which HotSpot compiles: C1 and C2.
-  private static final Pattern COMPILER = Pattern.compile("C[12] Compiler.*\\s*");
+  /// The names of the threads on which HotSpot's optimising compiler runs.
+  private static final Pattern OPTIMIZER = Pattern.compile("C2 Compiler.*\\s*");
 
   /// In proc_pid_stat(5), behind the name: the 19th field.
   private static final int NICE_FIELD_BEHIND_NAME = 16;
@@ -45,24 +45,25 @@ public final class ThreadPriority {
     LinuxCalls.nice(STEPS);
   }
 
-  /// Lets all other threads go before those on which java compiles, from now on, for good; they are
-  /// so much nicer than the calling one. Does nothing where there are none, or where they cannot be
-  /// found.
-  public static void haveCompilersGiveWay() {
+  /// Lets all other threads go before java's optimising compiler, from now on, for good; it becomes
+  /// so much nicer than the calling thread. Code runs before it has been optimised, only slower,
+  /// whereas who waits for the simple compiler waits for a thread that interprets. Does nothing
+  /// where there is none, or where it cannot be found.
+  public static void haveOptimizerGiveWay() {
     try (Stream<Path> threads = Files.list(Path.of("/proc/self/task"))) {
       String stat = Files.readString(Path.of("/proc/thread-self/stat"));
       String behindName = stat.substring(stat.lastIndexOf(')') + 2);
       int own = Integer.parseInt(behindName.split(" ", -1)[NICE_FIELD_BEHIND_NAME]);
       int nice = Math.min(NICE_MAX, own + STEPS);
-      threads.filter(ThreadPriority::isCompiler).forEach(thread -> setNice(thread, nice));
+      threads.filter(ThreadPriority::isOptimizer).forEach(thread -> setNice(thread, nice));
     } catch (IOException | UncheckedIOException e) {
-      LOG.log(Level.DEBUG, "compilers go on as before", e);
+      LOG.log(Level.DEBUG, "the optimising compiler goes on as before", e);
     }
   }
 
-  private static boolean isCompiler(Path thread) {
+  private static boolean isOptimizer(Path thread) {
     try {
-      return COMPILER.matcher(Files.readString(thread.resolve("comm"))).matches();
+      return OPTIMIZER.matcher(Files.readString(thread.resolve("comm"))).matches();
     } catch (IOException e) {
       LOG.log(Level.DEBUG, "a thread without a name: it has ended, probably", e);
       return false;
