@@ -11,13 +11,19 @@ import org.jspecify.annotations.Nullable;
 ///
 /// A read is started when the socket has taken the replies before it. So what is read leaves while
 /// it is in the processor's cache, and the next one finds the same memory free; a client that asks
-/// for a lot at once has little of it in memory. Reads that wait for a device do not fill the
-/// socket, so any number of them wait at the same time.
+/// for a lot at once has little of it in memory.
+///
+/// Reads that wait for a device do not fill the socket. [#WAITING_COUNT] of them wait at the same
+/// time, or as many more as have [#WAITING_BYTES] together: that keeps devices busy, and what they
+/// give does not lie about for long. A guest's request has no more than that before it at the
+/// device.
 ///
 /// And a connection is started so much for in one turn of the event loop, [#TURN_BYTES], however
 /// fast its client takes it: a guest on the same loop waits for no more than that.
 final class ReadQueue {
   static final int TURN_BYTES = 512 << 10;
+  static final int WAITING_COUNT = 32;
+  static final int WAITING_BYTES = 4 << 20;
 
   private final Transmission transmission;
   private final Replies replies;
@@ -29,6 +35,8 @@ final class ReadQueue {
   private @Nullable Request oldest;
   private @Nullable Request newest;
   private long turnBytes = TURN_BYTES;
+  private int waitingCount;
+  private long waitingBytes;
   private boolean nextTurnScheduled;
 
   ReadQueue(
@@ -60,7 +68,7 @@ final class ReadQueue {
 
   /// Starts what may be started.
   void start() {
-    while (oldest instanceof CommandRead read && !replies.awaitsMark()) {
+    while (oldest instanceof CommandRead read && !replies.awaitsMark() && mayWait()) {
       if (turnBytes <= 0) {
         scheduleNextTurn();
         return;
@@ -75,6 +83,10 @@ final class ReadQueue {
     }
   }
 
+  private boolean mayWait() {
+    return waitingCount < WAITING_COUNT || waitingBytes < WAITING_BYTES;
+  }
+
   private void start(CommandRead read) {
     try {
       if (directReads.answer(read)) {
@@ -87,7 +99,19 @@ final class ReadQueue {
       transmission.refuseBegun(read, Verdict.NO_MEMORY);
       return;
     }
+    waitingCount++;
+    waitingBytes += read.lengthBytes;
     export.start(read);
+  }
+
+  /// A read that was started does not wait any more. In its place another one is started soon.
+  void completed(CommandRead read) {
+    boolean mayStart = mayWait();
+    waitingCount--;
+    waitingBytes -= read.lengthBytes;
+    if (!mayStart && oldest != null) {
+      scheduleNextTurn();
+    }
   }
 
   /// The event loop has looked after others meanwhile, or is about to.

@@ -385,6 +385,9 @@ final class Transmission implements Phase {
   /// Throws nothing: others come behind it.
   private void settle(Request request) {
     awaitedCount--;
+    if (request instanceof CommandRead read) {
+      reads.completed(read);
+    }
     try {
       if (!lost) {
         answer(request);

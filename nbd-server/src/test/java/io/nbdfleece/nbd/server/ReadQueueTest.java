@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.nbdfleece.nbd.Completion;
+import io.nbdfleece.nbd.NbdError;
 import io.nbdfleece.nbd.wire.Nbd;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -64,18 +65,70 @@ final class ReadQueueTest {
   void readsThatWaitForADeviceWaitAtTheSameTime() throws IOException {
     disk.hold = true;
     try (RawPeer peer = server.open()) {
-      peer.send(reads());
+      peer.send(reads(READ_BYTES / 4));
       Awaitility.await().until(() -> disk.held.size() == COUNT);
       disk.hold = false;
-      disk.held.removeIf(
-          read -> {
-            read.run();
-            return true;
-          });
+      letGo(COUNT);
       boolean[] answered = new boolean[COUNT];
       for (int i = 0; i < COUNT; i++) {
+        readReply(peer, answered, READ_BYTES / 4);
+      }
+    }
+  }
+
+  @Test
+  void ofLongReadsOnlySoManyWaitAtTheSameTime() throws IOException {
+    disk.hold = true;
+    try (RawPeer peer = server.open()) {
+      peer.send(reads());
+      awaitStarted(peer, ReadQueue.WAITING_COUNT);
+      letGo(2);
+      boolean[] answered = new boolean[COUNT];
+      readReply(peer, answered);
+      readReply(peer, answered);
+      awaitStarted(peer, ReadQueue.WAITING_COUNT + 2);
+      disk.hold = false;
+      letGo(ReadQueue.WAITING_COUNT);
+      for (int i = 2; i < COUNT; i++) {
         readReply(peer, answered);
       }
+      assertEquals(COUNT, disk.reads.get());
+    }
+  }
+
+  @Test
+  void whatIsDoneDuringTheTurnOfItsConnectionMakesRoomToo() throws IOException {
+    disk.hold = true;
+    try (RawPeer peer = server.open()) {
+      peer.send(reads());
+      awaitStarted(peer, ReadQueue.WAITING_COUNT);
+      disk.duringWrite =
+          () -> {
+            disk.hold = false;
+            letGo(ReadQueue.WAITING_COUNT);
+          };
+      peer.send(write(COUNT, 5, new byte[] {1}));
+      boolean[] answered = new boolean[COUNT + 1];
+      for (int i = 0; i <= COUNT; i++) {
+        readReply(peer, answered);
+      }
+    }
+  }
+
+  /// So many reads have been started, and no more although the connection has had its turn again.
+  private void awaitStarted(RawPeer peer, int count) throws IOException {
+    Awaitility.await().until(() -> disk.held.size() >= ReadQueue.WAITING_COUNT);
+    for (int turn = 0; turn < 3; turn++) {
+      peer.send(request(Nbd.CMD_READ, COUNT, disk.disk.length, 1));
+      assertEquals(NbdError.EINVAL.number(), peer.reply().error());
+    }
+    assertEquals(count, disk.reads.get());
+  }
+
+  /// A device has done the oldest of what waits for it; what they make start comes behind.
+  private void letGo(int count) {
+    for (int i = 0; i < count; i++) {
+      disk.held.remove().run();
     }
   }
 
@@ -122,9 +175,13 @@ final class ReadQueueTest {
   }
 
   private static byte[][] reads() {
+    return reads(READ_BYTES);
+  }
+
+  private static byte[][] reads(int lengthBytes) {
     byte[][] requests = new byte[COUNT][];
     for (int i = 0; i < COUNT; i++) {
-      requests[i] = request(Nbd.CMD_READ, i, offset(i), READ_BYTES);
+      requests[i] = request(Nbd.CMD_READ, i, offset(i), lengthBytes);
     }
     return requests;
   }
@@ -135,14 +192,18 @@ final class ReadQueueTest {
 
   /// A simple reply to one of them, or to a write of the cookie behind theirs.
   private void readReply(RawPeer peer, boolean[] answered) throws IOException {
+    readReply(peer, answered, READ_BYTES);
+  }
+
+  private void readReply(RawPeer peer, boolean[] answered, int lengthBytes) throws IOException {
     RawPeer.Answer head = peer.reply(0);
     int number = (int) head.cookie();
     assertEquals(0, head.error());
     assertEquals(false, answered[number], "answered twice: " + number);
     answered[number] = true;
     if (number < COUNT) {
-      byte[] expected = Arrays.copyOfRange(disk.disk, offset(number), offset(number) + READ_BYTES);
-      assertArrayEquals(expected, peer.in.readNBytes(READ_BYTES));
+      byte[] expected = Arrays.copyOfRange(disk.disk, offset(number), offset(number) + lengthBytes);
+      assertArrayEquals(expected, peer.in.readNBytes(lengthBytes));
     }
   }
 
@@ -151,6 +212,7 @@ final class ReadQueueTest {
     final AtomicInteger writes = new AtomicInteger();
     final AtomicInteger readsBeforeWrite = new AtomicInteger();
     volatile CountDownLatch firstRead = new CountDownLatch(0);
+    volatile Runnable duringWrite = () -> {};
 
     CountingDisk() {
       super(1 << 20, WRITABLE);
@@ -171,6 +233,7 @@ final class ReadQueueTest {
     public void write(long offsetBytes, ByteBuffer data, Durability durability, Completion done) {
       writes.incrementAndGet();
       readsBeforeWrite.set(reads.get());
+      duringWrite.run();
       super.write(offsetBytes, data, durability, done);
     }
   }
