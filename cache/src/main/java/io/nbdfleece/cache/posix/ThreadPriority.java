@@ -48,7 +48,8 @@ public final class ThreadPriority {
   /// Lets all other threads go before java's optimising compiler, from now on, for good; it becomes
   /// so much nicer than the calling thread. Code runs before it has been optimised, only slower,
   /// whereas who waits for the simple compiler waits for a thread that interprets. Does nothing
-  /// where there is none, or where it cannot be found.
+  /// where there is none, or where it cannot be found. All its threads have to be there by then:
+  /// java must not start more as there is more to do, as it does unless it is told so.
   public static void haveOptimizerGiveWay() {
     try (Stream<Path> threads = Files.list(Path.of("/proc/self/task"))) {
       String stat = Files.readString(Path.of("/proc/thread-self/stat"));

@@ -15,8 +15,7 @@ import org.jspecify.annotations.Nullable;
 ///
 /// Reads that wait for a device do not fill the socket. [#WAITING_COUNT] of them wait at the same
 /// time, or as many more as have [#WAITING_BYTES] together: that keeps devices busy, and what they
-/// give does not lie about for long. A guest's request has no more than that before it at the
-/// device.
+/// give does not lie about for long. Those behind them wait, too, long or short.
 ///
 /// And a connection is started so much for in one turn of the event loop, [#TURN_BYTES], however
 /// fast its client takes it: a guest on the same loop waits for no more than that.
@@ -105,6 +104,7 @@ final class ReadQueue {
   }
 
   /// A read that was started does not wait any more. In its place another one is started soon.
+  /// Whatever it was completed by, nothing else need come to start it.
   void completed(CommandRead read) {
     boolean mayStart = mayWait();
     waitingCount--;

@@ -385,9 +385,6 @@ final class Transmission implements Phase {
   /// Throws nothing: others come behind it.
   private void settle(Request request) {
     awaitedCount--;
-    if (request instanceof CommandRead read) {
-      reads.completed(read);
-    }
     try {
       if (!lost) {
         answer(request);
@@ -396,6 +393,9 @@ final class Transmission implements Phase {
       connection.dropForMemory();
     } finally {
       request.release();
+    }
+    if (!lost && request instanceof CommandRead read) {
+      reads.completed(read);
     }
     endIfLast();
   }

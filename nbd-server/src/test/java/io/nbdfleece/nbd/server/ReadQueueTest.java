@@ -12,6 +12,7 @@ import io.nbdfleece.nbd.NbdError;
 import io.nbdfleece.nbd.wire.Nbd;
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.time.Duration;
 import java.util.Arrays;
 import java.util.SplittableRandom;
 import java.util.concurrent.CountDownLatch;
@@ -82,14 +83,13 @@ final class ReadQueueTest {
     try (RawPeer peer = server.open()) {
       peer.send(reads());
       awaitStarted(peer, ReadQueue.WAITING_COUNT);
-      letGo(2);
+      letGo(1);
       boolean[] answered = new boolean[COUNT];
       readReply(peer, answered);
-      readReply(peer, answered);
-      awaitStarted(peer, ReadQueue.WAITING_COUNT + 2);
+      awaitStarted(peer, ReadQueue.WAITING_COUNT + 1);
       disk.hold = false;
       letGo(ReadQueue.WAITING_COUNT);
-      for (int i = 2; i < COUNT; i++) {
+      for (int i = 1; i < COUNT; i++) {
         readReply(peer, answered);
       }
       assertEquals(COUNT, disk.reads.get());
@@ -102,16 +102,54 @@ final class ReadQueueTest {
     try (RawPeer peer = server.open()) {
       peer.send(reads());
       awaitStarted(peer, ReadQueue.WAITING_COUNT);
-      disk.duringWrite =
-          () -> {
-            disk.hold = false;
-            letGo(ReadQueue.WAITING_COUNT);
-          };
+      disk.duringWrite = () -> letGo(1);
       peer.send(write(COUNT, 5, new byte[] {1}));
       boolean[] answered = new boolean[COUNT + 1];
-      for (int i = 0; i <= COUNT; i++) {
+      readReply(peer, answered);
+      awaitStarted(peer, ReadQueue.WAITING_COUNT + 1);
+      disk.hold = false;
+      letGo(ReadQueue.WAITING_COUNT + 1);
+      for (int i = 1; i <= COUNT; i++) {
         readReply(peer, answered);
       }
+    }
+  }
+
+  @Test
+  void aClientThatLeavesTakesThoseBehindTheWaitingOnesWithIt() throws IOException {
+    disk.hold = true;
+    try (RawPeer peer = server.open()) {
+      peer.send(reads());
+      awaitStarted(peer, ReadQueue.WAITING_COUNT);
+    }
+    disk.hold = false;
+    letGo(ReadQueue.WAITING_COUNT); // the first reply shows that nobody is there any more
+    server.awaitNoConnections();
+    Awaitility.await().until(() -> disk.disconnected.get() == 1);
+    assertTrue(disk.reads.get() < COUNT, "started: " + disk.reads);
+  }
+
+  @Test
+  void aClientThatSaysGoodByeAndAServerThatEndsGetAllRepliesSent() throws Exception {
+    disk.hold = true;
+    try (RawPeer leaving = server.open();
+        RawPeer staying = server.open()) {
+      leaving.send(reads());
+      awaitStarted(leaving, ReadQueue.WAITING_COUNT);
+      leaving.send(request(Nbd.CMD_DISC, 0, 0, 0));
+      staying.send(reads());
+      Awaitility.await().until(() -> disk.held.size() == 2 * ReadQueue.WAITING_COUNT);
+      Thread closer = Thread.startVirtualThread(() -> server.server.close(Duration.ofSeconds(30)));
+      disk.hold = false;
+      letGo(2 * ReadQueue.WAITING_COUNT);
+      for (RawPeer peer : new RawPeer[] {leaving, staying}) {
+        boolean[] answered = new boolean[COUNT];
+        for (int i = 0; i < COUNT; i++) {
+          readReply(peer, answered);
+        }
+        assertTrue(peer.atEnd());
+      }
+      closer.join();
     }
   }
 
