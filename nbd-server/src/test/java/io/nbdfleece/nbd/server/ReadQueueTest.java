@@ -55,9 +55,7 @@ final class ReadQueueTest {
       int startedBehindTheWrite = disk.reads.get();
       assertTrue(startedBehindTheWrite < COUNT / 2, "started: " + startedBehindTheWrite);
       boolean[] answered = new boolean[COUNT + 1];
-      for (int i = 0; i <= COUNT; i++) {
-        readReply(peer, answered);
-      }
+      readReplies(peer, answered, COUNT + 1);
       assertEquals(COUNT, disk.reads.get());
     }
   }
@@ -71,9 +69,7 @@ final class ReadQueueTest {
       disk.hold = false;
       letGo(COUNT);
       boolean[] answered = new boolean[COUNT];
-      for (int i = 0; i < COUNT; i++) {
-        readReply(peer, answered, READ_BYTES / 4);
-      }
+      readReplies(peer, answered, COUNT, READ_BYTES / 4);
     }
   }
 
@@ -85,13 +81,11 @@ final class ReadQueueTest {
       awaitStarted(peer, ReadQueue.WAITING_COUNT);
       letGo(1);
       boolean[] answered = new boolean[COUNT];
-      readReply(peer, answered);
+      readReplies(peer, answered, 1);
       awaitStarted(peer, ReadQueue.WAITING_COUNT + 1);
       disk.hold = false;
       letGo(ReadQueue.WAITING_COUNT);
-      for (int i = 1; i < COUNT; i++) {
-        readReply(peer, answered);
-      }
+      readReplies(peer, answered, COUNT - 1);
       assertEquals(COUNT, disk.reads.get());
     }
   }
@@ -105,13 +99,11 @@ final class ReadQueueTest {
       disk.duringWrite = () -> letGo(1);
       peer.send(write(COUNT, 5, new byte[] {1}));
       boolean[] answered = new boolean[COUNT + 1];
-      readReply(peer, answered);
+      readReplies(peer, answered, 1);
       awaitStarted(peer, ReadQueue.WAITING_COUNT + 1);
       disk.hold = false;
       letGo(ReadQueue.WAITING_COUNT + 1);
-      for (int i = 1; i <= COUNT; i++) {
-        readReply(peer, answered);
-      }
+      readReplies(peer, answered, COUNT);
     }
   }
 
@@ -138,15 +130,13 @@ final class ReadQueueTest {
       awaitStarted(leaving, ReadQueue.WAITING_COUNT);
       leaving.send(request(Nbd.CMD_DISC, 0, 0, 0));
       staying.send(reads());
-      Awaitility.await().until(() -> disk.held.size() == 2 * ReadQueue.WAITING_COUNT);
+      awaitStarted(staying, 2 * ReadQueue.WAITING_COUNT); // and the server has all requests
       Thread closer = Thread.startVirtualThread(() -> server.server.close(Duration.ofSeconds(30)));
       disk.hold = false;
       letGo(2 * ReadQueue.WAITING_COUNT);
       for (RawPeer peer : new RawPeer[] {leaving, staying}) {
         boolean[] answered = new boolean[COUNT];
-        for (int i = 0; i < COUNT; i++) {
-          readReply(peer, answered);
-        }
+        readReplies(peer, answered, COUNT);
         assertTrue(peer.atEnd());
       }
       closer.join();
@@ -155,7 +145,7 @@ final class ReadQueueTest {
 
   /// So many reads have been started, and no more although the connection has had its turn again.
   private void awaitStarted(RawPeer peer, int count) throws IOException {
-    Awaitility.await().until(() -> disk.held.size() >= ReadQueue.WAITING_COUNT);
+    Awaitility.await().until(() -> disk.reads.get() >= count);
     for (int turn = 0; turn < 3; turn++) {
       peer.send(request(Nbd.CMD_READ, COUNT, disk.disk.length, 1));
       assertEquals(NbdError.EINVAL.number(), peer.reply().error());
@@ -179,9 +169,7 @@ final class ReadQueueTest {
               () -> {
                 try {
                   boolean[] answered = new boolean[COUNT];
-                  for (int i = 0; i < COUNT; i++) {
-                    readReply(greedy, answered);
-                  }
+                  readReplies(greedy, answered, COUNT);
                 } catch (IOException e) {
                   throw new IllegalStateException(e);
                 }
@@ -228,11 +216,18 @@ final class ReadQueueTest {
     return 4096 * number + 4096;
   }
 
-  /// A simple reply to one of them, or to a write of the cookie behind theirs.
-  private void readReply(RawPeer peer, boolean[] answered) throws IOException {
-    readReply(peer, answered, READ_BYTES);
+  private void readReplies(RawPeer peer, boolean[] answered, int count) throws IOException {
+    readReplies(peer, answered, count, READ_BYTES);
   }
 
+  private void readReplies(RawPeer peer, boolean[] answered, int count, int lengthBytes)
+      throws IOException {
+    for (int i = 0; i < count; i++) {
+      readReply(peer, answered, lengthBytes);
+    }
+  }
+
+  /// A simple reply to one of them, or to a write of the cookie behind theirs.
   private void readReply(RawPeer peer, boolean[] answered, int lengthBytes) throws IOException {
     RawPeer.Answer head = peer.reply(0);
     int number = (int) head.cookie();
