@@ -241,6 +241,7 @@ final class Connection extends ChannelInboundHandlerAdapter {
     while (paused && !closing && current != null && current.mayContinue()) {
       paused = false;
       consume();
+      current = phase; // it may be the next one that has paused again
     }
     if (wasPaused && !paused && !closing && !inputEnded) {
       channel.config().setAutoRead(true);
@@ -382,7 +383,7 @@ final class Connection extends ChannelInboundHandlerAdapter {
       if (!inTurn && !moving) {
         before.flush();
       }
-      if (inputEnded && !paused && !closing) {
+      if (inputEnded && !paused && !closing && !moving) {
         before.inputEnded();
       }
     } catch (OutOfMemoryError noBuffer) {

@@ -203,6 +203,7 @@ final class Replies {
   private ByteBuf small(int bytes) {
     ByteBuf current = small;
     if (current != null && current.writableBytes() < bytes) {
+      small = null; // also when there is no memory for the next one
       write(current);
       current = null;
     }

@@ -335,7 +335,12 @@ final class Transmission implements Phase {
 
   /// There is room in the socket, or it is this connection's turn again.
   void startReads() {
-    reads.start();
+    try {
+      reads.start();
+    } catch (OutOfMemoryError noBuffer) {
+      connection.dropForMemory();
+      return;
+    }
     flushLater();
   }
 

@@ -18,8 +18,10 @@ import java.net.UnixDomainSocketAddress;
 import java.nio.channels.SocketChannel;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
 import org.awaitility.Awaitility;
@@ -237,5 +239,65 @@ final class HandshakeLimitsTest {
     assertTrue(leaves(handshakes, last));
     assertFalse(leaves(handshakes, talking.get(3)), "those without progress for longest");
     assertTrue(leaves(handshakes, talking.get(4)));
+  }
+
+  /// As long as can be, each character quoted in the answer: 1.6 KiB.
+  private static final byte[] ASKS_FOR_A_LOT =
+      option(Nbd.OPT_INFO, RawPeer.go("\u0001".repeat(256)));
+
+  /// The answers fill what waits for the socket, so the handshake pauses; behind it come more
+  /// requests than may be begun at once, so the next phase pauses while the first one goes on.
+  @Test
+  void whoAsksForALotAndHasManyRequestsBehindItIsAnswered() throws Exception {
+    int requests = 10;
+    try (TestServer server = server(TestServer.LIMITS.withRequestsInFlightMax(2))) {
+      for (int options = 30; options < 60; options++) {
+        try (RawPeer peer = RawPeer.connect(server.socket)) {
+          peer.greet(3);
+          peer.send(lot(options, requests));
+          for (int index = 0; index < options; index++) {
+            assertEquals(Nbd.REP_ERR_UNKNOWN, peer.answers(Nbd.OPT_INFO).getLast().type());
+          }
+          assertEquals(Nbd.REP_ACK, peer.answers(Nbd.OPT_GO).getLast().type());
+          for (int index = 0; index < requests; index++) {
+            assertEquals(0, peer.reply(8).error());
+          }
+        }
+      }
+    }
+  }
+
+  /// Who may only read moves to another event loop, which it must survive that its client has
+  /// already said all.
+  @Test
+  void whoAsksForALotAndHasSaidAllIsAnswered() throws Exception {
+    int requests = 3;
+    try (TestServer server = new TestServer(new MemoryExport(1 << 20, Set.of()))) {
+      for (int options = 110; options < 158; options += 3) {
+        try (SocketChannel socket = SocketChannel.open(UnixDomainSocketAddress.of(server.socket));
+            RawPeer peer = new RawPeer(socket)) {
+          peer.greet(3);
+          peer.send(lot(options, requests));
+          socket.shutdownOutput();
+          for (int index = 0; index < options; index++) {
+            assertEquals(Nbd.REP_ERR_UNKNOWN, peer.answers(Nbd.OPT_INFO).getLast().type());
+          }
+          assertEquals(Nbd.REP_ACK, peer.answers(Nbd.OPT_GO).getLast().type());
+          for (int index = 0; index < requests; index++) {
+            assertEquals(0, peer.reply(8).error());
+          }
+          assertTrue(peer.atEnd());
+        }
+      }
+      Awaitility.await().until(() -> server.server.connectionCount() == 0);
+    }
+  }
+
+  private static byte[] lot(int options, int requests) {
+    byte[][] parts = new byte[options + 1 + requests][];
+    Arrays.fill(parts, 0, options, ASKS_FOR_A_LOT);
+    parts[options] = option(Nbd.OPT_GO, RawPeer.go("disk"));
+    Arrays.fill(parts, options + 1, parts.length, request(Nbd.CMD_READ, 1, 0, 8));
+    return RawPeer.concat(parts);
   }
 }
