@@ -362,7 +362,10 @@ final class ClusterCopies {
   }
 
   private void expire(ClusterCopy copy, long ageNanos, Aftermath after) {
-    List<Epoch> needing = hook.ledger().needing(copy.cluster, copy.awaitedBlocks);
+    // When those who waited for its blocks have been refused, the copy still holds up who came
+    // later and waits for others.
+    int heldUpBy = copy.awaitedBlocks == 0 ? copy.blocks : copy.awaitedBlocks;
+    List<Epoch> needing = hook.ledger().needing(copy.cluster, heldUpBy);
     boolean insisted = anyInsists(needing);
     for (Epoch epoch : needing) {
       long timeoutNanos = epoch.terms.cbwTimeoutNanos();

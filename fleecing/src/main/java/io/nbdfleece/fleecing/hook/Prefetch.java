@@ -22,6 +22,8 @@ import org.jspecify.annotations.Nullable;
 /// read it from there. If at the end, under the lock, it still would, the cluster has not changed
 /// meanwhile (I1).
 final class Prefetch {
+  private static final System.Logger LOG = System.getLogger(Prefetch.class.getName());
+
   /// Read at once, so that an event loop is not kept for long, nor an overlapping write (I8).
   private static final int STEP_BYTES = 1 << 20;
 
@@ -107,7 +109,7 @@ final class Prefetch {
       if (version != ClusterMap.ABSENT) {
         prefetchEntry(version, pieces);
       } else if (part == null && !hook.clean.has(cluster)) {
-        Optional<RamSlot> slot = hook.store().acquireSpare();
+        Optional<RamSlot> slot = spareSlot();
         if (slot.isEmpty()) {
           noRoom = true;
           return;
@@ -116,6 +118,16 @@ final class Prefetch {
         clustersLeft--;
       }
       nextCluster++;
+    }
+  }
+
+  /// Without memory there is no room; what has been chosen before must be started all the same.
+  private Optional<RamSlot> spareSlot() {
+    try {
+      return hook.store().acquireSpare();
+    } catch (OutOfMemoryError none) {
+      LOG.log(System.Logger.Level.DEBUG, "no memory to prefetch into", none);
+      return Optional.empty();
     }
   }
 

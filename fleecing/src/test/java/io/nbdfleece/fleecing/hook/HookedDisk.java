@@ -10,6 +10,9 @@ import io.nbdfleece.fleecing.block.BlockNode;
 import io.nbdfleece.fleecing.block.ExtentsCompletion;
 import io.nbdfleece.fleecing.block.Mutation;
 import java.io.IOException;
+import java.lang.reflect.InvocationHandler;
+import java.lang.reflect.InvocationTargetException;
+import java.lang.reflect.Proxy;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -34,6 +37,9 @@ final class HookedDisk implements BlockNode, HookListener, AutoCloseable {
   long readBytes;
   boolean readsFail;
 
+  /// How many more spare slots there is memory for.
+  int spareSlotsLeft = Integer.MAX_VALUE;
+
   /// Run within each read.
   Runnable whenRead = () -> {};
 
@@ -53,8 +59,25 @@ final class HookedDisk implements BlockNode, HookListener, AutoCloseable {
     }
     // What the store does in the background waits for ever: nothing here depends on it.
     SimulatedStores.Plan inRam = new SimulatedStores.Plan(CLUSTER, ramSlots, 0);
-    store = SimulatedStores.build(new SimulatedWorld(0), inRam).store();
+    store = withLittleMemory(SimulatedStores.build(new SimulatedWorld(0), inRam).store());
     hook = new FleecingHook("d", this, store, Runnable::run, () -> nowNanos, this, terms);
+  }
+
+  private ClusterStore withLittleMemory(ClusterStore all) {
+    InvocationHandler handler =
+        (_, method, arguments) -> {
+          if (method.getName().equals("acquireSpare") && spareSlotsLeft-- == 0) {
+            throw new OutOfMemoryError("mmap: no memory");
+          }
+          try {
+            return method.invoke(all, arguments);
+          } catch (InvocationTargetException e) {
+            throw e.getCause();
+          }
+        };
+    Class<?>[] kinds = {ClusterStore.class};
+    return (ClusterStore)
+        Proxy.newProxyInstance(ClusterStore.class.getClassLoader(), kinds, handler);
   }
 
   SnapshotView freeze(Access access, long timeoutNanos) {

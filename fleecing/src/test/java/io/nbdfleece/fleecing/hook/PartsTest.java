@@ -178,6 +178,33 @@ final class PartsTest {
     }
   }
 
+  /// The copy of a part that hangs, and that nobody waits for any more, holds up who writes to the
+  /// rest of that cluster later. That write is refused, too, instead of waiting for ever.
+  @Test
+  void deadlineAlsoHoldsForWhoWaitsForACopyOfOtherBlocks() throws Exception {
+    try (HookedDisk disk = new HookedDisk(8, 16)) {
+      byte[] before = disk.content.clone();
+      SnapshotView view =
+          disk.freeze(
+              new SnapshotTerms("s1", Access.READ_ONLY, OnCbwError.BREAK_GUEST_WRITE, 1_000_000));
+      List<Runnable> held = new ArrayList<>();
+      disk.heldReads = held;
+      CompletableFuture<Void> toThePart = writeBlock(disk, 3, 1);
+      disk.nowNanos = 1_000_000;
+      disk.hook.expireCopies();
+      assertTrue(toThePart.isCompletedExceptionally());
+      CompletableFuture<Void> toTheRest = writeBlock(disk, 3, 2);
+      assertFalse(toTheRest.isDone());
+      disk.nowNanos = 2_000_000;
+      disk.hook.expireCopies();
+      assertTrue(toTheRest.isCompletedExceptionally());
+      disk.heldReads = null;
+      held.removeFirst().run();
+      writeBlock(disk, 3, 2).join();
+      assertArrayEquals(before, shown(view));
+    }
+  }
+
   /// What is prefetched of a cluster is of no use to anybody once a part of it may be overwritten
   /// without being preserved.
   @Test

@@ -72,6 +72,21 @@ final class PrefetchTest {
   }
 
   @Test
+  void withoutMemoryPrefetchStopsAndHoldsNobodyUp() throws Exception {
+    try (HookedDisk disk = new HookedDisk(8, 16)) {
+      SnapshotView view = disk.freeze(Access.READ_ONLY, 0);
+      disk.spareSlotsLeft = 2;
+      prefetch(view, 0, 8).join();
+      assertEquals(2, disk.reads);
+      assertEquals(2L * CLUSTER, disk.store.statistics().spareBytes());
+      for (int cluster = 0; cluster < 8; cluster++) {
+        disk.write(cluster).join();
+        assertEquals(cluster + 1, byteOf(view, cluster));
+      }
+    }
+  }
+
+  @Test
   void prefetchedCopiesGiveWayToPreservedOnes() throws Exception {
     try (HookedDisk disk = new HookedDisk(32, 8)) {
       SnapshotView view = disk.freeze(Access.READ_ONLY, 0);
