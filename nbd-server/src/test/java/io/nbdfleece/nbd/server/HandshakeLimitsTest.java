@@ -31,6 +31,10 @@ import org.junit.jupiter.api.Timeout;
 /// What clients that have not opened an export can cost, and how many may open one.
 @Timeout(60)
 final class HandshakeLimitsTest {
+  /// A name whose every character is escaped in the answer: 1.6 KiB.
+  private static final byte[] ASKS_FOR_A_LOT =
+      option(Nbd.OPT_INFO, RawPeer.go("\u0001".repeat(256)));
+
   private static TestServer server(ServerLimits limits) throws IOException {
     return new TestServer(new MemoryExport(1 << 20, MemoryExport.WRITABLE), limits);
   }
@@ -241,10 +245,6 @@ final class HandshakeLimitsTest {
     assertTrue(leaves(handshakes, talking.get(4)));
   }
 
-  /// As long as can be, each character quoted in the answer: 1.6 KiB.
-  private static final byte[] ASKS_FOR_A_LOT =
-      option(Nbd.OPT_INFO, RawPeer.go("\u0001".repeat(256)));
-
   /// The answers fill what waits for the socket, so the handshake pauses; behind it come more
   /// requests than may be begun at once, so the next phase pauses while the first one goes on.
   @Test
@@ -255,13 +255,7 @@ final class HandshakeLimitsTest {
         try (RawPeer peer = RawPeer.connect(server.socket)) {
           peer.greet(3);
           peer.send(lot(options, requests));
-          for (int index = 0; index < options; index++) {
-            assertEquals(Nbd.REP_ERR_UNKNOWN, peer.answers(Nbd.OPT_INFO).getLast().type());
-          }
-          assertEquals(Nbd.REP_ACK, peer.answers(Nbd.OPT_GO).getLast().type());
-          for (int index = 0; index < requests; index++) {
-            assertEquals(0, peer.reply(8).error());
-          }
+          assertAnswered(peer, options, requests);
         }
       }
     }
@@ -279,17 +273,21 @@ final class HandshakeLimitsTest {
           peer.greet(3);
           peer.send(lot(options, requests));
           socket.shutdownOutput();
-          for (int index = 0; index < options; index++) {
-            assertEquals(Nbd.REP_ERR_UNKNOWN, peer.answers(Nbd.OPT_INFO).getLast().type());
-          }
-          assertEquals(Nbd.REP_ACK, peer.answers(Nbd.OPT_GO).getLast().type());
-          for (int index = 0; index < requests; index++) {
-            assertEquals(0, peer.reply(8).error());
-          }
+          assertAnswered(peer, options, requests);
           assertTrue(peer.atEnd());
         }
       }
       Awaitility.await().until(() -> server.server.connectionCount() == 0);
+    }
+  }
+
+  private static void assertAnswered(RawPeer peer, int options, int requests) throws IOException {
+    for (int index = 0; index < options; index++) {
+      assertEquals(Nbd.REP_ERR_UNKNOWN, peer.answers(Nbd.OPT_INFO).getLast().type());
+    }
+    assertEquals(Nbd.REP_ACK, peer.answers(Nbd.OPT_GO).getLast().type());
+    for (int index = 0; index < requests; index++) {
+      assertEquals(0, peer.reply(8).error());
     }
   }
 
