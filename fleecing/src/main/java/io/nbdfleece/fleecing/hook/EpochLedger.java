@@ -224,11 +224,13 @@ final class EpochLedger {
         lacking.add(epoch);
       }
     }
+    List<Epoch> payers = quotas.payers(holder, cluster);
     if (damagedPart == null) {
       holder.preserved.put(cluster, ClusterMap.DAMAGED);
     } else {
       holder.parts.put(cluster, damagedPart);
     }
+    quotas.lost(payers, cluster);
     freed.add(entry);
     return lacking;
   }

@@ -9,7 +9,6 @@ import io.nbdfleece.fleecing.block.BlockNode;
 import io.nbdfleece.fleecing.block.FilterNode;
 import io.nbdfleece.fleecing.block.Mutation;
 import io.nbdfleece.fleecing.block.NotFastException;
-import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.ArrayDeque;
 import java.util.List;
@@ -406,7 +405,7 @@ public final class FleecingHook implements FilterNode {
         admit(write);
       } catch (RuntimeException | Error e) {
         // One write's misfortune must not keep the others, or other disks' gates, closed.
-        write.failed(new IOException("internal error: " + e, e));
+        write.breakOffOrLog(e);
       }
     }
   }

@@ -4,6 +4,7 @@ package io.nbdfleece.fleecing.hook;
 import io.nbdfleece.cache.Completion;
 import io.nbdfleece.fleecing.block.Mutation;
 import java.io.IOException;
+import java.util.concurrent.atomic.AtomicBoolean;
 import org.jspecify.annotations.Nullable;
 
 /// One change of the disk on its way through the hook.
@@ -16,6 +17,8 @@ import org.jspecify.annotations.Nullable;
 ///
 /// The fields are guarded by the hook's lock, except that whoever runs [#proceed] owns the write.
 final class GuestWrite implements Completion {
+  private static final System.Logger LOG = System.getLogger(GuestWrite.class.getName());
+
   private final FleecingHook hook;
   final Mutation mutation;
   private final Completion done;
@@ -53,6 +56,10 @@ final class GuestWrite implements Completion {
 
   private boolean readsAwaited;
   private @Nullable IOException refusal;
+
+  /// Whether whoever asked for it has been told, or is being told: a disk that throws may have told
+  /// already.
+  private final AtomicBoolean ended = new AtomicBoolean();
 
   GuestWrite(FleecingHook hook, Mutation mutation, Completion done) {
     this.hook = hook;
@@ -142,9 +149,39 @@ final class GuestWrite implements Completion {
     IOException refused = refusal;
     if (refused != null) {
       failed(refused);
-    } else {
-      hook.child().apply(mutation, this);
+      return;
     }
+    try {
+      hook.child().apply(mutation, this);
+    } catch (RuntimeException | Error e) {
+      if (!breakOff(e)) {
+        throw e; // of who was told of its end
+      }
+    }
+  }
+
+  /// Fails it because of what was thrown on its way: in flight for ever it would keep every later
+  /// freeze from being drained.
+  ///
+  /// @return false when it has ended already
+  boolean breakOff(Throwable thrown) {
+    boolean mine = end();
+    if (mine) {
+      tellFailed(new IOException("internal error: " + thrown, thrown));
+    }
+    return mine;
+  }
+
+  /// The same where nobody is there to throw it to: it is logged when the write has ended already.
+  void breakOffOrLog(Throwable thrown) {
+    if (!breakOff(thrown)) {
+      LOG.log(System.Logger.Level.ERROR, "who was told of the end of a write", thrown);
+    }
+  }
+
+  /// Whether this is the one end of it.
+  private boolean end() {
+    return ended.compareAndSet(false, true);
   }
 
   /// It was never admitted, so it is in flight for nobody.
@@ -152,8 +189,15 @@ final class GuestWrite implements Completion {
     done.failed(reason);
   }
 
+  private void requireEnd() {
+    if (!end()) {
+      throw new IllegalStateException("a change of the disk has ended twice: " + mutation);
+    }
+  }
+
   @Override
   public void succeeded() {
+    requireEnd();
     try {
       done.succeeded();
     } finally {
@@ -163,6 +207,11 @@ final class GuestWrite implements Completion {
 
   @Override
   public void failed(IOException error) {
+    requireEnd();
+    tellFailed(error);
+  }
+
+  private void tellFailed(IOException error) {
     try {
       done.failed(error);
     } finally {

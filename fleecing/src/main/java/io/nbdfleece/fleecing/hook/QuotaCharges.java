@@ -46,6 +46,12 @@ final class QuotaCharges {
     }
   }
 
+  private boolean reads(Epoch reader, int cluster) {
+    return !reader.released.contains(cluster)
+        && (readsStoredPart(reader, cluster)
+            || ClusterMap.isEntry(ledger.version(reader, cluster)));
+  }
+
   private static boolean readsStoredPart(Epoch reader, int cluster) {
     Part part = EpochLedger.part(reader, cluster);
     return part != null && ClusterMap.isEntry(part.version());
@@ -60,13 +66,32 @@ final class QuotaCharges {
     for (int cluster = ledger.nextVersion(reader, firstCluster, endCluster);
         cluster < endCluster;
         cluster = ledger.nextVersion(reader, cluster + 1, endCluster)) {
-      if (!reader.released.contains(cluster)
-          && (readsStoredPart(reader, cluster)
-              || ClusterMap.isEntry(ledger.version(reader, cluster)))) {
-        charged++;
-      }
+      charged += reads(reader, cluster) ? 1 : 0;
     }
     giveBack(reader, charged);
+  }
+
+  /// The snapshots that pay for a cluster of which `holder` has a version, whole or in part.
+  List<Epoch> payers(Epoch holder, int cluster) {
+    if (quotaCount == 0) {
+      return List.of();
+    }
+    List<Epoch> payers = new ArrayList<>();
+    for (Epoch epoch = holder; epoch != null; epoch = epoch.older) {
+      if (epoch.terms.quota().isPresent() && reads(epoch, cluster)) {
+        payers.add(epoch);
+      }
+    }
+    return payers;
+  }
+
+  /// Versions of a cluster are gone for which these paid.
+  void lost(List<Epoch> payers, int cluster) {
+    for (Epoch payer : payers) {
+      if (!reads(payer, cluster)) {
+        giveBack(payer, 1);
+      }
+    }
   }
 
   private void giveBack(Epoch epoch, int clusterCount) {

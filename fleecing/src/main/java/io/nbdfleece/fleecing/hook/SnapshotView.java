@@ -11,6 +11,7 @@ import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import org.jspecify.annotations.Nullable;
 
 /// One disk as it was when a snapshot was taken: each cluster from the store if it has been
 /// preserved, else from the disk. Any thread; nothing waits. A view that has ended, by a failure or
@@ -22,7 +23,7 @@ public final class SnapshotView {
   /// As many ranges are named as lost; how much is lost in all is told in bytes.
   private static final int LOST_RANGES_MAX = 100;
 
-  /// Clusters looked at in one go under the lock when counting.
+  /// Clusters looked at in one go under the lock, so that no guest write waits long.
   private static final int LOOKED_AT_MAX = 16_384;
 
   private final FleecingHook hook;
@@ -52,6 +53,24 @@ public final class SnapshotView {
   /// are freed, whole clusters of it are not preserved any more, and reading them fails. Ranges
   /// smaller than a cluster add up.
   public void discard(long offsetBytes, long lengthBytes, Completion done) {
+    long endBytes = offsetBytes + lengthBytes;
+    long sliceBytes = (long) LOOKED_AT_MAX * hook.geometry().clusterBytes();
+    IOException refused = null;
+    for (long start = offsetBytes; start < endBytes && refused == null; ) {
+      // Slices end where clusters do, so that these are released whole.
+      long sliceEnd = Math.min(endBytes, (start / sliceBytes + 1) * sliceBytes);
+      refused = releaseSlice(start, sliceEnd);
+      start = sliceEnd;
+    }
+    if (refused == null) {
+      done.succeeded();
+    } else {
+      done.failed(refused);
+    }
+  }
+
+  /// Returns why not, if so.
+  private @Nullable IOException releaseSlice(long startBytes, long endBytes) {
     Aftermath after = new Aftermath(hook);
     IOException refused = null;
     hook.lock.lock();
@@ -59,17 +78,13 @@ public final class SnapshotView {
       if (epoch.endedBecause != null) {
         refused = ended(epoch);
       } else {
-        hook.releaseRange(epoch, offsetBytes, offsetBytes + lengthBytes, after);
+        hook.releaseRange(epoch, startBytes, endBytes, after);
       }
     } finally {
       hook.lock.unlock();
     }
     after.run();
-    if (refused == null) {
-      done.succeeded();
-    } else {
-      done.failed(refused);
-    }
+    return refused;
   }
 
   /// A hint that the range is going to be read (NBD_CMD_CACHE): as much of it as there is spare

@@ -69,6 +69,32 @@ final class HookTest {
   }
 
   @Test
+  void whatADiskThrowsFailsThatWriteAndKeepsNobodyElseWaiting() throws Exception {
+    try (HookedDisk disk = new HookedDisk(8, 16)) {
+      SnapshotView view = disk.freeze(Access.READ_ONLY, 0);
+      List<Runnable> held = new ArrayList<>();
+      disk.heldReads = held;
+      disk.whenApplied =
+          () -> {
+            disk.whenApplied = () -> {};
+            throw new InternalError("by the test");
+          };
+      CompletableFuture<Void> first = disk.write(0);
+      CompletableFuture<Void> second = disk.write(0);
+      disk.heldReads = null;
+      held.forEach(Runnable::run); // both wait for one copy
+      CompletionException error = assertThrows(CompletionException.class, first::join);
+      assertEquals(
+          "java.io.IOException: internal error: java.lang.InternalError: by the test",
+          error.getMessage());
+      assertTrue(second.isDone() && !second.isCompletedExceptionally(), "the other one waits");
+      assertEquals(1, HookedDisk.byteOf(view, 0));
+      disk.freeze(Access.READ_ONLY, 0).release(); // nothing is in flight
+      view.release();
+    }
+  }
+
+  @Test
   void guestWriteGoesOnWhenTheDiskDoesNotAnswerTheReadOfTheOldContent() throws Exception {
     try (HookedDisk disk = new HookedDisk(8, 16)) {
       SnapshotView view = disk.freeze(Access.READ_ONLY, 1_000_000);

@@ -43,6 +43,9 @@ final class HookedDisk implements BlockNode, HookListener, AutoCloseable {
   /// Run within each read.
   Runnable whenRead = () -> {};
 
+  /// Run within each change, before anything has changed.
+  Runnable whenApplied = () -> {};
+
   long nowNanos;
 
   /// When set, what has been read waits here to be told.
@@ -154,6 +157,7 @@ final class HookedDisk implements BlockNode, HookListener, AutoCloseable {
 
   @Override
   public void apply(Mutation mutation, Completion done) {
+    whenApplied.run();
     int from = (int) mutation.offsetBytes();
     Arrays.fill(content, from, from + (int) mutation.lengthBytes(), (byte) 0);
     done.succeeded();

@@ -124,6 +124,40 @@ final class PreservedQuotaTest {
   }
 
   @Test
+  void whatCannotBeReadFromTheStoreAnyMoreDoesNotCount() {
+    EpochLedger ledger =
+        new EpochLedger(
+            new ClusterGeometry(64L * CLUSTER, CLUSTER), new PartBudget(Long.MAX_VALUE));
+    SnapshotTerms limited =
+        new SnapshotTerms("s", Access.READ_ONLY, OnCbwError.BREAK_SNAPSHOT, 0, Optional.of(quota));
+    Epoch reader = ledger.begin(limited);
+    for (int cluster = 0; cluster < 8; cluster++) {
+      ledger.preserve(cluster, new Part(ClusterMap.ofEntry(cluster), 1));
+    }
+    ledger.preserve(0, ClusterMap.ofEntry(8));
+    quota.act();
+    assertEquals(List.of(8L * CLUSTER), near);
+    for (int cluster = 0; cluster < 8; cluster++) {
+      ledger.damage(reader, cluster, cluster, new EntryList());
+    }
+    // Of cluster 0 the whole is left, which counts, and is not counted anew for another one.
+    for (int cluster = 1; cluster < 8; cluster++) {
+      ledger.preserve(cluster, ClusterMap.ofEntry(8 + cluster));
+    }
+    quota.act();
+    assertEquals(List.of(8L * CLUSTER, 8L * CLUSTER), near);
+    ledger.damage(reader, 0, 8, new EntryList());
+    ledger.end(reader, new EntryList());
+    limited = new SnapshotTerms("t", limited.access(), limited.onCbwError(), 0, limited.quota());
+    ledger.begin(limited);
+    for (int cluster = 0; cluster < CLUSTERS_MAX; cluster++) {
+      ledger.preserve(cluster, ClusterMap.ofEntry(cluster));
+    }
+    quota.act(); // tells that it is near, so it is not exhausted
+    assertEquals(List.of(8L * CLUSTER, 8L * CLUSTER, 10L * CLUSTER), near);
+  }
+
+  @Test
   void aLimitOfNothingIsNone() {
     assertThrows(IllegalArgumentException.class, () -> new PreservedQuota(0, near::add));
   }

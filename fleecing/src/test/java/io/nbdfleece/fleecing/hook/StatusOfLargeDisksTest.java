@@ -179,6 +179,21 @@ final class StatusOfLargeDisksTest {
   }
 
   @Test
+  void whatIsDiscardedOfManyClustersIsReleasedUpToTheLastWholeOne() throws Exception {
+    int cluster = 4096;
+    long end = 200_000L * cluster; // more than are released in one go
+    try (ClusterStore store = SimulatedStores.inMemory(cluster, 16)) {
+      SnapshotView view = freeze(hook(1L << 40, store));
+      view.discard(1, end, Outcome.mustSucceed());
+      assertEquals(end - cluster, view.statistics().releasedBytes());
+      view.discard(0, 1, Outcome.mustSucceed());
+      assertEquals(end, view.statistics().releasedBytes());
+      view.discard(end + 1, cluster - 1, Outcome.mustSucceed());
+      assertEquals(end + cluster, view.statistics().releasedBytes());
+    }
+  }
+
+  @Test
   void zeroingOfManyClustersIsPreservedWhereItMustBe() throws Exception {
     try (ClusterStore store = SimulatedStores.inMemory(65_536, 2048)) {
       FleecingHook hook = hook(64L << 20, store);
