@@ -308,6 +308,9 @@ final class Connection extends ChannelInboundHandlerAdapter {
   void closeWhenSent() {
     if (!closing) {
       closing = true;
+      if (!inputEnded) {
+        channel.config().setAutoRead(true); // paused or not: consume() says what for
+      }
       channel.writeAndFlush(Unpooled.EMPTY_BUFFER).addListener(ChannelFutureListener.CLOSE);
     }
   }

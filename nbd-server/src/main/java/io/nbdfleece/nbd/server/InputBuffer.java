@@ -201,7 +201,10 @@ final class InputBuffer extends DefaultMaxMessagesRecvByteBufAllocator {
       slicedBytes = 0;
     }
     if (current.writableBytes() < Math.min(roomBytesMin, current.capacity() / 2)) {
-      current = replace(current, current.readableBytes() + roomBytesMin);
+      // Twice as much each time, when much is unread: a client that has half closed a paused
+      // connection has all it sent read at once, and it must not be copied once for each read.
+      int unreadBytes = current.readableBytes();
+      current = replace(current, unreadBytes + Math.max(roomBytesMin, unreadBytes));
     }
     return current.retain();
   }

@@ -11,6 +11,10 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.nbdfleece.nbd.wire.Nbd;
 import java.io.IOException;
+import java.net.InetAddress;
+import java.net.InetSocketAddress;
+import java.net.StandardSocketOptions;
+import java.nio.channels.SocketChannel;
 import java.nio.file.Files;
 import java.time.Duration;
 import org.awaitility.Awaitility;
@@ -67,6 +71,31 @@ class ShutdownTest {
       server.disk.held.take().run();
       server.disk.held.take().run();
       Awaitility.await().until(() -> server.disk.disconnected.get() == 1);
+    }
+  }
+
+  /// Unread bytes turn the close of a TCP socket into a reset, which throws away what the client
+  /// has not received yet.
+  @Test
+  @Rule("SD1")
+  void aReplyUnderWayArrivesAlsoWhenRequestsLieUnread() throws Exception {
+    int length = 16 << 20;
+    MemoryExport disk = new MemoryExport(length, MemoryExport.WRITABLE);
+    ServerLimits oneAtATime =
+        TestServer.LIMITS.withEventLoopCount(1).withBytesInFlightMax(length + (1 << 20));
+    try (TestServer server = new TestServer(disk, oneAtATime);
+        SocketChannel socket = SocketChannel.open();
+        RawPeer other = server.open()) {
+      socket.setOption(StandardSocketOptions.SO_RCVBUF, 64 << 10);
+      socket.connect(new InetSocketAddress(InetAddress.getLoopbackAddress(), server.port()));
+      RawPeer peer = new RawPeer(socket);
+      peer.begin(false);
+      peer.send(ConnectionEndTest.reads(2, length)); // for the second one there is no room
+      TestServer.goRound(other);
+      peer.send(ConnectionEndTest.reads(1000, length));
+      Thread closer = close(server, Duration.ofSeconds(30));
+      ConnectionEndTest.assertAllReplies(peer, 1, length);
+      closer.join();
     }
   }
 

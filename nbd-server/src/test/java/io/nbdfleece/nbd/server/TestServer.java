@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.nbd.server;
 
+import static io.nbdfleece.nbd.server.RawPeer.request;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import io.nbdfleece.nbd.NbdUri;
+import io.nbdfleece.nbd.wire.Nbd;
 import io.netty.buffer.PooledByteBufAllocator;
 import java.io.IOException;
 import java.net.InetAddress;
@@ -75,6 +77,16 @@ final class TestServer implements AutoCloseable {
 
   RawPeer openStructured() throws IOException {
     return RawPeer.open(socket, true);
+  }
+
+  /// The event loop, if there is only one, has seen what has come before.
+  ///
+  /// @param other another connection
+  static void goRound(RawPeer other) throws IOException {
+    for (int round = 0; round < 20; round++) {
+      other.send(request(Nbd.CMD_READ, round, 0, 0));
+      other.reply();
+    }
   }
 
   void awaitNoConnections() {
