@@ -11,6 +11,7 @@ import io.netty.channel.Channel;
 import io.netty.channel.ChannelHandlerContext;
 import io.netty.channel.ChannelInboundHandler;
 import io.netty.channel.ChannelInboundHandlerAdapter;
+import io.netty.channel.socket.ChannelInputShutdownEvent;
 import io.netty.util.ReferenceCountUtil;
 import io.netty.util.concurrent.Future;
 import java.io.IOException;
@@ -192,8 +193,10 @@ final class HandshakeStream extends ChannelInboundHandlerAdapter {
                     successor.channelRead(ctx, current.retain());
                   }
                   for (Arrival a = arrivals.poll(); a != null; a = arrivals.poll()) {
-                    if (a instanceof Arrival.Bytes(ByteBuf bytes)) {
-                      successor.channelRead(ctx, bytes);
+                    switch (a) {
+                      case Arrival.Bytes(ByteBuf bytes) -> successor.channelRead(ctx, bytes);
+                      case Arrival.End _ ->
+                          successor.userEventTriggered(ctx, ChannelInputShutdownEvent.INSTANCE);
                     }
                   }
                   channel.config().setAutoRead(true);
@@ -240,6 +243,15 @@ final class HandshakeStream extends ChannelInboundHandlerAdapter {
       if (closed) {
         releaseArrivals();
       }
+    }
+  }
+
+  @Override
+  public void userEventTriggered(ChannelHandlerContext ctx, Object event) {
+    if (event == ChannelInputShutdownEvent.INSTANCE) { // the goodbye of TLS
+      arrivals.add(new Arrival.End(null));
+    } else {
+      ctx.fireUserEventTriggered(event);
     }
   }
 

@@ -9,6 +9,7 @@ import io.netty.channel.ChannelFuture;
 import io.netty.channel.ChannelFutureListener;
 import io.netty.channel.ChannelHandlerContext;
 import io.netty.channel.ChannelInboundHandlerAdapter;
+import io.netty.channel.socket.ChannelInputShutdownEvent;
 import java.io.IOException;
 import java.util.Queue;
 import java.util.concurrent.ConcurrentLinkedQueue;
@@ -82,28 +83,65 @@ final class Transmission extends ChannelInboundHandlerAdapter {
       failSubmitted(ended);
       return;
     }
+    try {
+      sendSubmitted();
+    } catch (RuntimeException | Error e) { // no memory, most likely
+      fail("requests could not be sent: " + e, e);
+    }
+  }
+
+  private void sendSubmitted() {
     ByteBuf headers = Unpooled.EMPTY_BUFFER;
-    long nowNanos = System.nanoTime();
-    for (Request request = submitted.poll(); request != null; request = submitted.poll()) {
-      byte[] payload = request instanceof Request.Status status ? status.payload : NO_PAYLOAD;
-      if (headers.writableBytes() < Nbd.EXTENDED_REQUEST_HEADER_BYTES + payload.length) {
-        write(headers);
-        headers = channel.alloc().directBuffer(HEADERS_BYTES, HEADERS_BYTES);
+    Request.Write unsent = null;
+    try {
+      long nowNanos = System.nanoTime();
+      for (Request request = submitted.poll(); request != null; request = submitted.poll()) {
+        // First of all, so that it fails with the connection whatever happens here.
+        long cookie = requests.add(request);
+        unsent = request instanceof Request.Write write ? write : null;
+        byte[] payload = request instanceof Request.Status status ? status.payload : NO_PAYLOAD;
+        if (headers.writableBytes() < Nbd.EXTENDED_REQUEST_HEADER_BYTES + payload.length) {
+          ByteBuf full = headers;
+          headers = Unpooled.EMPTY_BUFFER;
+          write(full);
+          headers = channel.alloc().directBuffer(HEADERS_BYTES, HEADERS_BYTES);
+        }
+        request.sentNanos = nowNanos;
+        writeHeader(headers, cookie, request);
+        headers.writeBytes(payload);
+        if (unsent != null) {
+          ByteBuf header = headers;
+          headers = Unpooled.EMPTY_BUFFER;
+          write(header);
+          Request.Write write = unsent;
+          unsent = null;
+          writeData(write);
+        }
       }
-      request.sentNanos = nowNanos;
-      writeHeader(headers, requests.add(request), request);
-      headers.writeBytes(payload);
-      if (request instanceof Request.Write write) {
-        write(headers);
-        headers = Unpooled.EMPTY_BUFFER;
-        var _ =
-            channel
-                .write(Unpooled.wrappedBuffer(write.data))
-                .addListener(sent -> write.bufferReleased());
+      ByteBuf last = headers;
+      headers = Unpooled.EMPTY_BUFFER;
+      write(last);
+    } finally {
+      headers.release();
+      if (unsent != null) {
+        unsent.bufferReleased();
       }
     }
-    write(headers);
     channel.flush();
+  }
+
+  /// When the data of a write is not sent whole, the server must not take what follows for it.
+  private void writeData(Request.Write write) {
+    var _ =
+        channel
+            .write(Unpooled.wrappedBuffer(write.data))
+            .addListener(
+                sent -> {
+                  if (!sent.isSuccess() && channel.isOpen()) {
+                    fail("a write could not be sent: " + sent.cause(), sent.cause());
+                  }
+                  write.bufferReleased();
+                });
   }
 
   private void write(ByteBuf headers) {
@@ -156,7 +194,6 @@ final class Transmission extends ChannelInboundHandlerAdapter {
           }
           drain();
           closing = true;
-          closeIfAnswered();
           var timer =
               channel
                   .eventLoop()
@@ -165,6 +202,7 @@ final class Transmission extends ChannelInboundHandlerAdapter {
                       CLOSE_SECONDS_MAX,
                       TimeUnit.SECONDS);
           var _ = channel.closeFuture().addListener(closed -> timer.cancel(false));
+          closeIfAnswered();
         });
   }
 
@@ -289,6 +327,16 @@ final class Transmission extends ChannelInboundHandlerAdapter {
       bytes.release();
     }
     closeIfAnswered();
+  }
+
+  /// The end of what the server says, without an end of the socket: the goodbye of TLS.
+  @Override
+  public void userEventTriggered(ChannelHandlerContext ctx, Object event) {
+    if (event == ChannelInputShutdownEvent.INSTANCE) {
+      channelInactive(ctx);
+    } else {
+      ctx.fireUserEventTriggered(event);
+    }
   }
 
   @Override

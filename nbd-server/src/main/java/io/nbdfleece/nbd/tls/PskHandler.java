@@ -143,8 +143,9 @@ final class PskHandler extends ChannelDuplexHandler {
   }
 
   private void encrypt(ChannelHandlerContext ctx, ByteBuf plain, ChannelPromise promise) {
-    ByteBuf array = ctx.alloc().heapBuffer(Math.min(WRITE_BYTES_MAX, plain.readableBytes()));
+    ByteBuf array = Unpooled.EMPTY_BUFFER;
     try {
+      array = ctx.alloc().heapBuffer(Math.min(WRITE_BYTES_MAX, plain.readableBytes()));
       while (plain.readableBytes() > WRITE_BYTES_MAX) {
         encrypt(array, plain, WRITE_BYTES_MAX);
         // When a piece fails the channel closes, and the last one fails as well.
@@ -152,7 +153,8 @@ final class PskHandler extends ChannelDuplexHandler {
       }
       encrypt(array, plain, plain.readableBytes());
       send(ctx, promise);
-    } catch (IOException | RuntimeException wrong) {
+    } catch (IOException | RuntimeException | Error wrong) {
+      // An Error as well: half of a message must not have the next one behind it.
       promise.tryFailure(wrong);
       fail(ctx, wrong);
     } finally {
@@ -181,13 +183,17 @@ final class PskHandler extends ChannelDuplexHandler {
   }
 
   /// Sends the alert, if there is one, and tells everybody.
-  private void fail(ChannelHandlerContext ctx, Exception wrong) {
+  private void fail(ChannelHandlerContext ctx, Throwable wrong) {
     if (broken) {
       return;
     }
-    send(ctx, ctx.newPromise());
-    ctx.flush();
     broken = true;
+    try {
+      send(ctx, ctx.newPromise());
+      ctx.flush();
+    } catch (RuntimeException | Error noMemory) {
+      wrong.addSuppressed(noMemory);
+    }
     discardEarly(wrong);
     if (!proved.tryFailure(wrong)) {
       ctx.fireExceptionCaught(wrong);
