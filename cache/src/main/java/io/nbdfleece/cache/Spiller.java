@@ -70,6 +70,17 @@ final class Spiller {
   }
 
   private void run() {
+    try {
+      runWhileWanted();
+    } catch (RuntimeException | Error e) {
+      // Without it RAM would fill up for ever: the next kick tries again.
+      wanted = true;
+      scheduled.set(false);
+      LOG.log(System.Logger.Level.ERROR, "spilling was interrupted by an internal error", e);
+    }
+  }
+
+  private void runWhileWanted() {
     do {
       wanted = false;
       deliveries.deliver();

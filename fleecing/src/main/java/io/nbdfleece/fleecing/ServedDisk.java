@@ -79,7 +79,8 @@ public final class ServedDisk implements Disk {
     return top;
   }
 
-  /// Puts a filter on top, or takes it away. Requests under way end where they began.
+  /// Puts a filter on top, or takes it away. Requests under way end where they began: see
+  /// [io.nbdfleece.fleecing.block.ThrottleNode#leave].
   public void replaceTop(BlockNode next) {
     top = next;
   }

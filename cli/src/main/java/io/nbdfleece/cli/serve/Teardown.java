@@ -26,9 +26,10 @@ final class Teardown implements AutoCloseable {
     while (!steps.isEmpty()) {
       try {
         steps.pop().run();
-      } catch (IOException e) {
+      } catch (IOException | RuntimeException | Error e) {
         if (failure == null) {
-          failure = e;
+          failure =
+              e instanceof IOException known ? known : new IOException("internal error: " + e, e);
         } else {
           failure.addSuppressed(e);
         }

@@ -19,6 +19,11 @@ public interface DelayTimer {
   /// task must not wait. A closed timer runs it at once, on the caller's thread.
   void after(long delayNanos, Runnable task);
 
+  /// Whether nothing is run later any more.
+  default boolean isClosed() {
+    return false;
+  }
+
   /// A timer with one thread of that name.
   static Threaded threaded(String threadName) {
     return new Threaded(threadName);
@@ -56,6 +61,11 @@ public interface DelayTimer {
       } catch (RejectedExecutionException closed) {
         runOnce(task);
       }
+    }
+
+    @Override
+    public boolean isClosed() {
+      return executor.isShutdown();
     }
 
     private void runOnce(Task task) {

@@ -5,9 +5,13 @@ import com.google.errorprone.annotations.concurrent.GuardedBy;
 import io.nbdfleece.fleecing.block.ThrottleLimits.Meter;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.EnumMap;
+import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.WeakHashMap;
 import java.util.concurrent.locks.ReentrantLock;
 
 /// Lets requests of all its nodes through at a limited rate, all together. A request that has to
@@ -35,6 +39,10 @@ public final class ThrottleGroup {
 
   @GuardedBy("lock")
   private long leakedNanoTime;
+
+  /// Nodes that have been taken off their disks; a request may just be passing through one.
+  @GuardedBy("lock")
+  private final Set<ThrottleNode> left = Collections.newSetFromMap(new WeakHashMap<>());
 
   private volatile ThrottleLimits limits;
   private volatile boolean limiting;
@@ -81,8 +89,9 @@ public final class ThrottleGroup {
 
   /// Runs `go` when the limits let it: inside of this call, or later on the timer's thread.
   ///
+  /// @param node whose request it is; when that has [#leave]d, nothing is waited for
   /// @param lengthBytes what the request reads or changes
-  void pass(Direction direction, long lengthBytes, Runnable go) {
+  void pass(ThrottleNode node, Direction direction, long lengthBytes, Runnable go) {
     if (!limiting) {
       go.run();
       return;
@@ -91,11 +100,11 @@ public final class ThrottleGroup {
     lock.lock();
     try {
       Waiting queue = waitingFor(direction);
-      now = queue.requests.isEmpty() && waitNanos(direction) == 0;
+      now = left.contains(node) || (queue.requests.isEmpty() && waitNanos(direction) == 0);
       if (now) {
         pour(direction, lengthBytes);
       } else {
-        queue.requests.add(new Waiter(lengthBytes, go));
+        queue.requests.add(new Waiter(node, lengthBytes, go));
       }
     } finally {
       lock.unlock();
@@ -105,6 +114,30 @@ public final class ThrottleGroup {
     } else {
       release(direction);
     }
+  }
+
+  /// The node has been taken off its disk: those of its requests that wait go on at once. Behind
+  /// them, requests that did not come this way may have gone already, from the same client.
+  void leave(ThrottleNode node) {
+    List<Runnable> ready = new ArrayList<>();
+    lock.lock();
+    try {
+      left.add(node);
+      for (Direction direction : Direction.values()) {
+        Iterator<Waiter> waiters = waitingFor(direction).requests.iterator();
+        while (waiters.hasNext()) {
+          Waiter waiter = waiters.next();
+          if (waiter.node == node) {
+            waiters.remove();
+            pour(direction, waiter.lengthBytes);
+            ready.add(waiter.go);
+          }
+        }
+      }
+    } finally {
+      lock.unlock();
+    }
+    ready.forEach(Runnable::run);
   }
 
   /// Whether requests go straight through: then [#pass] need not be called.
@@ -122,7 +155,7 @@ public final class ThrottleGroup {
     try {
       Waiting queue = waitingFor(direction);
       while (!queue.requests.isEmpty()) {
-        delayNanos = waitNanos(direction);
+        delayNanos = timer.isClosed() ? 0 : waitNanos(direction);
         if (delayNanos > 0) {
           break;
         }
@@ -214,7 +247,7 @@ public final class ThrottleGroup {
     }
   }
 
-  private record Waiter(long lengthBytes, Runnable go) {}
+  private record Waiter(ThrottleNode node, long lengthBytes, Runnable go) {}
 
   /// Requests that wait, and when the timer looks after them. Guarded by the group's lock.
   private static final class Waiting {

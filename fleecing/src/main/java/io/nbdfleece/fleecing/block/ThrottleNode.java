@@ -33,7 +33,8 @@ public final class ThrottleNode implements FilterNode {
     if (group.isOpen()) {
       child.read(offsetBytes, target, done);
     } else {
-      group.pass(Direction.READ, target.remaining(), () -> child.read(offsetBytes, target, done));
+      group.pass(
+          this, Direction.READ, target.remaining(), () -> child.read(offsetBytes, target, done));
     }
   }
 
@@ -43,7 +44,7 @@ public final class ThrottleNode implements FilterNode {
       child.read(offsetBytes, targets, done);
     } else {
       long lengthBytes = targets.stream().mapToLong(ByteBuffer::remaining).sum();
-      group.pass(Direction.READ, lengthBytes, () -> child.read(offsetBytes, targets, done));
+      group.pass(this, Direction.READ, lengthBytes, () -> child.read(offsetBytes, targets, done));
     }
   }
 
@@ -57,8 +58,13 @@ public final class ThrottleNode implements FilterNode {
     if (group.isOpen()) {
       child.apply(mutation, done);
     } else {
-      group.pass(Direction.WRITE, mutation.lengthBytes(), () -> child.apply(mutation, done));
+      group.pass(this, Direction.WRITE, mutation.lengthBytes(), () -> child.apply(mutation, done));
     }
+  }
+
+  /// It has been taken off its disk: requests that wait in it go on, and none waits any more.
+  public void leave() {
+    group.leave(this);
   }
 
   @Override

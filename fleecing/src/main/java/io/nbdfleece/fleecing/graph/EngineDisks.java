@@ -115,11 +115,16 @@ final class EngineDisks implements GraphEngine {
         .disk(disk)
         .ifPresent(
             served -> {
+              BlockNode before = served.top();
               BlockNode top = served.hook();
               for (ThrottleGroup group : groups) {
                 top = new ThrottleNode(top, group);
               }
               served.replaceTop(top);
+              while (before instanceof ThrottleNode taken) { // the upper ones let go into the lower
+                taken.leave();
+                before = taken.child();
+              }
             });
   }
 

@@ -78,6 +78,38 @@ final class ThrottleNodeTest {
   }
 
   @Test
+  void whatWaitsInANodeThatIsTakenOffGoesOnAtOnceAndOthersWait() {
+    ThrottleGroup group = group("iops-total", 1);
+    ThrottleNode node = node(group);
+    ThrottleNode other = node(group);
+    for (int i = 0; i < 3; i++) {
+      write(node, "w" + i, MIB);
+      write(other, "o" + i, MIB);
+    }
+    read(node, "r", MIB);
+    assertEquals(List.of("w0"), finished);
+    node.leave();
+    assertEquals(List.of("w0", "r", "w1", "w2"), finished);
+    write(node, "late", MIB);
+    assertEquals("late", finished.getLast());
+    timer.pass(60 * SECOND);
+    assertEquals(List.of("o0", "o1", "o2"), finished.subList(5, 8));
+  }
+
+  @Test
+  void whoWaitsWhenTheTimerIsClosedGoesOn() {
+    DelayTimer.Threaded real = DelayTimer.threaded("test");
+    ThrottleGroup group =
+        new ThrottleGroup(ThrottleLimits.NONE.with(Map.of("iops-total", 1L)), real);
+    ThrottleNode node = node(group);
+    for (int i = 0; i < 100; i++) {
+      write(node, "w" + i, MIB);
+    }
+    real.close();
+    assertEquals(100, finished.size());
+  }
+
+  @Test
   void readOfSeveralBuffersCountsAllTheirBytes() {
     ThrottleNode node = node(group("bps-read", 10L * MIB));
     List<ByteBuffer> halves =
