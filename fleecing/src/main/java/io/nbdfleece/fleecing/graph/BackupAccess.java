@@ -113,6 +113,7 @@ public final class BackupAccess {
     long number = 1;
     List<Plan> plans = new ArrayList<>();
     Set<String> seen = new HashSet<>();
+    Set<String> nodeNames = new HashSet<>();
     for (Device device : devices) {
       GraphDisk disk =
           engine
@@ -126,7 +127,9 @@ public final class BackupAccess {
       for (CheckpointInfo checkpoint : known) {
         number = Math.max(number, numberOf(target, checkpoint.name()) + 1);
       }
-      plans.add(plan(target, disk, device.mode(), known, freeName(disk.name(), table)));
+      String nodeName = freeName(disk.name(), table, nodeNames);
+      nodeNames.add(nodeName);
+      plans.add(plan(target, disk, device.mode(), known, nodeName));
     }
     Optional<String> checkpoint =
         plans.stream().allMatch(plan -> plan.mode() == BitmapMode.NONE)
@@ -250,9 +253,14 @@ public final class BackupAccess {
     return access.plans().stream().map(Plan::nodeName).toList();
   }
 
-  /// Ends an access; nothing when there is none.
+  synchronized boolean isOpen(String target) {
+    return accesses.containsKey(target);
+  }
+
+  /// Ends an access; nothing when there is none. When that fails and its snapshot lives on, so does
+  /// the access, to be closed once more.
   synchronized void close(String target, ReleaseOutcome outcome) throws IOException {
-    Access access = accesses.remove(target);
+    Access access = accesses.get(target);
     if (access == null) {
       return;
     }
@@ -264,7 +272,10 @@ public final class BackupAccess {
         succeeded = outcome == ReleaseOutcome.SUCCESS;
       }
     } finally {
-      tidy(access, succeeded);
+      if (!engine.hasSnapshot(access.snapshot())) {
+        accesses.remove(target);
+        tidy(access, succeeded);
+      }
     }
     if (!lives && outcome == ReleaseOutcome.SUCCESS) {
       throw new GraphException(
@@ -356,10 +367,12 @@ public final class BackupAccess {
     return free;
   }
 
-  private String freeName(String disk, NodeTable table) {
+  private String freeName(String disk, NodeTable table, Set<String> taken) {
     String name = "access-" + disk;
     String free = name;
-    for (int i = 2; table.node(free).isPresent() || engine.disk(free).isPresent(); i++) {
+    for (int i = 2;
+        taken.contains(free) || table.node(free).isPresent() || engine.disk(free).isPresent();
+        i++) {
       free = name + "-" + i;
     }
     return free;

@@ -431,8 +431,14 @@ public final class BlockGraph implements AutoCloseable {
   public void tearDownAccess(String target, ReleaseOutcome outcome) throws IOException {
     changes.lock();
     try {
-      install(table.without(accesses.nodesOf(target)));
-      accesses.close(target, outcome);
+      List<String> nodes = accesses.nodesOf(target);
+      try {
+        accesses.close(target, outcome);
+      } finally {
+        if (!accesses.isOpen(target)) {
+          install(table.without(nodes));
+        }
+      }
     } finally {
       changes.unlock();
     }

@@ -152,6 +152,21 @@ final class BackupAccessTest {
   }
 
   @Test
+  void theDevicesOfOneAccessHaveNodesOfTheirOwnWhateverTheirNames() throws IOException {
+    engine.serve("vda-2");
+    Frozen _ = setUp(BitmapMode.NEW);
+    List<Frozen> both =
+        graph.setUpAccess(
+            "other",
+            List.of(new Device("vda", BitmapMode.NEW), new Device("vda-2", BitmapMode.NEW)));
+    for (Frozen each : both) {
+      assertEquals(
+          Optional.of(new BlockGraph.Target.FrozenDisk("access-other", each.device())),
+          graph.find(each.nodeName()));
+    }
+  }
+
+  @Test
   void whatDoesNotFitIsRefused() throws IOException {
     assertEquals(
         "Device 'vdx' not found",
@@ -195,5 +210,21 @@ final class BackupAccessTest {
     assertEquals(List.of("pbs.1"), engine.checkpointNames("vda"));
     assertTrue(engine.snapshots.isEmpty());
     assertEquals(BitmapAction.USED, setUp(BitmapMode.USE).action());
+  }
+
+  @Test
+  void anAccessWhoseSnapshotCannotBeReleasedStaysOpenUntilItCan() throws IOException {
+    Frozen _ = setUp(BitmapMode.USE);
+    engine.stuckSnapshot = "access-pbs";
+    for (int i = 0; i < 2; i++) {
+      IOException full = assertThrows(IOException.class, () -> tearDown(ReleaseOutcome.SUCCESS));
+      assertEquals("snapshot access-pbs: no space left on device", full.getMessage());
+      assertTrue(graph.find("access-vda").isPresent());
+    }
+    engine.stuckSnapshot = "";
+    tearDown(ReleaseOutcome.SUCCESS);
+    assertTrue(engine.snapshots.isEmpty());
+    assertTrue(graph.find("access-vda").isEmpty());
+    assertEquals(List.of("pbs.1"), engine.checkpointNames("vda"));
   }
 }

@@ -37,6 +37,9 @@ final class FakeEngine implements GraphEngine {
   /// Whose success is refused, as a broken one's is.
   String brokenSnapshot = "";
 
+  /// That cannot be released at all, as when the state directory is full.
+  String stuckSnapshot = "";
+
   void serve(String name) {
     put(new DiskConfig(name, "/srv/" + name + ".img", DiskConfig.Access.READ_WRITE), DISK_BYTES);
   }
@@ -212,6 +215,9 @@ final class FakeEngine implements GraphEngine {
   public void release(String snapshot, Optional<ReleaseOutcome> outcome) throws IOException {
     if (snapshot.equals(brokenSnapshot) && outcome.equals(Optional.of(ReleaseOutcome.SUCCESS))) {
       throw new IOException("snapshot " + snapshot + " is broken");
+    }
+    if (snapshot.equals(stuckSnapshot)) {
+      throw new IOException("snapshot " + snapshot + ": no space left on device");
     }
     SnapshotRequest request = snapshots.remove(snapshot);
     if (request == null) {
