@@ -51,6 +51,10 @@ public final class NamedExports implements ExportCatalog {
   @GuardedBy("lock")
   private final Map<String, String> idByName = new LinkedHashMap<>();
 
+  /// How often all were taken away.
+  @GuardedBy("lock")
+  private long removals;
+
   private volatile BooleanSupplier shownTogether = () -> true;
 
   /// How long SAFE removal waits for clients that are leaving.
@@ -89,8 +93,10 @@ public final class NamedExports implements ExportCatalog {
     check(export);
     String id = export.id();
     boolean nameTaken;
+    long removalsBefore;
     lock.lock();
     try {
+      removalsBefore = removals;
       if (byId.containsKey(id)) {
         throw new NameTakenException("Block export id '" + id + "' is already in use");
       }
@@ -103,11 +109,13 @@ public final class NamedExports implements ExportCatalog {
       lock.unlock();
     }
     AddedExport added = null;
+    boolean tooLate;
     try {
       added = open(export, nameTaken);
     } finally {
       lock.lock();
       try {
+        tooLate = removals != removalsBefore;
         if (added != null) {
           byId.put(id, added);
         } else {
@@ -117,6 +125,10 @@ public final class NamedExports implements ExportCatalog {
       } finally {
         lock.unlock();
       }
+    }
+    if (tooLate) {
+      var _ = close(added, true);
+      throw new IOException("NBD server not running"); // all were taken away meanwhile
     }
   }
 
@@ -172,13 +184,16 @@ public final class NamedExports implements ExportCatalog {
       }
       inUse.take(export, disk, part.flatMap(Snapshot.Part::dirty));
       int preferredBlockBytes = engine.config().clusterBytes();
+      // Without one of its own: by it a client that comes back sees that this is another snapshot.
       Export served =
           part.isPresent()
               ? new SnapshotExport(
                   snapshot.orElseThrow().name(),
                   part.get(),
                   preferredBlockBytes,
-                  export.description().orElse(""),
+                  export
+                      .description()
+                      .orElse(SnapshotExport.description(snapshot.get(), part.get())),
                   export.writable(),
                   SnapshotExport.frozen(part.get(), inUse.shown()))
               : new DiskExport(
@@ -247,7 +262,9 @@ public final class NamedExports implements ExportCatalog {
     if (closing == AddedExport.Closing.BEGUN) {
       lock.lock();
       try {
-        idByName.remove(export.description().name(), export.description().id());
+        if (byId.get(export.description().id()) == export) { // else it is gone, and names are free
+          idByName.remove(export.description().name(), export.description().id());
+        }
       } finally {
         lock.unlock();
       }
@@ -258,6 +275,12 @@ public final class NamedExports implements ExportCatalog {
   /// Takes all of them away, clients or not.
   public CompletableFuture<Void> removeAll() {
     List<CompletableFuture<Void>> all = new ArrayList<>();
+    lock.lock();
+    try {
+      removals++; // of those that are being added as well
+    } finally {
+      lock.unlock();
+    }
     for (AddedExport export : added()) {
       var _ = close(export, true);
       all.add(export.gone());

@@ -46,7 +46,7 @@ final class SnapshotExport implements Export {
   /// Unlike any other snapshot's, so that a client can tell whether it is still the same, and where
   /// in a chain of backups it stands: `snapshot S of disk D, frozen T[, since C (T)][, starts C
   /// (T)][, zero outside]`.
-  private static String description(Snapshot of, Snapshot.Part part) {
+  static String description(Snapshot of, Snapshot.Part part) {
     Outside outside = of.request().increment().outside();
     return "snapshot "
         + of.name()

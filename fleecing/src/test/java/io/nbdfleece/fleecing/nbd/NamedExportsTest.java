@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.fleecing.nbd;
 
+import static org.junit.jupiter.api.Assertions.assertDoesNotThrow;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertInstanceOf;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -113,6 +115,48 @@ final class NamedExportsTest {
 
   private static ExportInfo info(ExportCatalog catalog, String name) {
     return catalog.find(name, ClientIdentity.UNKNOWN).orElseThrow().info();
+  }
+
+  @Test
+  void anotherSnapshotUnderTheSameNameHasAnotherDescription() throws Exception {
+    NamedExport plain =
+        new NamedExport("e0", "vda", VDA_S, "backup", false, Optional.empty(), List.of(), true);
+    exports.add(plain);
+    String first = info(exports, "backup").description();
+    assertTrue(first.startsWith("snapshot s of disk vda, frozen "), first);
+    exports.remove("e0", Removal.HARD).get(20, TimeUnit.SECONDS);
+    disks.engine.release("s");
+    var _ =
+        disks
+            .engine
+            .snapshot(
+                new SnapshotRequest(
+                    List.of("vda"),
+                    Optional.of("s"),
+                    SnapshotRequest.Access.DISCARD,
+                    SnapshotRequest.OnCbwError.BREAK_SNAPSHOT,
+                    SnapshotRequest.CBW_TIMEOUT_DEFAULT))
+            .get(10, TimeUnit.SECONDS);
+    exports.add(plain);
+    assertNotEquals(first, info(exports, "backup").description());
+  }
+
+  @Test
+  void whatComesUnderANameThatIsFreeAgainIsFoundThere() throws Exception {
+    NamedExport again = named("e0", VDA, "n0", false);
+    exports =
+        new NamedExports(
+            disks.engine,
+            id -> {
+              deleted.add(id);
+              if (deleted.size() == 1) {
+                assertDoesNotThrow(() -> exports.add(again));
+              }
+            },
+            bitmaps);
+    exports.add(again);
+    exports.remove("e0", Removal.SAFE).get(20, TimeUnit.SECONDS);
+    assertTrue(exports.find("n0", ClientIdentity.UNKNOWN).isPresent());
   }
 
   @Test
