@@ -65,6 +65,17 @@ public final class ImageLock implements AutoCloseable {
     return lock;
   }
 
+  /// Fails when another program writes the image, or may. Takes no lock.
+  ///
+  /// @throws ImageInUseException if so
+  public static void requireNoWriter(LinuxFile file) throws IOException {
+    ImageLock none = new ImageLock(file, 0, 0);
+    int write = Integer.numberOfTrailingZeros(WRITE);
+    if (none.isLockedByOthers(USED_BASE + write)) {
+      throw none.inUse("uses", write);
+    }
+  }
+
   private void take() throws IOException {
     // First claim, then look: of two that start at the same moment at least one sees the other.
     for (int i = 0; i < NAMES.length; i++) {

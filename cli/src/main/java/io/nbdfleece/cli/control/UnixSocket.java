@@ -4,6 +4,7 @@ package io.nbdfleece.cli.control;
 import io.nbdfleece.cli.base.CommandFailure;
 import io.nbdfleece.cli.base.ExitCode;
 import java.io.IOException;
+import java.net.ConnectException;
 import java.net.StandardProtocolFamily;
 import java.net.UnixDomainSocketAddress;
 import java.nio.channels.ServerSocketChannel;
@@ -12,10 +13,13 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.nio.file.attribute.BasicFileAttributes;
 import java.nio.file.attribute.GroupPrincipal;
 import java.nio.file.attribute.PosixFileAttributeView;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.util.Objects;
 import java.util.Optional;
 
 /// A listening Unix socket that only its owner, or also a group, can connect to, at no moment
@@ -29,10 +33,12 @@ final class UnixSocket implements AutoCloseable {
 
   private final ServerSocketChannel channel;
   private final Path path;
+  private final Object fileKey;
 
-  private UnixSocket(ServerSocketChannel channel, Path path) {
+  private UnixSocket(ServerSocketChannel channel, Path path, Object fileKey) {
     this.channel = channel;
     this.path = path;
+    this.fileKey = fileKey;
   }
 
   /// Listens at `path`, mode 0600, or 0660 with a group. A socket that nobody listens on is
@@ -71,9 +77,11 @@ final class UnixSocket implements AutoCloseable {
     ServerSocketChannel channel = ServerSocketChannel.open(StandardProtocolFamily.UNIX);
     try {
       Path bound = nest.resolve("s");
+      Object fileKey;
       try {
         channel.bind(UnixDomainSocketAddress.of(bound));
         restrict(bound, group);
+        fileKey = key(bound);
         Files.createLink(path, bound);
       } catch (FileAlreadyExistsException e) {
         throw taken(path);
@@ -86,7 +94,7 @@ final class UnixSocket implements AutoCloseable {
         Files.deleteIfExists(bound);
         Files.deleteIfExists(nest);
       }
-      return new UnixSocket(channel, path);
+      return new UnixSocket(channel, path, fileKey);
     } catch (IOException e) {
       channel.close();
       throw e;
@@ -112,33 +120,58 @@ final class UnixSocket implements AutoCloseable {
     return channel.isOpen();
   }
 
-  /// Ends listening and removes the file.
+  /// Ends listening and removes the file, unless another program has replaced it.
   @Override
   public void close() throws IOException {
     if (channel.isOpen()) {
+      removeIf(path, fileKey); // before the close: then it would be anybody's to replace
       channel.close();
-      Files.deleteIfExists(path);
     }
+  }
+
+  private static void removeIf(Path path, Object fileKey) throws IOException {
+    try {
+      if (fileKey.equals(key(path))) {
+        Files.delete(path);
+      }
+    } catch (NoSuchFileException gone) {
+      // As was wanted.
+      assert gone.getFile() != null;
+    }
+  }
+
+  private static Object key(Path path) throws IOException {
+    return Objects.requireNonNull(
+        Files.readAttributes(path, BasicFileAttributes.class, LinkOption.NOFOLLOW_LINKS).fileKey());
   }
 
   private static void removeStale(Path path) throws IOException {
     if (!Files.exists(path, LinkOption.NOFOLLOW_LINKS)) {
       return;
     }
-    if (!Files.readAttributes(
-            path, java.nio.file.attribute.BasicFileAttributes.class, LinkOption.NOFOLLOW_LINKS)
-        .isOther()) {
+    BasicFileAttributes found =
+        Files.readAttributes(path, BasicFileAttributes.class, LinkOption.NOFOLLOW_LINKS);
+    if (!found.isOther()) {
       throw new CommandFailure(
           ExitCode.BUSY,
           "control socket, " + path + ": a file that is no socket is there: give --qmp PATH");
     }
     try (SocketChannel _ = SocketChannel.open(UnixDomainSocketAddress.of(path))) {
       throw taken(path);
+    } catch (ConnectException refused) {
+      // Nobody listens: its server was killed before it could remove the file.
+      removeIf(path, Objects.requireNonNull(found.fileKey()));
     } catch (CommandFailure e) {
       throw e;
-    } catch (IOException refused) {
-      // Nobody listens: its server was killed before it could remove the file.
-      Files.deleteIfExists(path);
+    } catch (IOException unclear) {
+      throw new CommandFailure(
+          ExitCode.BUSY,
+          "control socket, "
+              + path
+              + ": is there and cannot be tried ("
+              + unclear.getMessage()
+              + "): give this server its own with --qmp PATH",
+          unclear);
     }
   }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.cli.pull;
 
+import io.nbdfleece.cache.posix.ImageInUseException;
+import io.nbdfleece.cache.posix.ImageLock;
 import io.nbdfleece.cache.posix.LinuxFile;
 import io.nbdfleece.cache.posix.PosixException;
 import io.nbdfleece.cli.base.ByteSize;
@@ -27,10 +29,11 @@ final class BlockDeviceTarget implements PullTarget {
     this.device = device;
   }
 
-  /// Opens it; fails when it is too small.
+  /// Opens and locks it; fails when it is too small or in use.
   static BlockDeviceTarget open(Path path, long sizeBytes) throws IOException {
     LinuxFile device = LinuxFile.open(path, LinuxFile.Access.READ_WRITE);
     try {
+      ImageLock.acquire(device, LinuxFile.Access.READ_WRITE); // held until the file is closed
       long haveBytes = device.sizeBytes();
       if (haveBytes < sizeBytes) {
         throw new CommandFailure(
@@ -43,6 +46,9 @@ final class BlockDeviceTarget implements PullTarget {
                 + ": use a larger one");
       }
       return new BlockDeviceTarget(path, device);
+    } catch (ImageInUseException e) {
+      device.close();
+      throw PullTargets.inUse(path, e);
     } catch (IOException e) {
       device.close();
       throw e;

@@ -20,11 +20,13 @@ final class PullConnections implements AutoCloseable {
 
   private final NbdUri uri;
   private final ExportInfo info;
+  private final int requestBytesMax;
   private final List<NbdClient> clients;
 
   private PullConnections(NbdUri uri, List<NbdClient> clients) {
     this.uri = uri;
     this.info = clients.getFirst().info();
+    this.requestBytesMax = requestBytesMax(clients.getFirst());
     this.clients = clients;
   }
 
@@ -38,6 +40,8 @@ final class PullConnections implements AutoCloseable {
       int count = countFor(clients.getFirst().info(), wanted);
       while (clients.size() < count) {
         clients.add(connect(uri, clients.size()));
+        NbdClient first = clients.getFirst();
+        requireSame(uri, first.info(), requestBytesMax(first), clients.getLast());
       }
       return new PullConnections(uri, clients);
     } catch (IOException e) {
@@ -75,9 +79,19 @@ final class PullConnections implements AutoCloseable {
 
   private NbdClient reconnect(int index) throws IOException {
     NbdClient fresh = connect(uri, index);
-    ExportInfo now = fresh.info();
-    if (now.sizeBytes() != info.sizeBytes() || !now.description().equals(info.description())) {
+    try {
+      requireSame(uri, info, requestBytesMax, fresh);
+    } catch (IOException e) {
       fresh.close();
+      throw e;
+    }
+    return fresh;
+  }
+
+  private static void requireSame(
+      NbdUri uri, ExportInfo first, int requestBytesMax, NbdClient other) throws CommandFailure {
+    ExportInfo now = other.info();
+    if (now.sizeBytes() != first.sizeBytes() || !now.description().equals(first.description())) {
       throw new CommandFailure(
           ExitCode.FAILED,
           uri
@@ -87,7 +101,16 @@ final class PullConnections implements AutoCloseable {
               + now.sizeBytes()
               + " bytes: pull again from the start");
     }
-    return fresh;
+    if (other.maximumRequestBytes() < requestBytesMax) {
+      throw new CommandFailure(
+          ExitCode.FAILED,
+          uri
+              + ": the server takes requests of "
+              + other.maximumRequestBytes()
+              + " bytes now, not of "
+              + requestBytesMax
+              + " as before: pull again");
+    }
   }
 
   /// What the server said of the export.
@@ -97,7 +120,11 @@ final class PullConnections implements AutoCloseable {
 
   /// A power of two, and what all servers take that have a maximum at all.
   int requestBytes(int wantedBytes) {
-    return Math.min(wantedBytes, Integer.highestOneBit(clients.getFirst().maximumRequestBytes()));
+    return Math.min(wantedBytes, requestBytesMax);
+  }
+
+  private static int requestBytesMax(NbdClient client) {
+    return Integer.highestOneBit(client.maximumRequestBytes());
   }
 
   int count() {

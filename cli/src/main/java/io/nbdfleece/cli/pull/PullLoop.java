@@ -37,6 +37,10 @@ final class PullLoop {
   private static final long STATUS_BYTES_MAX = 2L << 30;
   // With so many pieces at hand, asking for more can wait.
   private static final int PIECES_WANTED = 64;
+
+  /// Pieces that wait for earlier ones, in a sequential target: zeroes take no buffer.
+  private static final int WAITING_MAX = 4096;
+
   private static final long TICK_NANOS = 100_000_000;
   private static final long RETRY_NANOS = 250_000_000;
 
@@ -128,7 +132,10 @@ final class PullLoop {
   }
 
   private void askStatus() {
-    if (statusInFlight || plan.isComplete() || plan.pendingCount() >= PIECES_WANTED) {
+    if (statusInFlight
+        || plan.isComplete()
+        || plan.pendingCount() >= PIECES_WANTED
+        || waitingForTurn.size() >= WAITING_MAX) {
       return;
     }
     long offsetBytes = plan.plannedBytes();

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.cli.pull;
 
+import io.nbdfleece.cache.posix.ImageInUseException;
+import io.nbdfleece.cache.posix.ImageLock;
+import io.nbdfleece.cache.posix.LinuxFile;
 import io.nbdfleece.cli.base.CommandFailure;
 import io.nbdfleece.cli.base.ExitCode;
 import io.nbdfleece.cli.delta.DeltaMap;
@@ -88,8 +91,29 @@ final class PullTargets {
           ExitCode.BUSY, path + ": exists already: name another FILE, or replace it with --force");
     }
     if (type == TYPE_REGULAR) {
+      checkNotServed(path);
       checkPoint(path.toRealPath(), options);
     }
+  }
+
+  /// Fails when it is somebody's disk: replaced, that one would go on in a file without a name, and
+  /// be lost with it.
+  private static void checkNotServed(Path path) throws IOException {
+    if (!Files.isReadable(path)) {
+      return; // there is no telling, and it may be replaced
+    }
+    try (LinuxFile file = LinuxFile.open(path, LinuxFile.Access.READ_ONLY)) {
+      ImageLock.requireNoWriter(file);
+    } catch (ImageInUseException e) {
+      throw inUse(path, e);
+    }
+  }
+
+  static CommandFailure inUse(Path path, ImageInUseException cause) {
+    return new CommandFailure(
+        ExitCode.BUSY,
+        path + ": in use by another program: stop that one first, or name another FILE",
+        cause);
   }
 
   private static void checkPoint(Path file, PullOptions options) throws IOException {

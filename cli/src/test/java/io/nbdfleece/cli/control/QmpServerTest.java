@@ -52,6 +52,16 @@ final class QmpServerTest {
   }
 
   @Test
+  void whatHasTakenThePlaceOfTheSocketStays() throws IOException {
+    Files.move(path, directory.resolve("away"));
+    try (QmpServer _ = QmpServer.start(path, target, QmpLimits.defaults())) {
+      server.close();
+      assertTrue(Files.exists(path));
+    }
+    assertFalse(Files.exists(path));
+  }
+
+  @Test
   void theGreetingNamesTheVersion() throws IOException {
     try (RawClient client = new RawClient(path)) {
       JsonNode greeting = client.receive();

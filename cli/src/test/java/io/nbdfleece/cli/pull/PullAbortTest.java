@@ -6,6 +6,8 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.nbdfleece.cache.posix.ImageLock;
+import io.nbdfleece.cache.posix.LinuxFile;
 import io.nbdfleece.cli.base.CommandFailure;
 import io.nbdfleece.cli.base.Messages;
 import io.nbdfleece.cli.delta.DeltaExtent;
@@ -33,6 +35,7 @@ import java.util.concurrent.locks.LockSupport;
 import java.util.zip.CRC32C;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -52,6 +55,17 @@ final class PullAbortTest {
     FULL,
     RESUMED,
     DELTA
+  }
+
+  private static PullOptions overwriting(Path file) {
+    return new PullOptions(
+        file.toString(),
+        true,
+        PullTarget.Sync.NONE,
+        OptionalInt.empty(),
+        PullOptions.Resume.NO,
+        Duration.ZERO,
+        Optional.empty());
   }
 
   @Test
@@ -191,6 +205,27 @@ final class PullAbortTest {
     BlockDeviceTarget complete = BlockDeviceTarget.open(file, SIZE_BYTES);
     complete.finish(PullTarget.Sync.FSYNC);
     assertEquals("/dev/x is complete", complete.keep().text("/dev/x"));
+  }
+
+  /// Files in place of devices.
+  @Test
+  void whatAnotherProgramWritesIsLeftAlone() throws IOException {
+    Path served = Files.write(directory.resolve("vda.img"), new byte[SIZE_BYTES]);
+    try (LinuxFile disk = LinuxFile.open(served, LinuxFile.Access.READ_WRITE)) {
+      ImageLock.acquire(disk, LinuxFile.Access.READ_WRITE);
+      for (Executable pull :
+          List.<Executable>of(
+              () -> BlockDeviceTarget.open(served, SIZE_BYTES),
+              () -> PullTargets.check(overwriting(served)))) {
+        assertEquals(
+            served + ": in use by another program: stop that one first, or name another FILE",
+            assertThrows(CommandFailure.class, pull).getMessage());
+      }
+    }
+    BlockDeviceTarget first = BlockDeviceTarget.open(served, SIZE_BYTES);
+    assertThrows(CommandFailure.class, () -> BlockDeviceTarget.open(served, SIZE_BYTES));
+    first.discard();
+    PullTargets.check(overwriting(served));
   }
 
   @Test
