@@ -9,10 +9,15 @@ import java.util.Optional;
 
 /// Tells of disks that have been cut behind the server's back, once each, and makes their bitmaps
 /// inconsistent: they do not know of that change, so the next backup has to be a full one. It then
-/// meets what is lost.
+/// meets what is lost. The same for bitmaps of disks that are served read-only and that another
+/// program writes to.
 ///
 /// **Threads.** One at a time for each disk.
 final class DamageWatch {
+  private static final String TRUNCATED = "the disk's file was truncated";
+  private static final String WRITTEN =
+      "another program has written to the disk, which is served read-only";
+
   private static final System.Logger LOG = System.getLogger(FleecingEngine.class.getName());
 
   private final EventHub events;
@@ -25,6 +30,39 @@ final class DamageWatch {
 
   /// Waits for the disk.
   void look(ServedDisk disk) {
+    lookForDamage(disk);
+    if (writtenByOthers(disk) && needsLosing(disk)) {
+      transactions.aloneLater(() -> loseBitmaps(disk, WRITTEN));
+    }
+  }
+
+  private static boolean writtenByOthers(ServedDisk disk) {
+    try {
+      return disk.file().isPresent() && disk.file().get().changedByOthers();
+    } catch (IOException e) {
+      LOG.log(Level.DEBUG, "cannot look after disk " + disk.config().name(), e);
+      return false;
+    }
+  }
+
+  private static boolean needsLosing(ServedDisk disk) {
+    return disk.tracking().current().all().stream().anyMatch(bitmap -> !bitmap.inconsistent());
+  }
+
+  /// The last time, before the bitmaps of a disk are closed; no transaction is under way any more.
+  void lookBeforeTheEnd(ServedDisk disk) {
+    lookForDamage(disk);
+    if (!needsLosing(disk)) {
+      return;
+    }
+    if (disk.damage().isPresent()) {
+      loseBitmaps(disk, TRUNCATED);
+    } else if (writtenByOthers(disk)) {
+      loseBitmaps(disk, WRITTEN);
+    }
+  }
+
+  private void lookForDamage(ServedDisk disk) {
     if (disk.damage().isPresent()) {
       return;
     }
@@ -39,11 +77,11 @@ final class DamageWatch {
     if (found.isPresent()) {
       disk.damaged(found.get());
       events.diskDamaged(disk.config().name(), found.get());
-      transactions.aloneLater(() -> loseBitmaps(disk));
+      transactions.aloneLater(() -> loseBitmaps(disk, TRUNCATED));
     }
   }
 
-  private void loseBitmaps(ServedDisk disk) {
+  private void loseBitmaps(ServedDisk disk, String reason) {
     DiskTracking tracking = disk.tracking();
     DiskBitmaps before = tracking.current();
     DiskBitmaps after = before.lost();
@@ -51,10 +89,7 @@ final class DamageWatch {
     for (TrackedBitmap bitmap : before.all()) {
       if (!bitmap.inconsistent()) {
         events.bitmapInconsistent(
-            disk.config().name(),
-            bitmap.name(),
-            bitmap.checkpoint().isPresent(),
-            "the disk's file was truncated");
+            disk.config().name(), bitmap.name(), bitmap.checkpoint().isPresent(), reason);
       }
     }
     StateCommit commit = new StateCommit(Optional.empty()); // of one disk

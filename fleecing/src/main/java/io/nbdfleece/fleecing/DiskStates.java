@@ -7,6 +7,7 @@ import io.nbdfleece.fleecing.state.BitmapRecord;
 import io.nbdfleece.fleecing.state.DiskIdentity;
 import io.nbdfleece.fleecing.state.DiskState;
 import io.nbdfleece.fleecing.state.FileDiskIdentity;
+import io.nbdfleece.fleecing.state.IdentityAtOpening;
 import io.nbdfleece.fleecing.state.StateDirectory;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -26,9 +27,15 @@ interface DiskStates extends AutoCloseable {
   /// How a disk is told to be the same and unchanged; empty when nobody can tell, so that its state
   /// cannot be kept.
   default Optional<DiskIdentity> identity(DiskConfig disk, BlockNode node) throws IOException {
-    return node instanceof FileNode
-        ? Optional.of(FileDiskIdentity.of(Path.of(disk.location())))
-        : Optional.empty();
+    if (!(node instanceof FileNode file)) {
+      return Optional.empty();
+    }
+    DiskIdentity identity = FileDiskIdentity.of(file.file());
+    return Optional.of(
+        switch (disk.access()) {
+          case READ_WRITE -> identity;
+          case READ_ONLY -> new IdentityAtOpening(identity);
+        });
   }
 
   /// As [StateDirectory#commit].

@@ -191,7 +191,7 @@ final class DiskTracking implements BitmapWork {
   @Override
   public GranuleSet read(TrackedBitmap bitmap) throws IOException {
     return switch (bitmap.content()) {
-      case Live live -> live.bits().toSet();
+      case Live live -> read(bitmap, live);
       case BitmapContent.Still still -> still.set();
       case BitmapContent.Sealed _ ->
           state
@@ -199,6 +199,20 @@ final class DiskTracking implements BitmapWork {
               .load(BitmapRecords.of(bitmap));
       case BitmapContent.Lost _ -> throw BitmapException.inconsistent(bitmap.name());
     };
+  }
+
+  private static GranuleSet read(TrackedBitmap bitmap, Live live) throws BitmapException {
+    GranuleSet read;
+    try {
+      read = live.bits().toSet();
+    } catch (InternalError e) { // of mapped memory
+      live.bits().failed();
+      throw BitmapException.inconsistent(bitmap.name());
+    }
+    if (!live.bits().isWhole()) {
+      throw BitmapException.inconsistent(bitmap.name());
+    }
+    return read;
   }
 
   @Override

@@ -179,8 +179,8 @@ public final class FleecingEngine implements AutoCloseable {
 
   private void lookAfter(ServedDisk disk) {
     try {
+      damages.look(disk); // before what may wait for the state directory
       disk.tracking().stateToClose().ifPresent(DiskState::tick);
-      damages.look(disk);
       places.look(disk);
     } finally {
       lookedAfter.remove(disk);
@@ -240,6 +240,7 @@ public final class FleecingEngine implements AutoCloseable {
               return disk;
             });
     try {
+      damages.lookBeforeTheEnd(gone);
       opening.close(gone);
     } finally {
       disks.unreserve(name);
@@ -467,6 +468,7 @@ public final class FleecingEngine implements AutoCloseable {
     for (ServedDisk disk : disks.close()) {
       disk.users().close();
       disk.markRemoved();
+      damages.lookBeforeTheEnd(disk);
       failures.run(() -> opening.close(disk));
     }
     failures.run(opening::close);

@@ -85,6 +85,18 @@ final class DamagedDiskTest {
   }
 
   @Test
+  void aCutThatWasNoticedIsNotForgottenAtTheEnd(@TempDir Path directory) throws IOException {
+    try (EngineRig rig = new EngineRig(directory, true, "vda")) {
+      var _ = rig.transact(EngineRig.add("vda", "kept", true));
+      cut(rig, "vda", EngineRig.SIZE / 2);
+      rig.touch("vda", EngineRig.SIZE / EngineRig.GRANULE - 1);
+      cut(rig, "vda", EngineRig.SIZE);
+      rig.restart();
+      assertTrue(rig.info("vda", "kept").inconsistent());
+    }
+  }
+
+  @Test
   void snapshotOfItFailsWhereItIsCutAlsoAfterAGuestHasMadeItLongerAgain(@TempDir Path directory)
       throws IOException {
     try (EngineRig rig = new EngineRig(directory, false, "vda")) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.cache.posix;
 
+import static io.nbdfleece.cache.posix.LinuxConstants.AT_FDCWD;
 import static io.nbdfleece.cache.posix.LinuxConstants.CACHESTAT_NUMBER;
 import static io.nbdfleece.cache.posix.LinuxConstants.MAP_ANONYMOUS;
 import static io.nbdfleece.cache.posix.LinuxConstants.MAP_NORESERVE;
@@ -14,6 +15,7 @@ import static io.nbdfleece.cache.posix.LinuxConstants.SCHED_ATTR_RUNTIME_OFFSET;
 import static io.nbdfleece.cache.posix.LinuxConstants.SCHED_GETATTR_NUMBER;
 import static io.nbdfleece.cache.posix.LinuxConstants.SCHED_OTHER;
 import static io.nbdfleece.cache.posix.LinuxConstants.SCHED_SETATTR_NUMBER;
+import static io.nbdfleece.cache.posix.LinuxConstants.STATX_NUMBER;
 import static java.lang.foreign.ValueLayout.ADDRESS;
 import static java.lang.foreign.ValueLayout.JAVA_INT;
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
@@ -227,6 +229,12 @@ final class LinuxCalls {
 
   static int fstat(int fd, MemorySegment stat) {
     return intCall(FSTAT, fd, stat.address(), 0, 0);
+  }
+
+  /// Of what a path leads to.
+  static int statx(MemorySegment path, int mask, MemorySegment statx) {
+    return (int)
+        longCall(SYSCALL, STATX_NUMBER, AT_FDCWD, path.address(), 0, mask, statx.address());
   }
 
   static int fstatfs(int fd, MemorySegment statfs) {

@@ -76,7 +76,18 @@ final class LinuxConstants {
 
   static final long STATFS_TYPE_OFFSET = 0;
   static final long STATFS_BAVAIL_OFFSET = 32;
+  static final long STATFS_FSID_OFFSET = 56;
   static final long STATFS_FRSIZE_OFFSET = 72;
+
+  static final long STATX_NUMBER = AARCH64 ? 291 : 332;
+  static final int AT_FDCWD = -100;
+
+  /// struct statx.
+  static final long STATX_BYTES = 256;
+
+  static final long STATX_MASK_OFFSET = 0;
+  static final long STATX_BTIME_OFFSET = 80;
+  static final int STATX_BTIME = 0x800;
 
   /// struct flock: l_type, l_whence (16 bits each), l_start, l_len (64 bits each), l_pid.
   static final long FLOCK_BYTES = 32;

@@ -166,6 +166,11 @@ public final class LinuxFile implements AutoCloseable {
     return path;
   }
 
+  /// Leads to this very file as long as it is open, wherever it has been moved to.
+  public Path descriptorPath() {
+    return Path.of("/proc/self/fd", Integer.toString(fd));
+  }
+
   /// What the file is. Does not wait.
   public Kind kind() {
     return kind;

@@ -22,6 +22,15 @@ public interface BitArray extends DirtyBits {
   /// none where they are set already.
   void mark(long offsetBytes, long lengthBytes);
 
+  /// Whether all marks are in it. Not when its memory has failed: that of a file on a device that
+  /// is ill. Any thread.
+  default boolean isWhole() {
+    return true;
+  }
+
+  /// Its memory may have failed: from now on it is not [#isWhole], if it lies in a file.
+  default void failed() {}
+
   /// Sets the bits of a set, converted outward. Only for set-up: O(set).
   void markAll(GranuleSet set);
 

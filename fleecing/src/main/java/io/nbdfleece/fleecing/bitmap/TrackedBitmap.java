@@ -28,7 +28,8 @@ public record TrackedBitmap(
 
   /// Whether nobody knows what it holds.
   public boolean inconsistent() {
-    return content instanceof BitmapContent.Lost;
+    return content instanceof BitmapContent.Lost
+        || (content instanceof BitmapContent.Live live && !live.bits().isWhole());
   }
 
   /// The snapshot whose success it waits for.

@@ -102,12 +102,20 @@ public final class TrackingNode implements FilterNode {
     Tracks now = tracks;
     if (now.arrays().isEmpty()) {
       child.apply(mutation, done);
-    } else if (now.skipUnchanged()
-        && mutation instanceof Mutation.Write write
-        && write.lengthBytes() <= CompareBuffers.LENGTH_BYTES_MAX) {
-      compareAndApply(now, write, done);
-    } else {
-      markAndApply(now, mutation, done);
+      return;
+    }
+    try {
+      if (now.skipUnchanged()
+          && mutation instanceof Mutation.Write write
+          && write.lengthBytes() <= CompareBuffers.LENGTH_BYTES_MAX) {
+        compareAndApply(now, write, done);
+      } else {
+        markAndApply(now, mutation, done);
+      }
+    } catch (InternalError e) {
+      // Of mapped memory Java may tell a while after the access.
+      now.arrays().forEach(BitArray::failed);
+      throw e;
     }
   }
 

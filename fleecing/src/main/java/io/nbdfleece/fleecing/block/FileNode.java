@@ -15,6 +15,7 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.FileTime;
 import java.util.ArrayList;
 import java.util.EnumSet;
 import java.util.List;
@@ -43,6 +44,9 @@ public final class FileNode implements BlockNode {
   private final int logicalBlockBytes;
   private final boolean writable;
 
+  /// When it had been written to last; only when it is served read-only.
+  private final Optional<FileTime> openedModified;
+
   /// A hint is being followed. Others are not meanwhile: reading ahead waits while the device's
   /// queue is full, and must not take all workers from those who need their data now.
   private final AtomicBoolean readingAhead = new AtomicBoolean();
@@ -56,6 +60,7 @@ public final class FileNode implements BlockNode {
     this.writable = writable;
     this.sizeBytes = file.sizeBytes();
     this.logicalBlockBytes = file.logicalBlockBytes();
+    this.openedModified = modified();
   }
 
   /// Opens and locks. The lock is QEMU's, so that QEMU, its tools and we exclude one another.
@@ -397,6 +402,23 @@ public final class FileNode implements BlockNode {
         position = dataEnd;
       }
     }
+  }
+
+  /// The file, open and locked until the node is closed.
+  public LinuxFile file() {
+    return file;
+  }
+
+  /// Whether another program has written to a file that is served read-only, as our lock lets it.
+  /// Of a block device that is not known.
+  public boolean changedByOthers() throws IOException {
+    return openedModified.isPresent() && !openedModified.equals(modified());
+  }
+
+  private Optional<FileTime> modified() throws IOException {
+    return !writable && file.kind() == LinuxFile.Kind.REGULAR
+        ? Optional.of(Files.getLastModifiedTime(file.descriptorPath()))
+        : Optional.empty();
   }
 
   @Override

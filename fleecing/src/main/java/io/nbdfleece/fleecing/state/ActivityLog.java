@@ -264,7 +264,7 @@ final class ActivityLog implements DurableMarks {
     }
     try {
       write(target);
-    } catch (IOException | RuntimeException e) {
+    } catch (IOException | RuntimeException | VirtualMachineError e) { // no memory, perhaps
       fail(e instanceof IOException failure ? failure : new IOException(e));
       runAll(ready);
       return true; // once more, for those who came meanwhile
@@ -307,7 +307,7 @@ final class ActivityLog implements DurableMarks {
     for (Runnable each : ready) {
       try {
         each.run();
-      } catch (RuntimeException e) {
+      } catch (RuntimeException | VirtualMachineError e) {
         LOGGER.log(System.Logger.Level.ERROR, "a write that waited for the activity log", e);
       }
     }

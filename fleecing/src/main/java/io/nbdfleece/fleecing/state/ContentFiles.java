@@ -22,6 +22,7 @@ final class ContentFiles {
   private final String prefix;
   private final Map<String, LiveFile> live;
   private final List<Dropped> dropped = new ArrayList<>();
+  private final Runnable memoryFailed;
   private int made;
 
   private record Dropped(LiveFile file, long sinceNanos) {}
@@ -34,12 +35,20 @@ final class ContentFiles {
 
   /// @param found what is mapped already
   /// @param run a number that no earlier run of the server had
-  ContentFiles(StateFiles files, DiskIdentity disk, Map<String, LiveFile> found, long run)
+  /// @param memoryFailed told when marks of a mapped file may be nowhere; must not wait
+  ContentFiles(
+      StateFiles files,
+      DiskIdentity disk,
+      Map<String, LiveFile> found,
+      long run,
+      Runnable memoryFailed)
       throws IOException {
     this.files = files;
     this.sizeBytes = disk.sizeBytes();
     this.identity = ContentHeader.hash(disk.identity());
     this.live = new HashMap<>(found);
+    this.memoryFailed = memoryFailed;
+    found.values().forEach(file -> file.bits().whenFailed(memoryFailed));
     this.prefix = Long.toHexString(run) + "-";
   }
 
@@ -51,6 +60,7 @@ final class ContentFiles {
   LiveFile create(int granularityBytes) throws IOException {
     String name = newName(".live");
     LiveFile file = LiveFile.create(files, name, identity, sizeBytes, granularityBytes);
+    file.bits().whenFailed(memoryFailed);
     live.put(name, file);
     return file;
   }

@@ -9,8 +9,8 @@ public interface DiskIdentity {
 
   long sizeBytes();
 
-  /// What stays the same as long as it is the same disk: for a file device and inode, for a block
-  /// device its number and serial.
+  /// What stays the same as long as it is the same disk, over a start of the machine as well: for a
+  /// file its inode and when it was made, for a block device its serial, or number.
   String identity() throws IOException;
 
   /// What changes when somebody writes to it: a file's time of modification in ns since 1970; a

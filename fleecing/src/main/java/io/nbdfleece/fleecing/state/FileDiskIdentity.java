@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.fleecing.state;
 
+import io.nbdfleece.cache.posix.FileOrigin;
 import io.nbdfleece.cache.posix.LinuxFile;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -12,10 +13,12 @@ import java.util.zip.CRC32C;
 
 /// Of a raw file or a block device.
 ///
-/// A file is told by device and inode, and its content by the time of its last change. A block
-/// device is told by what the system knows of it that does not depend on the order in which devices
-/// were found (the identifier of a device-mapper or RAID volume, a world-wide name, a serial
-/// number), else by its number; its content by its first and last MiB.
+/// A file is told by its inode and when it was made, on a file system that is told if it has an
+/// identifier; where it is not noted when files are made, by device and inode. Its content is told
+/// by the time of its last change. A block device is told by what the system knows of it that does
+/// not depend on the order in which devices were found (the identifier of a device-mapper or RAID
+/// volume, a world-wide name, a serial number), else by its number; its content by its first and
+/// last MiB.
 ///
 /// **Threads.** Any thread. The methods do file I/O.
 public final class FileDiskIdentity implements DiskIdentity {
@@ -27,7 +30,9 @@ public final class FileDiskIdentity implements DiskIdentity {
 
   private static final int NAME_LENGTH_MAX = 256;
 
+  /// Through which it is asked; of a disk that is served not its name, which may be another file's.
   private final Path path;
+
   private final LinuxFile.Kind kind;
   private final long sizeBytes;
 
@@ -37,6 +42,14 @@ public final class FileDiskIdentity implements DiskIdentity {
     this.sizeBytes = sizeBytes;
   }
 
+  /// Of an open one, wherever it is moved to.
+  ///
+  /// @param file stays open as long as this is used
+  public static FileDiskIdentity of(LinuxFile file) throws IOException {
+    return of(file.descriptorPath());
+  }
+
+  /// Of what a path leads to, each time it is asked.
   public static FileDiskIdentity of(Path path) throws IOException {
     try (LinuxFile file = LinuxFile.open(path, LinuxFile.Access.READ_ONLY)) {
       return switch (file.kind()) {
@@ -54,14 +67,23 @@ public final class FileDiskIdentity implements DiskIdentity {
   @Override
   public String identity() throws IOException {
     return switch (kind) {
-      case REGULAR ->
-          "file dev="
-              + Files.getAttribute(path, "unix:dev")
-              + " ino="
-              + Files.getAttribute(path, "unix:ino");
+      case REGULAR -> "file " + fileIdentity();
       case BLOCK -> "block " + blockIdentity();
       case OTHER -> throw new IllegalStateException("kind: OTHER");
     };
+  }
+
+  private String fileIdentity() throws IOException {
+    String inode = "ino=" + Files.getAttribute(path, "unix:ino");
+    FileOrigin origin = FileOrigin.of(path);
+    if (origin.bornEpochNanos().isEmpty()) {
+      return "dev=" + Files.getAttribute(path, "unix:dev") + " " + inode;
+    }
+    String system =
+        origin.fileSystem().isPresent()
+            ? " fs=" + Long.toHexString(origin.fileSystem().getAsLong())
+            : "";
+    return inode + " born=" + origin.bornEpochNanos().getAsLong() + system;
   }
 
   private String blockIdentity() throws IOException {

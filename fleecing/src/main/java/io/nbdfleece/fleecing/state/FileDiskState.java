@@ -88,7 +88,8 @@ final class FileDiskState implements DiskState {
     this.finding = outcome.finding();
     this.named = contentsOf(found);
     this.folder = new DiskFolder(disk, files, identity, host, outcome.generation());
-    this.contents = new ContentFiles(files, identity, outcome.live(), folder.logNonce());
+    this.contents =
+        new ContentFiles(files, identity, outcome.live(), folder.logNonce(), this::memoryFailed);
     LogLayout layout = new LogLayout(folder.logNonce(), identity.sizeBytes());
     files.write(folder.logName(), layout.empty(host.epochNanos()));
     StateFiles.PatchedFile logFile = files.patch(folder.logName());
@@ -430,6 +431,16 @@ final class FileDiskState implements DiskState {
     }
     if (isLost()) {
       throw new IOException(lostReason);
+    }
+  }
+
+  /// Marks may be missing. On a guest's thread: the rest is for a worker.
+  private void memoryFailed() {
+    IOException error = new IOException("the memory of a bitmap's file has failed");
+    try {
+      workers.execute(() -> log.fail(error));
+    } catch (RejectedExecutionException shuttingDown) {
+      log.fail(error);
     }
   }
 

@@ -64,7 +64,7 @@ final class LiveFile {
       LiveFile opened = new LiveFile(name, file, sizeBytes, granularityBytes);
       opened.requireWhole();
       return opened;
-    } catch (IOException | RuntimeException e) {
+    } catch (IOException | RuntimeException | Error e) {
       file.close();
       throw e;
     }

@@ -154,6 +154,13 @@ record LogLayout(long nonce, long sizeBytes) {
     file.set(LITTLE_ENDIAN_LONG, 0, MAGIC_GIVEN_UP);
   }
 
+  /// The same, to be written to the beginning of its file.
+  static byte[] givenUp() {
+    byte[] bytes = new byte[Long.BYTES];
+    giveUp(MemorySegment.ofArray(bytes));
+    return bytes;
+  }
+
   static boolean isGivenUp(byte[] file) {
     return file.length >= Long.BYTES
         && MemorySegment.ofArray(file).get(LITTLE_ENDIAN_LONG, 0) == MAGIC_GIVEN_UP;

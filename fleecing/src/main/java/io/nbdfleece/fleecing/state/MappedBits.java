@@ -49,6 +49,9 @@ final class MappedBits implements BitArray {
   /// The file is not named any more, and its memory may have gone: marks have no meaning.
   private volatile boolean dropped;
 
+  private volatile boolean failed;
+  private volatile Runnable whenFailed = () -> {};
+
   /// @param offset of the summary
   MappedBits(MemorySegment memory, long offset, long sizeBytes, int granularityBytes) {
     this.memory = memory;
@@ -125,7 +128,28 @@ final class MappedBits implements BitArray {
         throw e;
       }
       // A write that began before its array was replaced; the new one has its mark.
+    } catch (InternalError e) { // what became of a bus error
+      failed();
     }
+  }
+
+  @Override
+  public boolean isWhole() {
+    return !failed;
+  }
+
+  /* The guest's write matters more, so it goes on. */
+  @Override
+  public void failed() {
+    if (!failed) {
+      failed = true;
+      whenFailed.run();
+    }
+  }
+
+  /// @param told once or a few times, by any thread; must not wait
+  void whenFailed(Runnable told) {
+    whenFailed = told;
   }
 
   private void set(long word, long mask) {
@@ -216,6 +240,15 @@ final class MappedBits implements BitArray {
 
   @Override
   public long dirtyBytes() {
+    try {
+      return countDirtyBytes();
+    } catch (InternalError e) {
+      failed();
+      return 0;
+    }
+  }
+
+  private long countDirtyBytes() {
     long count = 0;
     for (long page = 0; page < pages; page++) {
       if (isUsed(page)) {

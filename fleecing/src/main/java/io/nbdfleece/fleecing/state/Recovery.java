@@ -123,20 +123,40 @@ final class Recovery {
         addLoggedRegions(list);
       } catch (IOException e) {
         findings.add("after a power failure: " + e.getMessage());
-        live.values().forEach(LiveFile::close);
-        live.clear();
-        return records.stream()
-            .map(each -> each.form() == BitmapRecord.Form.LIVE ? inconsistent(each) : each)
-            .toList();
+        return withoutLive(records);
       }
     }
-    if (!list.clean()) {
-      // The new log knows nothing of what the old one stood for.
-      for (LiveFile each : live.values()) {
-        each.force();
+    if (!list.clean() && !live.isEmpty()) {
+      try {
+        // The new log knows nothing of what the old one stood for.
+        for (LiveFile each : live.values()) {
+          each.force();
+        }
+      } catch (IOException e) {
+        // The system takes the pages for clean now: the next start would force nothing, and
+        // believe.
+        giveUp(list);
+        findings.add("marks cannot be kept: " + e.getMessage());
+        return withoutLive(records);
       }
     }
     return records;
+  }
+
+  /// Has no start believe the list, this one's successor or the next, if this one fails.
+  private void giveUp(BitmapList list) throws IOException {
+    try (StateFiles.PatchedFile log = files.patch(list.log())) {
+      log.write(0, LogLayout.givenUp());
+      log.force();
+    }
+  }
+
+  private List<BitmapRecord> withoutLive(List<BitmapRecord> records) {
+    live.values().forEach(LiveFile::close);
+    live.clear();
+    return records.stream()
+        .map(each -> each.form() == BitmapRecord.Form.LIVE ? inconsistent(each) : each)
+        .toList();
   }
 
   static BitmapRecord inconsistent(BitmapRecord record) {
@@ -233,6 +253,9 @@ final class Recovery {
     if (heartbeat.isEmpty()) {
       return "when disk " + disk + " was last served is not known";
     }
+    if (boot == Boot.SAME && modified.equals(modifiedThen)) {
+      return ""; // by whatever clock: a guest's, or one that was set back since
+    }
     // A machine that ends may lose the time of a change.
     if (boot == Boot.SAME
         && modifiedThen.isPresent()
@@ -264,6 +287,9 @@ final class Recovery {
       return false;
     } catch (IOException e) {
       findings.add("bitmap " + record.name() + ": " + e.getMessage());
+      return false;
+    } catch (InternalError e) { // of mapped memory
+      findings.add("bitmap " + record.name() + ": " + record.content() + " cannot be read");
       return false;
     }
   }

@@ -52,6 +52,8 @@ public final class StateDirectory implements AutoCloseable {
   private final Path directory;
   private final Folders folders;
   private final LinuxFile lockFile;
+  private static final System.Logger LOGGER = System.getLogger(StateDirectory.class.getName());
+
   private final JointCommit joint;
   private final Set<FileDiskState> opened = ConcurrentHashMap.newKeySet();
   private final ScheduledExecutorService heartbeats =
@@ -75,10 +77,20 @@ public final class StateDirectory implements AutoCloseable {
     this.joint = joint;
     ScheduledFuture<?> _ =
         heartbeats.scheduleWithFixedDelay(
-            () -> opened.removeIf(state -> !state.beat()),
+            () -> opened.removeIf(state -> !beats(state)),
             HEARTBEAT_MILLIS,
             HEARTBEAT_MILLIS,
             TimeUnit.MILLISECONDS);
+  }
+
+  /// One that cannot must not keep the others from telling that the server runs, now or ever.
+  private static boolean beats(FileDiskState state) {
+    try {
+      return state.beat();
+    } catch (RuntimeException | VirtualMachineError e) {
+      LOGGER.log(System.Logger.Level.ERROR, "a heartbeat of disk " + state.disk(), e);
+      return true;
+    }
   }
 
   /// Opens and locks it; makes it if its parent is there. Fails, naming it and what to do.

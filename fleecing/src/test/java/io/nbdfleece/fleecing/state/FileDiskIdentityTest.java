@@ -5,7 +5,10 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import io.nbdfleece.cache.posix.FileOrigin;
+import io.nbdfleece.cache.posix.LinuxFile;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -26,6 +29,29 @@ final class FileDiskIdentityTest {
     assertEquals(before, FileDiskIdentity.of(path).identity());
     Files.move(other, path, StandardCopyOption.REPLACE_EXISTING);
     assertNotEquals(before, FileDiskIdentity.of(path).identity());
+  }
+
+  /// Another number after the next start of the machine, perhaps.
+  @Test
+  void theNumberOfTheDeviceDoesNotMatter() throws IOException {
+    Path path = Files.writeString(directory.resolve("disk"), "a");
+    assumeTrue(FileOrigin.of(path).bornEpochNanos().isPresent(), "the file system notes no births");
+    String identity = FileDiskIdentity.of(path).identity();
+    assertTrue(identity.matches("file ino=[0-9]+ born=[0-9]+( fs=[0-9a-f]+)?"), identity);
+  }
+
+  @Test
+  void anOpenFileIsWhatItWasWhateverHasItsName() throws IOException {
+    Path path = Files.writeString(directory.resolve("disk"), "abc");
+    try (LinuxFile file = LinuxFile.open(path, LinuxFile.Access.READ_ONLY)) {
+      FileDiskIdentity identity = FileDiskIdentity.of(file);
+      String before = identity.identity() + identity.stamp();
+      Files.move(path, directory.resolve("away"));
+      Files.writeString(path, "abcd");
+      assertEquals(before, identity.identity() + identity.stamp());
+      identity.sync();
+      assertEquals(3, FileDiskIdentity.of(file).sizeBytes());
+    }
   }
 
   @Test

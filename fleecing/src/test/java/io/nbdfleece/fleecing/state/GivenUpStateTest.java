@@ -5,6 +5,7 @@ import static io.nbdfleece.fleecing.state.StateFixture.GRANULE_BYTES;
 import static io.nbdfleece.fleecing.state.StateFixture.SIZE_BYTES;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.nbdfleece.fleecing.bitmap.GranuleSet;
@@ -83,6 +84,25 @@ final class GivenUpStateTest {
     lose(_ -> true);
     fail(_ -> false);
     assertNotBelieved();
+  }
+
+  /// After a sync that failed the system takes the pages for clean: the next one succeeds.
+  @Test
+  void marksThatCouldNotBeForcedAtAStartAreNotBelievedAtTheNextOne() throws IOException {
+    FileDiskState state = fixture.open();
+    DiskState.LiveContent live = state.create(GRANULE_BYTES);
+    state.commit(List.of(StateFixture.live("records", live)));
+    live.bits().mark(0, 1);
+    state.close();
+    fail(
+        operation ->
+            (operation.startsWith("forc") && operation.endsWith(".live"))
+                || operation.startsWith("rename "));
+    assertThrows(IOException.class, fixture::open);
+    fail(_ -> false);
+    FileDiskState next = fixture.open();
+    assertTrue(next.found().getFirst().inconsistent());
+    assertTrue(next.finding().contains("could not keep what it tracked"), next.finding());
   }
 
   @Test

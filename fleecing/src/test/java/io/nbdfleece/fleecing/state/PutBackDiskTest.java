@@ -65,6 +65,20 @@ final class PutBackDiskTest {
     assertEquals("", finding());
   }
 
+  /// By a clock that was ahead, and was set back since.
+  @Test
+  void norIsOneThatWasWrittenInTheFuture() throws IOException {
+    FileDiskState state = fixture.open();
+    DiskState.LiveContent live = state.create(GRANULE_BYTES);
+    state.commit(List.of(StateFixture.live("b", live)));
+    fixture.disk.write(0, 1);
+    fixture.host.setClock(-3600);
+    fixture.pass(state, 10);
+    fixture.pass(state, 10);
+    state.close();
+    assertEquals("", finding());
+  }
+
   @Test
   void aTimeThatThePowerCutHasTakenBackIsNone() throws IOException {
     long copied = killed();

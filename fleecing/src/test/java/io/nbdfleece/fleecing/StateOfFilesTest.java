@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.nbdfleece.fleecing;
+
+import static io.nbdfleece.fleecing.EngineRig.GRANULE;
+import static io.nbdfleece.fleecing.EngineRig.SIZE;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.nbdfleece.fleecing.DiskConfig.Access;
+import io.nbdfleece.fleecing.bitmap.BitmapInfo;
+import io.nbdfleece.fleecing.block.Mutation;
+import java.io.IOException;
+import java.io.RandomAccessFile;
+import java.nio.ByteBuffer;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.List;
+import java.util.Optional;
+import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
+import org.awaitility.Awaitility;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+
+/// Real files of disks and of their state, and what others do to them.
+@Timeout(60)
+final class StateOfFilesTest {
+  private final BlockingQueue<EngineEvent> events = new LinkedBlockingQueue<>();
+
+  @TempDir private Path directory;
+
+  @BeforeEach
+  void makeDisk() throws IOException {
+    Files.write(disk(), new byte[SIZE]);
+    try (FleecingEngine engine = serve(Access.READ_WRITE)) {
+      var _ = EngineRig.get(engine.transact(List.of(EngineRig.add("vda", "kept", true))));
+      touch(engine, 3);
+    }
+  }
+
+  private Path disk() {
+    return directory.resolve("vda.img");
+  }
+
+  private FleecingEngine serve(Access access) throws IOException {
+    FleecingEngine engine =
+        FleecingEngine.open(
+            new EngineConfig(GRANULE, 4 << 20, directory, 0, 2),
+            Optional.of(DiskStates.in(directory.resolve("state"))),
+            System::nanoTime);
+    var _ = engine.addDisk(new DiskConfig("vda", disk().toString(), access));
+    return engine;
+  }
+
+  private static void touch(FleecingEngine engine, int granule) throws IOException {
+    EngineRig.Done done = new EngineRig.Done();
+    ByteBuffer one = ByteBuffer.allocateDirect(1);
+    engine
+        .disk("vda")
+        .orElseThrow()
+        .top()
+        .apply(new Mutation.Write((long) granule * GRANULE, one, Mutation.Durability.CACHED), done);
+    var _ = EngineRig.get(done.future);
+  }
+
+  /// As another program does it.
+  private void writeAside() throws IOException {
+    Files.write(disk(), new byte[] {1}, StandardOpenOption.WRITE);
+  }
+
+  private static BitmapInfo kept(FleecingEngine engine) throws IOException {
+    return engine.bitmaps("vda").getFirst();
+  }
+
+  private void assertKept(boolean exact) throws IOException {
+    try (FleecingEngine engine = serve(Access.READ_WRITE)) {
+      assertEquals(!exact, kept(engine).inconsistent());
+      if (exact) {
+        assertEquals(List.of(3), EngineRig.granules(engine.dirtySince("vda", "kept")));
+      }
+    }
+  }
+
+  @Test
+  void servedReadOnlyAndNotChangedItIsKept() throws IOException {
+    serve(Access.READ_ONLY).close();
+    assertKept(true);
+  }
+
+  @Test
+  void whatAnotherProgramWroteWhileItWasServedReadOnlyIsFound() throws IOException {
+    try (FleecingEngine _ = serve(Access.READ_ONLY)) {
+      writeAside();
+    }
+    assertKept(false);
+  }
+
+  @Test
+  void itIsToldAsSoonAsAnotherProgramWrites() throws Exception {
+    try (FleecingEngine engine = serve(Access.READ_ONLY);
+        EventSubscription _ = engine.subscribe(events::add)) {
+      writeAside();
+      EngineEvent told = events.poll(30, TimeUnit.SECONDS);
+      assertEquals(
+          new EngineEvent.BitmapInconsistent(
+              "vda", "kept", "another program has written to the disk, which is served read-only"),
+          told);
+      assertTrue(kept(engine).inconsistent());
+    }
+  }
+
+  @Test
+  void aDiskThatIsRenamedAndBackAgainKeepsItsBitmaps() throws IOException {
+    Path away = directory.resolve("away.img");
+    try (FleecingEngine engine = serve(Access.READ_WRITE)) {
+      Files.move(disk(), away);
+      Files.write(disk(), new byte[SIZE]);
+      var _ =
+          EngineRig.get(
+              engine.snapshot(EngineRig.request("s", Optional.of("c1"), Optional.empty(), "vda")));
+      var _ = engine.release("s", ReleaseOutcome.SUCCESS);
+      assertFalse(engine.checkpoints("vda").getFirst().inconsistent());
+    }
+    Files.delete(disk());
+    Files.move(away, disk());
+    assertKept(true);
+  }
+
+  @Test
+  void aCopyInItsPlaceIsAnotherDisk() throws IOException {
+    Path copy = Files.copy(disk(), directory.resolve("copy.img"));
+    Files.setLastModifiedTime(copy, Files.getLastModifiedTime(disk()));
+    Files.delete(disk());
+    Files.move(copy, disk());
+    assertKept(false);
+  }
+
+  /// As by a device that fails, or a file system that has been shut down.
+  @Test
+  void memoryThatFailsCostsTheBitmapAndNoGuestAnything() throws Exception {
+    try (FleecingEngine engine = serve(Access.READ_WRITE);
+        EventSubscription _ = engine.subscribe(events::add)) {
+      try (Stream<Path> files = Files.walk(directory.resolve("state"))) {
+        for (Path file : files.filter(each -> each.toString().endsWith(".live")).toList()) {
+          try (RandomAccessFile cut = new RandomAccessFile(file.toFile(), "rw")) {
+            cut.setLength(0);
+          }
+        }
+      }
+      touch(engine, 7);
+      Awaitility.await().until(() -> kept(engine).inconsistent());
+      touch(engine, 8);
+      var _ =
+          EngineRig.get(
+              engine.snapshot(EngineRig.request("s", Optional.empty(), Optional.empty(), "vda")));
+      EngineEvent told = events.poll(30, TimeUnit.SECONDS);
+      assertTrue(told instanceof EngineEvent.StateLost, () -> "" + told);
+    }
+    try (FleecingEngine engine = serve(Access.READ_WRITE)) {
+      assertEquals(List.of(), engine.bitmaps("vda"));
+    }
+  }
+}
