@@ -2,6 +2,7 @@
 package io.nbdfleece.fleecing.graph;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -17,19 +18,24 @@ import io.nbdfleece.fleecing.bitmap.BitmapInfo;
 import io.nbdfleece.fleecing.bitmap.BitmapRef;
 import io.nbdfleece.fleecing.bitmap.CheckpointInfo;
 import io.nbdfleece.fleecing.block.Mutation;
+import io.nbdfleece.fleecing.block.ThrottleLimits;
 import io.nbdfleece.fleecing.graph.BackupAccess.BitmapAction;
 import io.nbdfleece.fleecing.graph.BackupAccess.BitmapMode;
 import io.nbdfleece.fleecing.graph.BackupAccess.Device;
 import io.nbdfleece.fleecing.graph.NodeSpec.Child;
 import io.nbdfleece.fleecing.graph.NodeSpec.Driver;
 import java.io.IOException;
+import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -117,6 +123,50 @@ final class BlockGraphOnEngineTest {
   }
 
   @Test
+  void writesThatWaitInAThrottleGoOnWhenItIsTakenOff() throws Exception {
+    BlockGraph graph = engine.graph();
+    graph.addThrottleGroup("tg", ThrottleLimits.NONE.with(Map.of("iops-total", 1L)));
+    graph.add(new NodeSpec("t", new Driver.Throttle(new Child.Reference("vda"), "tg")));
+    graph.setDrive("vda", "t");
+    List<CompletableFuture<Void>> writes = new ArrayList<>();
+    for (int i = 0; i < 100; i++) {
+      writes.add(write("vda", i));
+    }
+    assertFalse(writes.getLast().isDone());
+    graph.setDrive("vda", "vda");
+    for (CompletableFuture<Void> write : writes) {
+      write.get(10, TimeUnit.SECONDS);
+    }
+    graph.delete("t");
+    graph.deleteThrottleGroup("tg");
+  }
+
+  /// A byte.
+  private CompletableFuture<Void> write(String disk, long offsetBytes) {
+    CompletableFuture<Void> written = new CompletableFuture<>();
+    engine
+        .fleecing()
+        .disk(disk)
+        .orElseThrow()
+        .top()
+        .apply(
+            new Mutation.Write(
+                offsetBytes, ByteBuffer.allocateDirect(1), Mutation.Durability.CACHED),
+            new Completion() {
+              @Override
+              public void succeeded() {
+                written.complete(null);
+              }
+
+              @Override
+              public void failed(IOException error) {
+                written.completeExceptionally(error);
+              }
+            });
+    return written;
+  }
+
+  @Test
   void addedBackendsGoAgain() throws Exception {
     engine.graph().add(new NodeSpec("n", new Driver.NullBackend(DISK_BYTES, true, 0)));
     assertTrue(engine.fleecing().disk("n").isPresent());
@@ -199,26 +249,7 @@ final class BlockGraphOnEngineTest {
                     new TransactionAction.AddBitmap(
                         new BitmapRef(disk, "b0"), OptionalInt.empty(), false, false)))
             .get();
-    CompletableFuture<Boolean> written = new CompletableFuture<>();
-    engine
-        .fleecing()
-        .disk(disk)
-        .orElseThrow()
-        .top()
-        .apply(
-            new Mutation.Discard(0, 1, Mutation.Durability.CACHED),
-            new Completion() {
-              @Override
-              public void succeeded() {
-                written.complete(true);
-              }
-
-              @Override
-              public void failed(IOException error) {
-                written.completeExceptionally(error);
-              }
-            });
-    assertTrue(written.get());
+    write(disk, 0).get(10, TimeUnit.SECONDS);
     assertEquals(65536, engine.fleecing().bitmaps(disk).getFirst().dirtyBytes());
     assertEquals(List.of(), engine.fleecing().bitmaps("sa"));
   }
