@@ -13,6 +13,11 @@ public interface DiskIdentity {
   /// file its inode and when it was made, for a block device its serial, or number.
   String identity() throws IOException;
 
+  /// Whether an earlier version of this program would have said that it is `identity()`.
+  default boolean wasKnownAs(String former) throws IOException {
+    return false;
+  }
+
   /// What changes when somebody writes to it: a file's time of modification in ns since 1970; a
   /// checksum of some of a block device's content.
   String stamp() throws IOException;

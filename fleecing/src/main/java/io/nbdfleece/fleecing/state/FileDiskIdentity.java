@@ -67,23 +67,38 @@ public final class FileDiskIdentity implements DiskIdentity {
   @Override
   public String identity() throws IOException {
     return switch (kind) {
-      case REGULAR -> "file " + fileIdentity();
+      case REGULAR -> fileIdentity();
       case BLOCK -> "block " + blockIdentity();
       case OTHER -> throw new IllegalStateException("kind: OTHER");
     };
   }
 
   private String fileIdentity() throws IOException {
-    String inode = "ino=" + Files.getAttribute(path, "unix:ino");
     FileOrigin origin = FileOrigin.of(path);
     if (origin.bornEpochNanos().isEmpty()) {
-      return "dev=" + Files.getAttribute(path, "unix:dev") + " " + inode;
+      return identityByDevice();
     }
     String system =
         origin.fileSystem().isPresent()
             ? " fs=" + Long.toHexString(origin.fileSystem().getAsLong())
             : "";
-    return inode + " born=" + origin.bornEpochNanos().getAsLong() + system;
+    return "file ino="
+        + Files.getAttribute(path, "unix:ino")
+        + " born="
+        + origin.bornEpochNanos().getAsLong()
+        + system;
+  }
+
+  private String identityByDevice() throws IOException {
+    return "file dev="
+        + Files.getAttribute(path, "unix:dev")
+        + " ino="
+        + Files.getAttribute(path, "unix:ino");
+  }
+
+  @Override
+  public boolean wasKnownAs(String former) throws IOException {
+    return kind == LinuxFile.Kind.REGULAR && former.equals(identityByDevice());
   }
 
   private String blockIdentity() throws IOException {

@@ -79,7 +79,6 @@ final class FileDiskState implements DiskState {
       throws IOException {
     this.disk = disk;
     this.files = files;
-    this.identity = identity;
     this.host = host;
     this.workers = workers;
     this.lost = lost;
@@ -87,9 +86,11 @@ final class FileDiskState implements DiskState {
     this.found = List.copyOf(outcome.records());
     this.finding = outcome.finding();
     this.named = contentsOf(found);
-    this.folder = new DiskFolder(disk, files, identity, host, outcome.generation());
+    this.identity = outcome.identity();
+    this.folder = new DiskFolder(disk, files, this.identity, host, outcome.generation());
     this.contents =
-        new ContentFiles(files, identity, outcome.live(), folder.logNonce(), this::memoryFailed);
+        new ContentFiles(
+            files, this.identity, outcome.live(), folder.logNonce(), this::memoryFailed);
     LogLayout layout = new LogLayout(folder.logNonce(), identity.sizeBytes());
     files.write(folder.logName(), layout.empty(host.epochNanos()));
     StateFiles.PatchedFile logFile = files.patch(folder.logName());

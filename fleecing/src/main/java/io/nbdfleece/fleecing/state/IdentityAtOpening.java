@@ -28,6 +28,11 @@ public final class IdentityAtOpening implements DiskIdentity {
   }
 
   @Override
+  public boolean wasKnownAs(String former) throws IOException {
+    return disk.wasKnownAs(former);
+  }
+
+  @Override
   public String stamp() {
     return stamp;
   }

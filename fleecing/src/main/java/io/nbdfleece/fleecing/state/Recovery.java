@@ -28,14 +28,19 @@ final class Recovery {
 
   private final String disk;
   private final StateFiles files;
-  private final DiskIdentity identity;
+  private DiskIdentity identity;
   private final Host host;
   private final List<String> findings = new ArrayList<>();
   private final Map<String, LiveFile> live = new HashMap<>();
 
   /// @param generation of the list found; 0 when there is none
+  /// @param identity what the state is to know the disk as
   record Outcome(
-      long generation, List<BitmapRecord> records, String finding, Map<String, LiveFile> live) {}
+      long generation,
+      List<BitmapRecord> records,
+      String finding,
+      Map<String, LiveFile> live,
+      DiskIdentity identity) {}
 
   Recovery(String disk, StateFiles files, DiskIdentity identity, Host host) {
     this.disk = disk;
@@ -54,7 +59,7 @@ final class Recovery {
       file = files.read(BitmapList.NAME, BitmapList.FILE_BYTES_MAX);
     } catch (NoSuchFileException _) {
       files.delete(BitmapList.NEXT); // follows on nothing: the state was lost
-      return new Outcome(0, List.of(), "", live);
+      return new Outcome(0, List.of(), "", live, identity);
     }
     BitmapList list;
     try {
@@ -72,7 +77,8 @@ final class Recovery {
               + "; kept as "
               + DAMAGED
               + "): they are gone, take a full backup",
-          live);
+          live,
+          identity);
     }
     if (decided.isPresent() && decided.getAsLong() > list.generation()) {
       try {
@@ -81,14 +87,17 @@ final class Recovery {
         findings.add(
             "a transaction of several disks has a part that is missing: " + e.getMessage());
         List<BitmapRecord> records = list.records().stream().map(Recovery::inconsistent).toList();
-        return new Outcome(list.generation(), records, String.join("; ", findings), live);
+        return new Outcome(list.generation(), records, String.join("; ", findings), live, identity);
       }
     } else {
       files.delete(BitmapList.NEXT);
     }
     try {
+      if (!list.entries().isEmpty() && identity.wasKnownAs(list.identity())) {
+        identity = new IdentityKnownAs(identity, list.identity());
+      }
       List<BitmapRecord> records = judge(list);
-      return new Outcome(list.generation(), records, String.join("; ", findings), live);
+      return new Outcome(list.generation(), records, String.join("; ", findings), live, identity);
     } catch (IOException | RuntimeException e) {
       live.values().forEach(LiveFile::close);
       throw e;

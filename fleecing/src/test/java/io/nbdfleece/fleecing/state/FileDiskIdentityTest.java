@@ -2,6 +2,7 @@
 package io.nbdfleece.fleecing.state;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -38,6 +39,13 @@ final class FileDiskIdentityTest {
     assumeTrue(FileOrigin.of(path).bornEpochNanos().isPresent(), "the file system notes no births");
     String identity = FileDiskIdentity.of(path).identity();
     assertTrue(identity.matches("file ino=[0-9]+ born=[0-9]+( fs=[0-9a-f]+)?"), identity);
+    String former =
+        "file dev="
+            + Files.getAttribute(path, "unix:dev")
+            + " ino="
+            + Files.getAttribute(path, "unix:ino");
+    assertTrue(FileDiskIdentity.of(path).wasKnownAs(former), former);
+    assertFalse(FileDiskIdentity.of(path).wasKnownAs(former + "1"));
   }
 
   @Test

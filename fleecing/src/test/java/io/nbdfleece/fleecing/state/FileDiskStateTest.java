@@ -74,6 +74,41 @@ final class FileDiskStateTest {
   }
 
   @Test
+  void diskThatAnEarlierVersionToldOtherwiseKeepsItsBitmaps() throws IOException {
+    FileDiskState state = fixture.open();
+    BitmapRecord live = add(state, "b");
+    GranuleSet set = GranuleSet.of(SIZE_BYTES, 4096, RoaringBitmap.bitmapOf(1, 7));
+    BitmapRecord sealed =
+        new BitmapRecord(
+            "s",
+            4096,
+            state.seal(set),
+            Form.SEALED,
+            false,
+            false,
+            false,
+            Optional.empty(),
+            Instant.EPOCH);
+    state.closeClean(List.of(live, sealed));
+    fixture.disk.former = fixture.disk.identity;
+    fixture.disk.identity = "disk 1 in other words";
+    for (int i = 0; i < 2; i++) {
+      FileDiskState again = fixture.open();
+      assertEquals("", again.finding());
+      assertEquals(RoaringBitmap.bitmapOf(5), bits(again));
+      assertEquals(set.granules(), again.load(sealed).granules());
+      DiskState.LiveContent next = again.create(GRANULE_BYTES);
+      again.closeClean(List.of(live, sealed, StateFixture.live("next" + i, next)));
+    }
+    FileDiskState none = fixture.open();
+    none.closeClean(List.of());
+    none = fixture.open(); // from here on in the new words
+    none.closeClean(List.of(add(none, "b")));
+    fixture.disk.former = "";
+    assertEquals("", fixture.open().finding());
+  }
+
+  @Test
   void inconsistentStaysInconsistent() throws IOException {
     FileDiskState state = fixture.open();
     state.closeClean(List.of(add(state, "b")));

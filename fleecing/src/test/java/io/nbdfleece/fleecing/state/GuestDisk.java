@@ -19,6 +19,9 @@ final class GuestDisk implements DiskIdentity {
   private int[] durable;
   String identity = "disk 1";
 
+  /// What earlier versions called it.
+  String former = "";
+
   /// Whether anybody can tell when it was modified: not of a block device.
   boolean tellsTime = true;
 
@@ -62,6 +65,11 @@ final class GuestDisk implements DiskIdentity {
   @Override
   public String identity() {
     return identity;
+  }
+
+  @Override
+  public boolean wasKnownAs(String name) {
+    return name.equals(former);
   }
 
   @Override
