@@ -95,10 +95,11 @@ final class Transmission extends ChannelInboundHandlerAdapter {
     Request.Write unsent = null;
     try {
       long nowNanos = System.nanoTime();
-      for (Request request = submitted.poll(); request != null; request = submitted.poll()) {
-        // First of all, so that it fails with the connection whatever happens here.
-        long cookie = requests.add(request);
+      // When the connection ends within, the drain that is scheduled fails the rest.
+      for (Request request = submitted.poll(); request != null; request = nextSubmitted()) {
         unsent = request instanceof Request.Write write ? write : null;
+        // Before all else, so that it fails with the connection whatever happens here.
+        long cookie = requests.add(request);
         byte[] payload = request instanceof Request.Status status ? status.payload : NO_PAYLOAD;
         if (headers.writableBytes() < Nbd.EXTENDED_REQUEST_HEADER_BYTES + payload.length) {
           ByteBuf full = headers;
@@ -113,9 +114,8 @@ final class Transmission extends ChannelInboundHandlerAdapter {
           ByteBuf header = headers;
           headers = Unpooled.EMPTY_BUFFER;
           write(header);
-          Request.Write write = unsent;
+          writeData(unsent);
           unsent = null;
-          writeData(write);
         }
       }
       ByteBuf last = headers;
@@ -128,6 +128,10 @@ final class Transmission extends ChannelInboundHandlerAdapter {
       }
     }
     channel.flush();
+  }
+
+  private @Nullable Request nextSubmitted() {
+    return failure == null ? submitted.poll() : null;
   }
 
   /// When the data of a write is not sent whole, the server must not take what follows for it.
