@@ -98,8 +98,7 @@ final class SlotMemory {
 
   private static void giveBack(MemorySegment memory) {
     if (memory.byteSize() > 0) {
-      boolean returned = AnonymousMemory.giveBack(memory);
-      assert returned;
+      boolean _ = AnonymousMemory.giveBack(memory);
     }
   }
 

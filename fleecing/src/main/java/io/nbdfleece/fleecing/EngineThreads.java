@@ -18,6 +18,12 @@ interface EngineThreads {
   /// For what waits for devices. Rejects work after [#endWork].
   Executor workers();
 
+  /// The same for the scratch file. Others, so that a scratch disk that is slow, or hangs, keeps
+  /// nobody from disks: guests, and writes that give a copy up.
+  default Executor scratchWorkers() {
+    return workers();
+  }
+
   /// Tells subscribers, one task after the other in the order they came. Rejects what is too much,
   /// and everything after [#endTelling].
   Executor teller();

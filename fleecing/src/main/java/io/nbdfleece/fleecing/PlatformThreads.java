@@ -18,13 +18,15 @@ final class PlatformThreads implements EngineThreads {
   private static final int TELLINGS_MAX = 4096;
 
   private final IoWorkers workers;
+  private final IoWorkers scratchWorkers;
   private final ScheduledThreadPoolExecutor ticker;
   private final DelayTimer.Threaded pauses = DelayTimer.threaded("nbdfleece-brake");
   private final ThreadPoolExecutor teller;
 
-  /// @param workersMax how many calls may wait for devices at the same time
+  /// @param workersMax how many calls may wait for disks at the same time, and for the scratch file
   PlatformThreads(int workersMax) {
     workers = new IoWorkers("nbdfleece-io", workersMax);
+    scratchWorkers = new IoWorkers("nbdfleece-io-scratch", workersMax);
     ticker = new ScheduledThreadPoolExecutor(1, daemon("nbdfleece-ticker"));
     ticker.setRemoveOnCancelPolicy(true);
     teller =
@@ -61,6 +63,11 @@ final class PlatformThreads implements EngineThreads {
   @Override
   public Executor workers() {
     return workers;
+  }
+
+  @Override
+  public Executor scratchWorkers() {
+    return scratchWorkers;
   }
 
   @Override
@@ -104,6 +111,7 @@ final class PlatformThreads implements EngineThreads {
 
   @Override
   public void endWork() {
+    scratchWorkers.close(); // what comes of its work is for the others
     workers.close();
   }
 

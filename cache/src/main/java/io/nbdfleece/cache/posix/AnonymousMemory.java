@@ -14,6 +14,8 @@ public final class AnonymousMemory {
   /// Touched in one call, which keeps others from mapping memory meanwhile.
   private static final long STEP_BYTES = 256 << 10;
 
+  private static final long PAGE_BYTES = LinuxCalls.pageBytes();
+
   private AnonymousMemory() {}
 
   /// Zeroes, from the start of a page on, until the arena is closed.
@@ -40,14 +42,16 @@ public final class AnonymousMemory {
   /// Gives the pages of a direct buffer back, from its start to its capacity; it reads as zeroes
   /// afterwards, and takes memory again when it is written to. Nothing else may lie in these pages.
   ///
-  /// @return whether they are given back; not where the system's pages are larger than what the
-  ///   buffer is aligned to
+  /// @return whether they are given back; not unless the buffer is made of whole pages of the
+  ///   system
   public static boolean giveBack(ByteBuffer buffer) {
     return giveBack(MemorySegment.ofBuffer(buffer.duplicate().clear()));
   }
 
   /// The same of memory from [#map].
   public static boolean giveBack(MemorySegment memory) {
-    return LinuxCalls.madvise(memory.address(), memory.byteSize(), MADV_DONTNEED) == 0;
+    // The system would round the length up, and take from the neighbour.
+    return ((memory.address() | memory.byteSize()) & (PAGE_BYTES - 1)) == 0
+        && LinuxCalls.madvise(memory.address(), memory.byteSize(), MADV_DONTNEED) == 0;
   }
 }

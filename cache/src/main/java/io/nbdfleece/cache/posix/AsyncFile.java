@@ -7,6 +7,7 @@ import java.nio.ByteBuffer;
 import java.util.List;
 import java.util.concurrent.Executor;
 import java.util.concurrent.RejectedExecutionException;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.LongSupplier;
 
@@ -54,6 +55,9 @@ public final class AsyncFile {
   private final LongSupplier nanoClock;
   private final DataSync sync;
   private final CutWatch watch;
+
+  /// Calls under way that the file system locks the file for.
+  private final AtomicInteger locking = new AtomicInteger();
 
   /// The size at open, or up to where we have written since. Nothing below may be missing.
   private final AtomicLong sizeBytes;
@@ -192,18 +196,33 @@ public final class AsyncFile {
 
   /// See [LinuxFile#punchHole].
   public void punchHole(long offsetBytes, long lengthBytes, Completion done) {
-    call(() -> file.punchHole(offsetBytes, lengthBytes), done);
+    callLocking(() -> file.punchHole(offsetBytes, lengthBytes), done);
   }
 
   /// See [LinuxFile#zeroRange]; fails with a [PosixException] that `isUnsupported` where the file
   /// system cannot.
   public void zeroRange(long offsetBytes, long lengthBytes, Completion done) {
-    call(() -> file.zeroRange(offsetBytes, lengthBytes), done);
+    callLocking(() -> file.zeroRange(offsetBytes, lengthBytes), done);
   }
 
   /// Like [#zeroRange], and writes zeroes where the file system has no faster way.
   public void writeZeroes(long offsetBytes, long lengthBytes, Completion done) {
     call(() -> writeAllZeroes(offsetBytes, lengthBytes), done);
+  }
+
+  /// Runs on a worker what the file system locks the file for: holes, zeroes. Meanwhile small
+  /// writes go to a worker as well.
+  public void callLocking(BlockingCall work, Completion done) {
+    call(
+        () -> {
+          locking.incrementAndGet();
+          try {
+            work.run();
+          } finally {
+            locking.decrementAndGet();
+          }
+        },
+        done);
   }
 
   /// Runs anything on a worker.
@@ -245,7 +264,9 @@ public final class AsyncFile {
       slow = false;
     }
     return file.neverWaits()
-        || (isReadyForPart(offsetBytes) && isReadyForPart(offsetBytes + lengthBytes));
+        || (locking.get() == 0
+            && isReadyForPart(offsetBytes)
+            && isReadyForPart(offsetBytes + lengthBytes));
   }
 
   /// Whether a write that begins or ends at `edgeBytes` need not read the page there.

@@ -21,12 +21,15 @@ public final class FileSender {
   private static final int LOOK_EVERY_BYTES = 64 << 10;
 
   private final LinuxFile file;
+  private final CutWatch watch;
 
   /// Linux before 6.5, a file system without, or a filter of system calls in the way.
   private volatile boolean cachedUnknown;
 
-  public FileSender(LinuxFile file) {
+  /// @param watch of the same file
+  public FileSender(LinuxFile file, CutWatch watch) {
     this.file = file;
+    this.watch = watch;
   }
 
   /// Whether a range is worth sending so: all of it is in the page cache, so that no device is
@@ -71,6 +74,7 @@ public final class FileSender {
   /// @param head direct; its position moves on by what went of it
   /// @return how many bytes of the range went; 0 when there was no room for any
   /// @throws EOFException when the file ends before the range begins
+  /// @throws IOException when what went has been lost by a cut: the receiver must not believe it
   public int send(int socket, ByteBuffer head, long offsetBytes, int lengthBytes)
       throws IOException {
     if (head.hasRemaining() && !sendHead(socket, head)) {
@@ -86,7 +90,11 @@ public final class FileSender {
     if (count == 0) {
       throw new EOFException(file.path() + " has become shorter: it ends before " + offsetBytes);
     }
-    return count == -Errno.EAGAIN ? 0 : (int) checked(count);
+    if (count == -Errno.EAGAIN) {
+      return 0;
+    }
+    watch.requireKept(offsetBytes, offsetBytes + checked(count));
+    return (int) count;
   }
 
   /// Whether all of it went.

@@ -85,6 +85,7 @@ final class LinuxCalls {
   private static final MethodHandle MMAP = bindWords("mmap");
   private static final MethodHandle MADVISE = bindWords("madvise");
   private static final MethodHandle MUNMAP = bindWords("munmap");
+  private static final MethodHandle GETPAGESIZE = bindWords("getpagesize");
   private static final MethodHandle SYSCALL = bindVariadic("syscall");
 
   private LinuxCalls() {}
@@ -225,6 +226,10 @@ final class LinuxCalls {
 
   static long readahead(int fd, long offset, long count) {
     return longCall(READAHEAD, fd, offset, count, 0, 0, 0);
+  }
+
+  static int pageBytes() {
+    return intCall(GETPAGESIZE, 0, 0, 0, 0);
   }
 
   static int fstat(int fd, MemorySegment stat) {

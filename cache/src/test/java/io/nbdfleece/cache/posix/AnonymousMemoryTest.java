@@ -2,12 +2,14 @@
 package io.nbdfleece.cache.posix;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.nio.ByteBuffer;
 import org.junit.jupiter.api.Test;
 
@@ -45,6 +47,19 @@ final class AnonymousMemoryTest {
       assertEquals(0, memory.asByteBuffer().get(BYTES + 1));
       assertTrue(AnonymousMemory.giveBack(memory.asSlice(0, 2L * BYTES)));
       assertEquals(BYTES / Pagemap.PAGE_BYTES, Pagemap.presentPages(memory));
+    }
+  }
+
+  /// The system would take the neighbour, too.
+  @Test
+  void aPartOfAPageIsNotGivenBack() {
+    try (Arena arena = Arena.ofShared()) {
+      MemorySegment memory = AnonymousMemory.map(BYTES, arena).fill((byte) 7);
+      assertFalse(AnonymousMemory.giveBack(memory.asSlice(0, 1024)));
+      assertFalse(AnonymousMemory.giveBack(memory.asSlice(1024, 4096)));
+      for (int i = 0; i < BYTES; i++) {
+        assertEquals(7, memory.get(ValueLayout.JAVA_BYTE, i));
+      }
     }
   }
 

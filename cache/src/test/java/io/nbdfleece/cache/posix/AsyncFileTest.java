@@ -96,6 +96,25 @@ class AsyncFileTest {
     assertEquals(7, target[0].get(8191));
   }
 
+  /// The system call would wait for the file system's lock.
+  @Test
+  void whileHolesAreMadeASmallWriteGoesToAWorker() throws Exception {
+    assumeNoWait();
+    Outcome punched = new Outcome();
+    Outcome[] written = {new Outcome(), new Outcome()};
+    async.callLocking(
+        () -> {
+          async.write(0, filled(4096, 1), written[0]);
+          assertFalse(written[0].isDone());
+        },
+        punched);
+    workers.runAll();
+    punched.await();
+    written[0].await();
+    async.write(0, filled(4096, 1), written[1]);
+    assertTrue(written[1].isDone());
+  }
+
   private static List<ByteBuffer> buffers(int... sizes) {
     List<ByteBuffer> buffers = new ArrayList<>();
     for (int size : sizes) {

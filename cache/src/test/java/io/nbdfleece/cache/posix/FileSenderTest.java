@@ -26,13 +26,15 @@ final class FileSenderTest {
   @TempDir private Path directory;
   private Path path;
   private LinuxFile file;
+  private CutWatch watch;
   private FileSender sender;
 
   @BeforeEach
   void open() throws IOException {
     path = directory.resolve("disk");
     file = UncachedFile.create(path, SIZE);
-    sender = new FileSender(file);
+    watch = CutWatch.of(file);
+    sender = new FileSender(file, watch);
     Assumptions.assumeTrue(sender.isReady(0, SIZE), "cachestat(2) came with Linux 6.5");
   }
 
@@ -104,6 +106,27 @@ final class FileSenderTest {
         EOFException e =
             assertThrows(EOFException.class, () -> sender.send(descriptor, NO_HEAD, 8192, 4096));
         assertEquals(path + " has become shorter: it ends before 8192", e.getMessage());
+      } finally {
+        out.leave();
+      }
+    }
+  }
+
+  /// Between the look at the page cache and the moment when the socket has room.
+  @Test
+  void whatACutHasTakenIsNotSentWhenTheFileHasBecomeLongerAgain() throws IOException {
+    file.truncate(4096);
+    watch.look();
+    file.truncate(SIZE);
+    Path target = directory.resolve("target");
+    Files.createFile(target);
+    try (LinuxFile out = LinuxFile.open(target, Access.READ_WRITE)) {
+      int descriptor = out.enter();
+      try {
+        assertEquals(4096, sender.send(descriptor, NO_HEAD, 0, 4096));
+        IOException e =
+            assertThrows(IOException.class, () -> sender.send(descriptor, NO_HEAD, 8192, 4096));
+        assertTrue(e.toString().contains("was truncated while open"), e.toString());
       } finally {
         out.leave();
       }

@@ -56,7 +56,7 @@ public final class FileNode implements BlockNode {
     this.watch = CutWatch.of(file);
     this.name = new NameWatch(file);
     this.async = new AsyncFile(file, workers, watch);
-    this.sender = new FileSender(file);
+    this.sender = new FileSender(file, watch);
     this.writable = writable;
     this.sizeBytes = file.sizeBytes();
     this.logicalBlockBytes = file.logicalBlockBytes();
@@ -148,9 +148,10 @@ public final class FileNode implements BlockNode {
           case DURABLE -> async.writeDurable(offsetBytes, data, changed);
         }
       }
-      case Mutation.Zero zero -> async.call(() -> zero(zero), synced(zero.durability(), changed));
+      case Mutation.Zero zero ->
+          async.callLocking(() -> zero(zero), synced(zero.durability(), changed));
       case Mutation.Discard discard ->
-          async.call(() -> discard(discard), synced(discard.durability(), changed));
+          async.callLocking(() -> discard(discard), synced(discard.durability(), changed));
     }
   }
 
@@ -412,7 +413,12 @@ public final class FileNode implements BlockNode {
   /// Whether another program has written to a file that is served read-only, as our lock lets it.
   /// Of a block device that is not known.
   public boolean changedByOthers() throws IOException {
-    return openedModified.isPresent() && !openedModified.equals(modified());
+    if (openedModified.isEmpty()) {
+      return false;
+    }
+    boolean changed = !openedModified.equals(modified());
+    file.sizeBytes(); // fails when it has been closed: then the descriptor may be another file's
+    return changed;
   }
 
   private Optional<FileTime> modified() throws IOException {
