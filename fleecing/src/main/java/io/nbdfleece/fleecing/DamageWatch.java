@@ -16,7 +16,8 @@ import java.util.Optional;
 final class DamageWatch {
   private static final String TRUNCATED = "the disk's file was truncated";
   private static final String WRITTEN =
-      "another program has written to the disk, which is served read-only";
+      "another program has written to the disk, which is served read-only, so it is tracked again"
+          + " only when it is served anew";
 
   private static final System.Logger LOG = System.getLogger(FleecingEngine.class.getName());
 
@@ -30,8 +31,9 @@ final class DamageWatch {
 
   /// Waits for the disk.
   void look(ServedDisk disk) {
-    lookForDamage(disk);
-    if (writtenByOthers(disk) && needsLosing(disk)) {
+    if (meetsDamage(disk)) {
+      transactions.aloneLater(() -> loseBitmaps(disk, TRUNCATED));
+    } else if (writtenByOthers(disk) && needsLosing(disk)) {
       transactions.aloneLater(() -> loseBitmaps(disk, WRITTEN));
     }
   }
@@ -49,9 +51,9 @@ final class DamageWatch {
     return disk.tracking().current().all().stream().anyMatch(bitmap -> !bitmap.inconsistent());
   }
 
-  /// The last time, before the bitmaps of a disk are closed; no transaction is under way any more.
+  /// The last time, before the bitmaps of a disk are closed: no transaction touches them any more.
   void lookBeforeTheEnd(ServedDisk disk) {
-    lookForDamage(disk);
+    boolean _ = meetsDamage(disk);
     if (!needsLosing(disk)) {
       return;
     }
@@ -62,9 +64,10 @@ final class DamageWatch {
     }
   }
 
-  private void lookForDamage(ServedDisk disk) {
+  /// Whether it is new.
+  private boolean meetsDamage(ServedDisk disk) {
     if (disk.damage().isPresent()) {
-      return;
+      return false;
     }
     Optional<String> found;
     try {
@@ -72,13 +75,13 @@ final class DamageWatch {
     } catch (IOException e) {
       // Whoever uses the disk is told more; perhaps it has just been closed.
       LOG.log(Level.DEBUG, "cannot look after disk " + disk.config().name(), e);
-      return;
+      return false;
     }
     if (found.isPresent()) {
       disk.damaged(found.get());
       events.diskDamaged(disk.config().name(), found.get());
-      transactions.aloneLater(() -> loseBitmaps(disk, TRUNCATED));
     }
+    return found.isPresent();
   }
 
   private void loseBitmaps(ServedDisk disk, String reason) {

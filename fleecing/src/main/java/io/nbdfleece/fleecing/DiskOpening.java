@@ -195,7 +195,7 @@ final class DiskOpening {
       }
       TrackingRecovery.settle(disk, threads.wallTime());
       TrackingRecovery.closeClean(disk);
-    } catch (IOException | RuntimeException e) {
+    } catch (IOException | RuntimeException | Error e) {
       // As after a kill: the next start finds what is there.
       Optional<DiskState> state = disk.tracking().stateToClose();
       state.ifPresent(DiskState::close);

@@ -19,7 +19,7 @@ final class Failures {
       closing.run();
     } catch (IOException e) {
       add(e);
-    } catch (RuntimeException e) {
+    } catch (RuntimeException | Error e) {
       add(new IOException("internal error: " + e, e));
     }
   }

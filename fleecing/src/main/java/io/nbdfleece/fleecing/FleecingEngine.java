@@ -133,7 +133,7 @@ public final class FleecingEngine implements AutoCloseable {
                   config.ramBytesMax(),
                   config.scratchDirectory(),
                   config.scratchBytesMax()),
-              threads.workers());
+              threads.scratchWorkers());
     } catch (IOException | RuntimeException e) {
       threads.end();
       if (states.isPresent()) {
@@ -239,9 +239,11 @@ public final class FleecingEngine implements AutoCloseable {
               disks.retire(disk);
               return disk;
             });
+    Failures failures = new Failures();
     try {
-      damages.lookBeforeTheEnd(gone);
-      opening.close(gone);
+      failures.run(() -> damages.lookBeforeTheEnd(gone));
+      failures.run(() -> opening.close(gone));
+      failures.rethrow();
     } finally {
       disks.unreserve(name);
     }
@@ -468,7 +470,7 @@ public final class FleecingEngine implements AutoCloseable {
     for (ServedDisk disk : disks.close()) {
       disk.users().close();
       disk.markRemoved();
-      damages.lookBeforeTheEnd(disk);
+      failures.run(() -> damages.lookBeforeTheEnd(disk));
       failures.run(() -> opening.close(disk));
     }
     failures.run(opening::close);

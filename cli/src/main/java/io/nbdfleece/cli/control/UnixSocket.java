@@ -124,8 +124,11 @@ final class UnixSocket implements AutoCloseable {
   @Override
   public void close() throws IOException {
     if (channel.isOpen()) {
-      removeIf(path, fileKey); // before the close: then it would be anybody's to replace
-      channel.close();
+      try {
+        removeIf(path, fileKey); // before the close: then it would be anybody's to replace
+      } finally {
+        channel.close();
+      }
     }
   }
 

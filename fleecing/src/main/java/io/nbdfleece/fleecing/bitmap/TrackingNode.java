@@ -52,8 +52,15 @@ public final class TrackingNode implements FilterNode {
     }
 
     void mark(long offsetBytes, long lengthBytes) {
-      for (int i = 0; i < arrays.size(); i++) { // an iterator would be garbage
-        arrays.get(i).mark(offsetBytes, lengthBytes);
+      try {
+        for (int i = 0; i < arrays.size(); i++) { // an iterator would be garbage
+          arrays.get(i).mark(offsetBytes, lengthBytes);
+        }
+      } catch (InternalError e) { // of mapped memory; of which array cannot be told
+        arrays.forEach(BitArray::failed);
+        if (arrays.stream().allMatch(BitArray::isWhole)) {
+          throw e;
+        }
       }
     }
 
@@ -102,20 +109,12 @@ public final class TrackingNode implements FilterNode {
     Tracks now = tracks;
     if (now.arrays().isEmpty()) {
       child.apply(mutation, done);
-      return;
-    }
-    try {
-      if (now.skipUnchanged()
-          && mutation instanceof Mutation.Write write
-          && write.lengthBytes() <= CompareBuffers.LENGTH_BYTES_MAX) {
-        compareAndApply(now, write, done);
-      } else {
-        markAndApply(now, mutation, done);
-      }
-    } catch (InternalError e) {
-      // Of mapped memory Java may tell a while after the access.
-      now.arrays().forEach(BitArray::failed);
-      throw e;
+    } else if (now.skipUnchanged()
+        && mutation instanceof Mutation.Write write
+        && write.lengthBytes() <= CompareBuffers.LENGTH_BYTES_MAX) {
+      compareAndApply(now, write, done);
+    } else {
+      markAndApply(now, mutation, done);
     }
   }
 

@@ -28,6 +28,11 @@ public interface DiskIdentity {
     return OptionalLong.empty();
   }
 
+  /// Until when changes of it are tracked, in ns since 1970; empty: as long as it is served.
+  default OptionalLong trackedUntilEpochNanos() {
+    return OptionalLong.empty();
+  }
+
   /// Makes durable what was written before the call, and what [#stamp] tells of it.
   default void sync() throws IOException {}
 }

@@ -98,7 +98,7 @@ final class FileDiskState implements DiskState {
     this.log = new ActivityLog(layout, logFile, workers, this::logFailed);
     this.heartbeat = new Heartbeat(logFile);
     heartbeat.diskModified(identity.modifiedEpochNanos());
-    this.upkeep = new Upkeep(host, log, heartbeat, contents);
+    this.upkeep = new Upkeep(host, log, heartbeat, contents, identity.trackedUntilEpochNanos());
   }
 
   /// Opens, recovers, and notes that the disk is being served. At the return a list that was

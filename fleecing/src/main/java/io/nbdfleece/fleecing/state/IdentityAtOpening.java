@@ -42,6 +42,12 @@ public final class IdentityAtOpening implements DiskIdentity {
     return modifiedEpochNanos;
   }
 
+  /// Others may have changed it right behind the change that was the last one.
+  @Override
+  public OptionalLong trackedUntilEpochNanos() {
+    return modifiedEpochNanos;
+  }
+
   @Override
   public void sync() throws IOException {
     disk.sync();

@@ -24,6 +24,11 @@ record IdentityKnownAs(DiskIdentity disk, String identity) implements DiskIdenti
   }
 
   @Override
+  public OptionalLong trackedUntilEpochNanos() {
+    return disk.trackedUntilEpochNanos();
+  }
+
+  @Override
   public void sync() throws IOException {
     disk.sync();
   }

@@ -50,6 +50,7 @@ final class MappedBits implements BitArray {
   private volatile boolean dropped;
 
   private volatile boolean failed;
+  private volatile int turns = 2;
   private volatile Runnable whenFailed = () -> {};
 
   /// @param offset of the summary
@@ -107,7 +108,7 @@ final class MappedBits implements BitArray {
 
   @Override
   public void mark(long offsetBytes, long lengthBytes) {
-    if (lengthBytes <= 0) {
+    if (lengthBytes <= 0 || failed) {
       return;
     }
     long first = offsetBytes >>> shift;
@@ -123,6 +124,7 @@ final class MappedBits implements BitArray {
         word++;
       }
       set(word, mask & lastMask);
+      meetErrors();
     } catch (IllegalStateException e) {
       if (!dropped) {
         throw e;
@@ -150,6 +152,16 @@ final class MappedBits implements BitArray {
   /// @param told once or a few times, by any thread; must not wait
   void whenFailed(Runnable told) {
     whenFailed = told;
+  }
+
+  /* Java throws what becomes of a bus error at the next safepoint of compiled code. Behind this
+   * method the write may have been handed to a worker by then, and could not be called back. The
+   * turn of a loop whose end is not known when it is compiled is a safepoint. */
+  private void meetErrors() {
+    int turn = 0;
+    while (turn < turns) {
+      turn++;
+    }
   }
 
   private void set(long word, long mask) {

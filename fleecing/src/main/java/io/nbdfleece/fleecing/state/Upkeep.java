@@ -3,6 +3,7 @@ package io.nbdfleece.fleecing.state;
 
 import java.io.IOException;
 import java.util.BitSet;
+import java.util.OptionalLong;
 
 /// What is to be done for a disk's state every so often while the disk is served.
 ///
@@ -15,10 +16,18 @@ final class Upkeep {
   private final ActivityLog log;
   private final Heartbeat heartbeat;
   private final ContentFiles contents;
+  private final OptionalLong trackedUntilEpochNanos;
   private final long startNanos;
   private int retiredSeconds;
 
-  Upkeep(Host host, ActivityLog log, Heartbeat heartbeat, ContentFiles contents) {
+  /// @param trackedUntilEpochNanos as [DiskIdentity#trackedUntilEpochNanos]
+  Upkeep(
+      Host host,
+      ActivityLog log,
+      Heartbeat heartbeat,
+      ContentFiles contents,
+      OptionalLong trackedUntilEpochNanos) {
+    this.trackedUntilEpochNanos = trackedUntilEpochNanos;
     this.host = host;
     this.log = log;
     this.heartbeat = heartbeat;
@@ -31,11 +40,12 @@ final class Upkeep {
     return (int) ((nowNanos - startNanos) / 1_000_000_000L);
   }
 
-  /// Notes what time it is, and that the server runs.
+  /// Notes what time it is, and that the server runs; or the time up to which it has tracked all
+  /// changes, where it does not any more.
   void beat() throws IOException {
     long now = host.nanoTime();
     log.time(secondsAt(now));
-    heartbeat.note(host.epochNanos(), now);
+    heartbeat.note(trackedUntilEpochNanos.orElse(host.epochNanos()), now);
   }
 
   /// From now on heartbeats are needed, or not. If they are, there is one, not too old, on stable

@@ -128,6 +128,24 @@ final class FileDiskStateTest {
     assertInconsistent(fixture.open(), "changed after the server that tracked it was killed");
   }
 
+  /// Nobody tracks what others do to it.
+  @Test
+  void changeByOthersOfADiskThatWasServedReadOnlyIsFoundAfterAKill() throws IOException {
+    FileDiskState state = fixture.open();
+    state.closeClean(List.of(add(state, "b")));
+    fixture.host.pass(3600);
+    FileDiskState readOnly = fixture.open(new IdentityAtOpening(fixture.disk));
+    fixture.pass(readOnly, 10);
+    assertEquals("", readOnly.finding());
+    readOnly.close();
+    FileDiskState again = fixture.open(new IdentityAtOpening(fixture.disk));
+    assertEquals("", again.finding(), "nobody has changed it");
+    fixture.pass(again, 10);
+    fixture.disk.write(0, 1);
+    again.close();
+    assertInconsistent(fixture.open(), "changed after the server that tracked it was killed");
+  }
+
   @Test
   void ownLastWritesBeforeAKillAreNoChangeByOthers() throws IOException {
     FileDiskState state = fixture.open();

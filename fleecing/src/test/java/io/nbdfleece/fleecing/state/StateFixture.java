@@ -29,7 +29,16 @@ final class StateFixture {
   }
 
   FileDiskState open(SimulatedFiles from) throws IOException {
-    return FileDiskState.open("vda", from, disk, tasks::add, host, lost::add, OptionalLong.empty());
+    return open(from, disk);
+  }
+
+  FileDiskState open(DiskIdentity identity) throws IOException {
+    return open(files, identity);
+  }
+
+  private FileDiskState open(SimulatedFiles from, DiskIdentity identity) throws IOException {
+    return FileDiskState.open(
+        "vda", from, identity, tasks::add, host, lost::add, OptionalLong.empty());
   }
 
   void runTasks() {
