@@ -109,7 +109,8 @@ final class PskEndpointTest {
             IOException.class, () -> TlsEndpoint.server(new TlsCredentials.Psk(file, ""), false));
     String text = String.valueOf(e.getMessage());
     assertTrue(text.contains(file.toString()) && text.contains(what), text);
-    assertFalse(text.contains("0011"), "shows a key: " + text);
+    // The name of the directory is a number, which may be anything.
+    assertFalse(text.replace(file.toString(), "").contains("0011"), "shows a key: " + text);
   }
 
   @Test
