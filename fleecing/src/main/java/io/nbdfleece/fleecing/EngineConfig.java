@@ -11,7 +11,8 @@ import java.util.OptionalLong;
 /// @param ramBytesMax RAM tier of the process, at least 16 clusters
 /// @param scratchDirectory where the disk tier lives, as a file without a name
 /// @param scratchBytesMax cap of the disk tier, at least a cluster; 0 = RAM only
-/// @param ioThreadCount upper bound of threads that wait for disks
+/// @param ioThreadCount upper bound of threads that wait for disks, and of those that wait for the
+///   scratch file
 /// @param guestFirst what guests may have to pay for snapshots
 public record EngineConfig(
     int clusterBytes,

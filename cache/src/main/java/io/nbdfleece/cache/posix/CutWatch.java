@@ -78,20 +78,9 @@ public final class CutWatch {
     if (neededBytes != 0 && (!looked || nowNanos - lookedNanos >= LOOK_EVERY_NANOS)) {
       lookedNanos = nowNanos;
       looked = true;
-      lookUnlessAnotherDoes();
+      look();
     }
     return cuts.get();
-  }
-
-  /* On a file system of the network the look of another thread may wait for its server. */
-  private void lookUnlessAnotherDoes() throws IOException {
-    if (lock.tryLock()) {
-      try {
-        look();
-      } finally {
-        lock.unlock();
-      }
-    }
   }
 
   /// The same; the clock is read only when it matters.

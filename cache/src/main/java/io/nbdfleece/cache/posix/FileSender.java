@@ -74,9 +74,11 @@ public final class FileSender {
   /// @param head direct; its position moves on by what went of it
   /// @return how many bytes of the range went; 0 when there was no room for any
   /// @throws EOFException when the file ends before the range begins
-  /// @throws IOException when what went has been lost by a cut: the receiver must not believe it
+  /// @throws IOException when any of the range has been lost by a cut: then nothing went, unless
+  ///   the cut was met while it did
   public int send(int socket, ByteBuffer head, long offsetBytes, int lengthBytes)
       throws IOException {
+    watch.requireKept(offsetBytes, offsetBytes + lengthBytes);
     if (head.hasRemaining() && !sendHead(socket, head)) {
       return 0;
     }

@@ -127,6 +127,7 @@ final class FileSenderTest {
         IOException e =
             assertThrows(IOException.class, () -> sender.send(descriptor, NO_HEAD, 8192, 4096));
         assertTrue(e.toString().contains("was truncated while open"), e.toString());
+        assertEquals(4096, out.sizeBytes());
       } finally {
         out.leave();
       }

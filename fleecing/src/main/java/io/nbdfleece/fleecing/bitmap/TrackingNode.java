@@ -53,14 +53,19 @@ public final class TrackingNode implements FilterNode {
 
     void mark(long offsetBytes, long lengthBytes) {
       try {
-        for (int i = 0; i < arrays.size(); i++) { // an iterator would be garbage
-          arrays.get(i).mark(offsetBytes, lengthBytes);
-        }
+        markEach(offsetBytes, lengthBytes);
       } catch (InternalError e) { // of mapped memory; of which array cannot be told
         arrays.forEach(BitArray::failed);
         if (arrays.stream().allMatch(BitArray::isWhole)) {
           throw e;
         }
+        markEach(offsetBytes, lengthBytes); // those that have not failed
+      }
+    }
+
+    private void markEach(long offsetBytes, long lengthBytes) {
+      for (int i = 0; i < arrays.size(); i++) { // an iterator would be garbage
+        arrays.get(i).mark(offsetBytes, lengthBytes);
       }
     }
 

@@ -92,7 +92,9 @@ final class FileDiskState implements DiskState {
         new ContentFiles(
             files, this.identity, outcome.live(), folder.logNonce(), this::memoryFailed);
     LogLayout layout = new LogLayout(folder.logNonce(), identity.sizeBytes());
-    files.write(folder.logName(), layout.empty(host.epochNanos()));
+    files.write(
+        folder.logName(),
+        layout.empty(identity.trackedUntilEpochNanos().orElse(host.epochNanos())));
     StateFiles.PatchedFile logFile = files.patch(folder.logName());
     this.logMemory = LogMemory.map(files, folder.logName(), layout, logFile);
     this.log = new ActivityLog(layout, logFile, workers, this::logFailed);
