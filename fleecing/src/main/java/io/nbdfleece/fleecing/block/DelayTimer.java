@@ -44,6 +44,8 @@ public interface DelayTimer {
                 thread.setDaemon(true);
                 return thread;
               });
+      // It stays: who has to wait must not fail because the system gives no thread now.
+      boolean _ = executor.prestartCoreThread();
     }
 
     @Override
@@ -60,6 +62,10 @@ public interface DelayTimer {
             executor.schedule(() -> runOnce(task), delayNanos, TimeUnit.NANOSECONDS);
       } catch (RejectedExecutionException closed) {
         runOnce(task);
+      } catch (RuntimeException | Error e) {
+        if (waiting.remove(task)) {
+          throw e; // it is not run later, though the executor may have it
+        }
       }
     }
 

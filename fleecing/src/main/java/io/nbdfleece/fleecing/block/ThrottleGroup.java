@@ -2,7 +2,9 @@
 package io.nbdfleece.fleecing.block;
 
 import com.google.errorprone.annotations.concurrent.GuardedBy;
+import io.nbdfleece.cache.Completion;
 import io.nbdfleece.fleecing.block.ThrottleLimits.Meter;
+import java.io.IOException;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Collections;
@@ -18,6 +20,8 @@ import java.util.concurrent.locks.ReentrantLock;
 /// wait is queued; nobody waits on a thread. Reads among themselves, and changes among themselves,
 /// go on in the order they came. Any thread.
 public final class ThrottleGroup {
+  private static final System.Logger LOG = System.getLogger(ThrottleGroup.class.getName());
+
   /* A bucket per meter: what goes through is poured in, and it leaks at the meter's rate. While it
    * stands higher than it may, everybody waits. A request is let through when there is room for any
    * of it, so one that is larger than the bucket passes too and makes those after it wait longer.
@@ -87,16 +91,20 @@ public final class ThrottleGroup {
     }
   }
 
-  /// Runs `go` when the limits let it: inside of this call, or later on the timer's thread.
+  /// Runs `go` when the limits let it: inside of this call, or later on the timer's thread. What is
+  /// thrown by this is thrown before `go` was run, or by `go`, and `go` will not be run any more.
   ///
   /// @param node whose request it is; when that has [#leave]d, nothing is waited for
   /// @param lengthBytes what the request reads or changes
-  void pass(ThrottleNode node, Direction direction, long lengthBytes, Runnable go) {
+  /// @param done fails when it had to wait and `go` throws
+  void pass(
+      ThrottleNode node, Direction direction, long lengthBytes, Runnable go, Completion done) {
     if (!limiting) {
       go.run();
       return;
     }
     boolean now;
+    Waiter waiter = new Waiter(node, lengthBytes, go, done);
     lock.lock();
     try {
       Waiting queue = waitingFor(direction);
@@ -104,7 +112,7 @@ public final class ThrottleGroup {
       if (now) {
         pour(direction, lengthBytes);
       } else {
-        queue.requests.add(new Waiter(node, lengthBytes, go));
+        queue.requests.add(waiter);
       }
     } finally {
       lock.unlock();
@@ -112,14 +120,33 @@ public final class ThrottleGroup {
     if (now) {
       go.run();
     } else {
+      releaseFor(waiter, direction);
+    }
+  }
+
+  /// When this throws the caller fails the request, whose data is gone then: it must not wait on.
+  private void releaseFor(Waiter waiter, Direction direction) {
+    try {
       release(direction);
+    } catch (RuntimeException | Error e) {
+      boolean waits;
+      lock.lock();
+      try {
+        waits = waitingFor(direction).requests.remove(waiter);
+      } finally {
+        lock.unlock();
+      }
+      if (waits) {
+        throw e;
+      }
+      LOG.log(System.Logger.Level.ERROR, "throttling: those behind wait for the next request", e);
     }
   }
 
   /// The node has been taken off its disk: those of its requests that wait go on at once. Behind
   /// them, requests that did not come this way may have gone already, from the same client.
   void leave(ThrottleNode node) {
-    List<Runnable> ready = new ArrayList<>();
+    List<Waiter> ready = new ArrayList<>();
     lock.lock();
     try {
       left.add(node);
@@ -130,14 +157,14 @@ public final class ThrottleGroup {
           if (waiter.node == node) {
             waiters.remove();
             pour(direction, waiter.lengthBytes);
-            ready.add(waiter.go);
+            ready.add(waiter);
           }
         }
       }
     } finally {
       lock.unlock();
     }
-    ready.forEach(Runnable::run);
+    ready.forEach(Waiter::run);
   }
 
   /// Whether requests go straight through: then [#pass] need not be called.
@@ -148,7 +175,7 @@ public final class ThrottleGroup {
   /* The one place that lets waiting requests go; sets the alarm for the first that may not, unless
    * one is set that is early enough. */
   private void release(Direction direction) {
-    List<Runnable> ready = new ArrayList<>();
+    List<Waiter> ready = new ArrayList<>();
     long delayNanos = 0;
     long alarm = 0;
     lock.lock();
@@ -161,7 +188,7 @@ public final class ThrottleGroup {
         }
         Waiter waiter = queue.requests.remove();
         pour(direction, waiter.lengthBytes);
-        ready.add(waiter.go);
+        ready.add(waiter);
       }
       if (queue.requests.isEmpty() || queue.wakesWithin(timer.nanoTime(), delayNanos)) {
         delayNanos = 0;
@@ -174,11 +201,27 @@ public final class ThrottleGroup {
     } finally {
       lock.unlock();
     }
-    if (delayNanos > 0) {
-      long set = alarm;
-      timer.after(delayNanos, () -> wake(direction, set));
+    try {
+      if (delayNanos > 0) {
+        setAlarm(direction, delayNanos, alarm);
+      }
+    } finally {
+      ready.forEach(Waiter::run);
     }
-    ready.forEach(Runnable::run);
+  }
+
+  private void setAlarm(Direction direction, long delayNanos, long alarm) {
+    try {
+      timer.after(delayNanos, () -> wake(direction, alarm));
+    } catch (RuntimeException | Error e) {
+      lock.lock();
+      try {
+        boolean _ = waitingFor(direction).disarm(alarm); // so that the next request sets one
+      } finally {
+        lock.unlock();
+      }
+      throw e;
+    }
   }
 
   private void wake(Direction direction, long alarm) {
@@ -247,7 +290,19 @@ public final class ThrottleGroup {
     }
   }
 
-  private record Waiter(ThrottleNode node, long lengthBytes, Runnable go) {}
+  /// A request that waits.
+  private record Waiter(ThrottleNode node, long lengthBytes, Runnable go, Completion done) {
+
+    /// Never throws: others go on behind it.
+    void run() {
+      try {
+        go.run();
+      } catch (RuntimeException | Error e) {
+        LOG.log(System.Logger.Level.ERROR, "a request that had been throttled", e);
+        done.failed(new IOException("internal error: " + e, e));
+      }
+    }
+  }
 
   /// Requests that wait, and when the timer looks after them. Guarded by the group's lock.
   private static final class Waiting {

@@ -34,7 +34,11 @@ public final class ThrottleNode implements FilterNode {
       child.read(offsetBytes, target, done);
     } else {
       group.pass(
-          this, Direction.READ, target.remaining(), () -> child.read(offsetBytes, target, done));
+          this,
+          Direction.READ,
+          target.remaining(),
+          () -> child.read(offsetBytes, target, done),
+          done);
     }
   }
 
@@ -44,7 +48,8 @@ public final class ThrottleNode implements FilterNode {
       child.read(offsetBytes, targets, done);
     } else {
       long lengthBytes = targets.stream().mapToLong(ByteBuffer::remaining).sum();
-      group.pass(this, Direction.READ, lengthBytes, () -> child.read(offsetBytes, targets, done));
+      group.pass(
+          this, Direction.READ, lengthBytes, () -> child.read(offsetBytes, targets, done), done);
     }
   }
 
@@ -58,7 +63,8 @@ public final class ThrottleNode implements FilterNode {
     if (group.isOpen()) {
       child.apply(mutation, done);
     } else {
-      group.pass(this, Direction.WRITE, mutation.lengthBytes(), () -> child.apply(mutation, done));
+      group.pass(
+          this, Direction.WRITE, mutation.lengthBytes(), () -> child.apply(mutation, done), done);
     }
   }
 

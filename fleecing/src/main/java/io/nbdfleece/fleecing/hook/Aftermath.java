@@ -7,6 +7,8 @@ import java.util.List;
 /// What a step decided under the hook's lock and does after letting go of it: no I/O, no callback
 /// and no foreign code runs under the lock. Used by one thread.
 final class Aftermath {
+  private static final System.Logger LOG = System.getLogger(Aftermath.class.getName());
+
   /// More entries than this are not freed on an event loop.
   private static final int FREED_INLINE_MAX = 4096;
 
@@ -38,7 +40,16 @@ final class Aftermath {
   void run() {
     tellAndFree();
     for (GuestWrite write : ready) {
+      goOn(write);
+    }
+  }
+
+  /// What is thrown on the way of one write is not that of the others.
+  private void goOn(GuestWrite write) {
+    try {
       hook.proceed(write);
+    } catch (RuntimeException | Error e) {
+      write.breakOffOrLog(e);
     }
   }
 
@@ -46,14 +57,14 @@ final class Aftermath {
   /// what hangs: each write goes on elsewhere, on its own.
   void runElsewhere() {
     for (GuestWrite write : ready) {
-      hook.continueElsewhere(() -> hook.proceed(write));
+      hook.continueElsewhere(() -> goOn(write));
     }
     tellAndFree();
   }
 
   private void tellAndFree() {
     for (Runnable event : events) {
-      event.run();
+      tellOne(event);
     }
     int count = freed.count();
     for (StoredVersions versions : freedMaps) {
@@ -63,6 +74,15 @@ final class Aftermath {
       hook.continueElsewhere(this::free);
     } else {
       free();
+    }
+  }
+
+  /// Writes wait behind it, and the copies that they need are theirs all the same.
+  private static void tellOne(Runnable event) {
+    try {
+      event.run();
+    } catch (RuntimeException | Error e) {
+      LOG.log(System.Logger.Level.ERROR, "who was told of a snapshot", e);
     }
   }
 

@@ -46,9 +46,6 @@ public final class FleecingHook implements FilterNode {
    * flight, and then starts the epochs one after the other, because nothing can change in
    * between. */
 
-  /// Zeroing of more clusters than this is never fast while there is a snapshot.
-  private static final int FAST_CLUSTERS_MAX = 65_536;
-
   private final String disk;
   private final BlockNode child;
   private final ClusterStore store;
@@ -195,21 +192,30 @@ public final class FleecingHook implements FilterNode {
   /// when a cluster would have to be preserved first.
   @Override
   public void apply(Mutation mutation, Completion done) {
-    admit(new GuestWrite(this, mutation, done));
+    GuestWrite write = new GuestWrite(this, mutation, done);
+    try {
+      admit(write);
+    } catch (RuntimeException | Error e) {
+      if (!write.breakOff(e)) {
+        throw e;
+      }
+    }
   }
 
-  private void admit(GuestWrite write) {
+  /// Counts it in and has it begin, or wait at the gate.
+  void admit(GuestWrite write) {
     boolean tooSlow;
     lock.lock();
     try {
       // A snapshot being taken needs every cluster.
-      tooSlow = write.mustBeFast && (gateClosed || preservesFirst(write));
+      tooSlow = write.mustBeFast && (gateClosed || write.preservesFirst(ledger));
       if (!tooSlow) {
         if (gateClosed) {
           gateQueue.add(write);
           return;
         }
         writesInFlight++;
+        write.inFlight = true;
         write.mustAdvance = !ledger.isEmpty();
       }
     } finally {
@@ -225,31 +231,22 @@ public final class FleecingHook implements FilterNode {
     }
   }
 
-  /* Under the same lock as the admission: until this write has ended no epoch can begin, and
-   * without that a cluster that nobody needs will not be needed. */
-  @GuardedBy("lock")
-  private boolean preservesFirst(GuestWrite write) {
-    if (ledger.isEmpty()) {
-      return false;
-    }
-    if (write.lastCluster - write.firstCluster >= FAST_CLUSTERS_MAX) {
-      return true; // looking at so many is not fast either
-    }
-    for (int cluster = write.firstCluster; cluster <= write.lastCluster; cluster++) {
-      if (ledger.needsPreserve(cluster, write.blocksOf(cluster))) {
-        return true;
-      }
-    }
-    return false;
-  }
-
   /// A write has nothing left to wait for in its stage: on to the next one.
   void proceed(GuestWrite write) {
     if (write.hasMoreClusters()) {
       // A change of many clusters must not keep an event loop for long.
-      continuations.execute(() -> advance(write));
+      continuations.execute(() -> goOn(write));
     } else {
       advance(write);
+    }
+  }
+
+  /// The next stage, where nobody is there to throw anything to.
+  private void goOn(GuestWrite write) {
+    try {
+      advance(write);
+    } catch (RuntimeException | Error e) {
+      write.breakOffOrLog(e);
     }
   }
 
@@ -286,7 +283,7 @@ public final class FleecingHook implements FilterNode {
     } else if (more) {
       proceed(write);
     } else if (pauseNanos > 0) {
-      brake.pause(pauseNanos, () -> continuations.execute(() -> advance(write)));
+      brake.pause(pauseNanos, () -> continuations.execute(() -> goOn(write)));
     }
     if (!toStart.isEmpty()) {
       CopyRun.startAll(this, toStart);

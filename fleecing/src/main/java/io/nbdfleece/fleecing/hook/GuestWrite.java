@@ -4,7 +4,7 @@ package io.nbdfleece.fleecing.hook;
 import io.nbdfleece.cache.Completion;
 import io.nbdfleece.fleecing.block.Mutation;
 import java.io.IOException;
-import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicReference;
 import org.jspecify.annotations.Nullable;
 
 /// One change of the disk on its way through the hook.
@@ -18,6 +18,9 @@ import org.jspecify.annotations.Nullable;
 /// The fields are guarded by the hook's lock, except that whoever runs [#proceed] owns the write.
 final class GuestWrite implements Completion {
   private static final System.Logger LOG = System.getLogger(GuestWrite.class.getName());
+
+  /// Zeroing of more clusters than this is never fast while there is a snapshot.
+  private static final int FAST_CLUSTERS_MAX = 65_536;
 
   private final FleecingHook hook;
   final Mutation mutation;
@@ -57,9 +60,20 @@ final class GuestWrite implements Completion {
   private boolean readsAwaited;
   private @Nullable IOException refusal;
 
-  /// Whether whoever asked for it has been told, or is being told: a disk that throws may have told
-  /// already.
-  private final AtomicBoolean ended = new AtomicBoolean();
+  /// Under the lock: whether it counts as in flight, so that its end counts, too.
+  boolean inFlight;
+
+  private final AtomicReference<Stage> stage = new AtomicReference<>(Stage.ON_ITS_WAY);
+
+  /// Who may end it.
+  private enum Stage {
+    /// The disk has not got it: whatever is thrown, nothing of it is there.
+    ON_ITS_WAY,
+    /// The disk has it, and tells of its end.
+    APPLIED,
+    /// Whoever asked for it has been told, or is being told.
+    ENDED
+  }
 
   GuestWrite(FleecingHook hook, Mutation mutation, Completion done) {
     this.hook = hook;
@@ -87,6 +101,24 @@ final class GuestWrite implements Completion {
   int blocksOf(int cluster) {
     long offsetBytes = mutation.offsetBytes();
     return hook.geometry().blocksOf(cluster, offsetBytes, offsetBytes + mutation.lengthBytes());
+  }
+
+  /// Under the lock of its admission: whether something may have to be preserved before it. Until
+  /// it has ended no epoch can begin, and without that a cluster that nobody needs will not be
+  /// needed.
+  boolean preservesFirst(EpochLedger ledger) {
+    if (ledger.isEmpty()) {
+      return false;
+    }
+    if (lastCluster - firstCluster >= FAST_CLUSTERS_MAX) {
+      return true; // looking at so many is not fast either
+    }
+    for (int cluster = firstCluster; cluster <= lastCluster; cluster++) {
+      if (ledger.needsPreserve(cluster, blocksOf(cluster))) {
+        return true;
+      }
+    }
+    return false;
   }
 
   /// Under the lock: what it is about to wait for need not be all that it needs of this cluster.
@@ -145,43 +177,55 @@ final class GuestWrite implements Completion {
   }
 
   /// Nothing is left to wait for: changes the disk (I1: all that had to be preserved is), or fails.
+  /// Does nothing when it has been broken off: its data may be gone.
   void finish() {
     IOException refused = refusal;
     if (refused != null) {
-      failed(refused);
+      if (passes(Stage.ON_ITS_WAY, Stage.ENDED)) {
+        tellFailed(refused);
+      }
+      return;
+    }
+    if (!passes(Stage.ON_ITS_WAY, Stage.APPLIED)) {
       return;
     }
     try {
       hook.child().apply(mutation, this);
     } catch (RuntimeException | Error e) {
-      if (!breakOff(e)) {
+      // The disk may have told of the end already.
+      if (!passes(Stage.APPLIED, Stage.ENDED)) {
         throw e; // of who was told of its end
       }
+      tellFailed(internal(e));
     }
   }
 
   /// Fails it because of what was thrown on its way: in flight for ever it would keep every later
   /// freeze from being drained.
   ///
-  /// @return false when it has ended already
+  /// @return false when the disk has it, or it has ended
   boolean breakOff(Throwable thrown) {
-    boolean mine = end();
+    boolean mine = passes(Stage.ON_ITS_WAY, Stage.ENDED);
     if (mine) {
-      tellFailed(new IOException("internal error: " + thrown, thrown));
+      tellFailed(internal(thrown));
     }
     return mine;
   }
 
-  /// The same where nobody is there to throw it to: it is logged when the write has ended already.
+  /// The same where nobody is there to throw it to: it is logged when there is nothing to break
+  /// off.
   void breakOffOrLog(Throwable thrown) {
     if (!breakOff(thrown)) {
       LOG.log(System.Logger.Level.ERROR, "who was told of the end of a write", thrown);
     }
   }
 
-  /// Whether this is the one end of it.
-  private boolean end() {
-    return ended.compareAndSet(false, true);
+  private static IOException internal(Throwable thrown) {
+    return new IOException("internal error: " + thrown, thrown);
+  }
+
+  private boolean passes(Stage from, Stage to) {
+    return stage.compareAndSet(from, to);
   }
 
   /// It was never admitted, so it is in flight for nobody.
@@ -190,7 +234,7 @@ final class GuestWrite implements Completion {
   }
 
   private void requireEnd() {
-    if (!end()) {
+    if (!passes(Stage.APPLIED, Stage.ENDED)) {
       throw new IllegalStateException("a change of the disk has ended twice: " + mutation);
     }
   }
@@ -215,7 +259,9 @@ final class GuestWrite implements Completion {
     try {
       done.failed(error);
     } finally {
-      hook.writeEnded(true);
+      if (inFlight) {
+        hook.writeEnded(true);
+      }
     }
   }
 }

@@ -12,6 +12,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.atomic.AtomicBoolean;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -94,6 +95,59 @@ final class ThrottleNodeTest {
     assertEquals("late", finished.getLast());
     timer.pass(60 * SECOND);
     assertEquals(List.of("o0", "o1", "o2"), finished.subList(5, 8));
+  }
+
+  @Test
+  void whoWasTurnedAwayForWantOfAThreadIsNotAppliedLater() {
+    AtomicBoolean noThread = new AtomicBoolean(true);
+    DelayTimer thin =
+        new DelayTimer() {
+          @Override
+          public long nanoTime() {
+            return timer.nanoTime();
+          }
+
+          @Override
+          public void after(long delayNanos, Runnable task) {
+            if (noThread.getAndSet(false)) {
+              throw new OutOfMemoryError("native thread");
+            }
+            timer.after(delayNanos, task);
+          }
+        };
+    ThrottleNode node =
+        node(new ThrottleGroup(ThrottleLimits.NONE.with(Map.of("iops-total", 1L)), thin));
+    write(node, "w0", MIB);
+    assertThrows(OutOfMemoryError.class, () -> write(node, "w1", MIB)); // its data is gone then
+    write(node, "w2", MIB);
+    timer.pass(60 * SECOND);
+    assertEquals(List.of("w0", "w2"), finished);
+  }
+
+  @Test
+  void whatOneRequestThrowsIsItsOwnAlone() {
+    ThrottleGroup group = group("iops-total", 1);
+    ThrottleNode node = node(group);
+    write(node, "w0", MIB);
+    for (String what : List.of("w1", "w2")) {
+      Completion throwing =
+          new Completion() {
+            @Override
+            public void succeeded() {
+              throw new IllegalStateException("bad");
+            }
+
+            @Override
+            public void failed(IOException error) {
+              finished.add(what + ": " + error.getMessage());
+            }
+          };
+      node.apply(new Mutation.Discard(0, MIB, Mutation.Durability.CACHED), throwing);
+    }
+    write(node, "w3", MIB);
+    group.limit(ThrottleLimits.NONE);
+    String internal = ": internal error: java.lang.IllegalStateException: bad";
+    assertEquals(List.of("w0", "w1" + internal, "w2" + internal, "w3"), finished);
   }
 
   @Test

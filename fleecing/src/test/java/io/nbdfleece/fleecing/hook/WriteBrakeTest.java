@@ -6,8 +6,12 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.nbdfleece.fleecing.SnapshotRequest.Access;
+import io.nbdfleece.fleecing.block.DelayTimer;
 import io.nbdfleece.fleecing.block.FakeTimer;
+import io.nbdfleece.fleecing.block.Mutation;
 import java.io.IOException;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.AfterEach;
@@ -158,5 +162,58 @@ final class WriteBrakeTest {
     passMillis(100);
     assertTrue(disk.write(50).isDone());
     assertTrue(view.brokenBecause().isPresent());
+  }
+
+  @Test
+  void withoutAThreadToPauseOnAWriteFailsAndNoneWaitsForEver() throws IOException {
+    DelayTimer thin =
+        new DelayTimer() {
+          @Override
+          public long nanoTime() {
+            return timer.nanoTime();
+          }
+
+          @Override
+          public void after(long delayNanos, Runnable task) {
+            throw new OutOfMemoryError("native thread");
+          }
+        };
+    WriteBrake brake = new WriteBrake(0, WriteBrake.PAUSE_NANOS_MAX, thin);
+    try (HookedDisk thinDisk = new HookedDisk(8, 4, new WriteTerms(brake, 0))) {
+      SnapshotView view = thinDisk.freeze(Access.READ_ONLY, 0);
+      List<Runnable> held = new ArrayList<>();
+      thinDisk.heldReads = held;
+      CompletableFuture<Void> first = thinDisk.write(3);
+      CompletableFuture<Void> second = thinDisk.write(3);
+      thinDisk.heldReads = null;
+      held.getFirst().run();
+      assertTrue(first.isCompletedExceptionally());
+      assertTrue(second.isDone() && !second.isCompletedExceptionally()); // it preserved nothing
+      assertEquals(0, thinDisk.content[3 * HookedDisk.CLUSTER]);
+      assertEquals(4, HookedDisk.byteOf(view, 3));
+      view.release();
+      thinDisk.freeze(Access.READ_ONLY, 0).release(); // nothing is in flight
+    }
+  }
+
+  @Test
+  void aWriteThatWasBrokenOffOnItsWayIsNotAppliedLater() {
+    SnapshotView view = disk.freeze(Access.READ_ONLY, 0);
+    List<Runnable> held = new ArrayList<>();
+    disk.heldReads = held;
+    Outcome outcome = new Outcome();
+    GuestWrite write =
+        new GuestWrite(
+            disk.hook,
+            new Mutation.Discard(0, HookedDisk.CLUSTER, Mutation.Durability.CACHED),
+            outcome);
+    disk.hook.admit(write);
+    assertTrue(write.breakOff(new IllegalStateException("test")));
+    assertTrue(outcome.future().isCompletedExceptionally());
+    disk.heldReads = null;
+    held.getFirst().run();
+    assertEquals(1, disk.content[0]);
+    view.release();
+    disk.freeze(Access.READ_ONLY, 0).release(); // it counts once only
   }
 }
