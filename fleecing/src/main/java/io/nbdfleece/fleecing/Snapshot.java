@@ -9,7 +9,6 @@ import java.time.Instant;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.LongSupplier;
 
 /// A named snapshot of one disk or several, taken at one instant. Any thread.
@@ -85,7 +84,12 @@ public final class Snapshot {
 
   /// Whether somebody has it open.
   boolean hasClients() {
-    return parts.stream().anyMatch(part -> part.clients().get() > 0);
+    return parts.stream().anyMatch(part -> part.clients().present() > 0);
+  }
+
+  /// How often somebody has opened it: more than before, and it had a client meanwhile.
+  long visits() {
+    return parts.stream().mapToLong(part -> part.clients().visits()).sum();
   }
 
   SnapshotStatus status() {
@@ -109,13 +113,13 @@ public final class Snapshot {
   /// One disk's view and who reads it.
   ///
   /// @param dirty the bitmap exported beside the view
-  /// @param clients connections that have it open; whoever serves it counts them
+  /// @param clients the connections that have it open
   /// @param since the checkpoint that the bitmap starts at, if it is one
   /// @param starts the checkpoint that it starts
   public record Part(
       ServedDisk disk,
       SnapshotView view,
-      AtomicInteger clients,
+      SnapshotClients clients,
       Optional<Dirty> dirty,
       Optional<Point> since,
       Optional<Point> starts) {
@@ -147,7 +151,7 @@ public final class Snapshot {
           held.releasedBytes(),
           held.lostBytes(),
           held.lostRanges(),
-          clients.get(),
+          clients.present(),
           view.brokenBecause(),
           dirty.map(Dirty::exportedAs),
           dirty.map(d -> d.granules().dirtyBytes()));

@@ -40,6 +40,7 @@ final class SnapshotEnds {
   /// Times of one snapshot, as the clock shows them.
   private static final class Watch {
     long lastClientNanos;
+    long visits;
     long notBeforeNanos;
     boolean nearTold;
 
@@ -156,10 +157,12 @@ final class SnapshotEnds {
       return Optional.empty();
     }
     boolean clients = snapshot.hasClients();
+    long visits = snapshot.visits();
     lock.lock();
     try {
       Watch watch = watches.computeIfAbsent(snapshot, _ -> new Watch(snapshot.bornNanos()));
-      if (clients) {
+      if (clients || visits != watch.visits) {
+        watch.visits = visits;
         watch.lastClientNanos = nowNanos;
       }
       if (snapshots.isEnding(snapshot) || nowNanos - watch.notBeforeNanos < 0) {

@@ -24,7 +24,6 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
-import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.LongSupplier;
 import java.util.stream.Collectors;
 
@@ -291,7 +290,7 @@ final class TransactionRun {
           new Snapshot.Part(
               disk,
               performance.views().get(i),
-              new AtomicInteger(),
+              new SnapshotClients(),
               dirty,
               since.flatMap(bitmaps::find).flatMap(Snapshot.Part.Point::of),
               request

@@ -254,14 +254,38 @@ final class CheckpointTest {
             rig.engine()
                 .snapshot(EngineRig.request("s", Optional.empty(), Optional.empty(), idle)));
     Snapshot.Part part = rig.engine().takenSnapshot("s").orElseThrow().parts().getFirst();
-    part.clients().incrementAndGet();
+    part.clients().came();
     rig.nowNanos.addAndGet(Duration.ofSeconds(60).toNanos());
     rig.engine().tickLifetimes();
-    part.clients().decrementAndGet();
+    part.clients().left();
     rig.nowNanos.addAndGet(Duration.ofSeconds(9).toNanos());
     rig.engine().tickLifetimes();
     assertEquals(1, rig.engine().snapshots().size());
     rig.nowNanos.addAndGet(Duration.ofSeconds(1).toNanos());
+    rig.engine().tickLifetimes();
+    Awaitility.await().until(() -> rig.engine().snapshots().isEmpty());
+  }
+
+  @Test
+  void clientsThatComeAndGoBetweenTwoLooksAreSeen() throws Exception {
+    SnapshotRequest.Lifetime idle =
+        new SnapshotRequest.Lifetime(Optional.empty(), Optional.of(Duration.ofSeconds(10)));
+    var _ =
+        EngineRig.get(
+            rig.engine()
+                .snapshot(EngineRig.request("s", Optional.empty(), Optional.empty(), idle)));
+    SnapshotClients clients =
+        rig.engine().takenSnapshot("s").orElseThrow().parts().getFirst().clients();
+    for (int i = 0; i < 12; i++) {
+      clients.came();
+      clients.left();
+      rig.nowNanos.addAndGet(Duration.ofSeconds(6).toNanos());
+      rig.engine().tickLifetimes();
+      rig.nowNanos.addAndGet(Duration.ofSeconds(3).toNanos());
+      rig.engine().tickLifetimes();
+      assertEquals(1, rig.engine().snapshots().size());
+    }
+    rig.nowNanos.addAndGet(Duration.ofSeconds(7).toNanos());
     rig.engine().tickLifetimes();
     Awaitility.await().until(() -> rig.engine().snapshots().isEmpty());
   }

@@ -82,7 +82,7 @@ final class EngineBackup {
 
     Answer() {
       counts.open++;
-      part.clients().incrementAndGet();
+      part.clients().came();
     }
 
     private void once() {
@@ -91,7 +91,7 @@ final class EngineBackup {
       }
       answered = true;
       counts.open--;
-      part.clients().decrementAndGet();
+      part.clients().left();
     }
 
     abstract void good();

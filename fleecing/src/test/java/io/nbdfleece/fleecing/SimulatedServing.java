@@ -12,7 +12,6 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.LongSupplier;
 
 /// Disks and snapshots as exports take them, without an engine, which has threads.
@@ -48,7 +47,7 @@ public final class SimulatedServing {
           new Snapshot.Part(
               disks.get(i),
               views.get(i),
-              new AtomicInteger(),
+              new SnapshotClients(),
               Optional.empty(),
               Optional.empty(),
               Optional.empty()));

@@ -115,12 +115,12 @@ final class SnapshotExport implements Export {
 
   @Override
   public void connected() {
-    part.clients().incrementAndGet();
+    part.clients().came();
   }
 
   @Override
   public void disconnected() {
-    part.clients().decrementAndGet();
+    part.clients().left();
   }
 
   @Override

@@ -6,6 +6,7 @@ import io.nbdfleece.fleecing.EngineConfig;
 import io.nbdfleece.fleecing.FleecingEngine;
 import io.nbdfleece.fleecing.ServedDisk;
 import io.nbdfleece.fleecing.Snapshot;
+import io.nbdfleece.fleecing.SnapshotClients;
 import io.nbdfleece.fleecing.SnapshotRequest.Access;
 import io.nbdfleece.fleecing.SnapshotRequest.OnCbwError;
 import io.nbdfleece.fleecing.SnapshotRequest.Outside;
@@ -29,7 +30,6 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
-import java.util.concurrent.atomic.AtomicInteger;
 import org.roaringbitmap.RoaringBitmap;
 
 /// An engine with disks in files, and servers of its exports on Unix sockets.
@@ -87,7 +87,7 @@ final class ServedDisks implements AutoCloseable {
               .freeze(
                   new SnapshotTerms("s", access, OnCbwError.BREAK_SNAPSHOT, 0),
                   new SnapshotScope(Optional.of(dirty), outside)),
-          new AtomicInteger(),
+          new SnapshotClients(),
           Optional.of(new Snapshot.Part.Dirty("c1", dirty)),
           Optional.empty(),
           Optional.empty());

@@ -113,7 +113,7 @@ final class NetworkSimulation {
     assertEquals(0, server.connectionCount(), "connections left");
     assertEquals(0, server.flightBytes(), "bytes in flight left");
     for (SimulatedEngine.Frozen frozen : List.copyOf(engine.snapshots())) {
-      assertEquals(0, frozen.part().clients().get(), "clients of a snapshot");
+      assertEquals(0, frozen.part().clients().present(), "clients of a snapshot");
       engine.release(frozen);
     }
     settle();
