@@ -145,13 +145,13 @@ final class TransactionRun {
                 + " s; nothing was "
                 + (plan.snapshot().isPresent() ? "frozen" : "changed")
                 + "; look for a disk that hangs");
-    // On a worker: writes go on there, and the disk may be what hangs.
+    // A disk that hangs may have all of the workers by then, and the others' gates are closed.
     EngineThreads.Due giveUp =
         around
             .threads()
             .later(
                 DRAIN_MAX.toMillis(),
-                () -> around.threads().workers().execute(() -> drain.cancel(tooSlow)));
+                () -> drain.cancel(tooSlow, around.threads().scratchWorkers()));
     var _ =
         drain
             .outcome()

@@ -4,6 +4,7 @@ package io.nbdfleece.fleecing.hook;
 import java.util.List;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.Executor;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.LongSupplier;
@@ -66,18 +67,22 @@ public final class Drain<T> {
     return outcome;
   }
 
-  /// Gives up, unless the action has begun: writes go on, on this thread, and nothing is done.
+  /// Gives up, unless the action has begun: writes go on, and nothing is done. Waits for no disk.
   ///
+  /// @param elsewhere for the writes that waited, a task for each disk: one of them may be what
+  ///   hangs
   /// @return whether it was given up
-  public boolean cancel(Throwable reason) {
+  public boolean cancel(Throwable reason, Executor elsewhere) {
     if (!decided.compareAndSet(false, true)) {
       return false;
     }
-    // Who hears of it may start the next drain, so all gates are open by then; but the disk may be
-    // what hangs, so the writes that waited come last.
-    Runnable queued = liftGates(hooks);
-    outcome.completeExceptionally(reason);
-    queued.run();
+    // Who hears of it may start the next drain, so all gates are open by then.
+    List<Runnable> queued = hooks.stream().map(FleecingHook::liftGate).toList();
+    try {
+      outcome.completeExceptionally(reason);
+    } finally {
+      queued.forEach(elsewhere::execute);
+    }
     return true;
   }
 

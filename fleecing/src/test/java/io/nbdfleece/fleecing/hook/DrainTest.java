@@ -2,6 +2,7 @@
 package io.nbdfleece.fleecing.hook;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -29,11 +30,30 @@ final class DrainTest {
       CompletableFuture<String> next =
           slow.outcome()
               .handle((drained, error) -> drain("next", first).outcome().join().yielded());
-      assertTrue(slow.cancel(new IOException("too slow")));
+      assertTrue(slow.cancel(new IOException("too slow"), Runnable::run));
       assertEquals("next", next.join());
       held.end();
       assertTrue(first.write(0).isDone());
       assertTrue(second.write(0).isDone());
+    }
+  }
+
+  @Test
+  void whatWaitedForADrainThatWasGivenUpGoesOnOneDiskBesideTheOther() throws IOException {
+    try (HookedDisk first = new HookedDisk(4, 4);
+        HookedDisk second = new HookedDisk(4, 4)) {
+      HeldWrite held = new HeldWrite(first);
+      Drain<String> slow = drain("slow", first, second);
+      CompletableFuture<Void> onFirst = first.write(0);
+      CompletableFuture<Void> onSecond = second.write(0);
+      List<Runnable> elsewhere = new ArrayList<>();
+      assertTrue(slow.cancel(new IOException("too slow"), elsewhere::add));
+      assertTrue(second.write(2).isDone());
+      assertFalse(onFirst.isDone() || onSecond.isDone());
+      elsewhere.getLast().run(); // the other one may wait for its disk for ever
+      assertTrue(onSecond.isDone());
+      elsewhere.getFirst().run();
+      held.end();
     }
   }
 
