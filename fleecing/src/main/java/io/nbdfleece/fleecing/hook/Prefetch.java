@@ -148,7 +148,7 @@ final class Prefetch {
   }
 
   private void stepEnded() {
-    if (noRoom || nextCluster == endCluster || clustersLeft == 0) {
+    if (noRoom || nextCluster == endCluster || clustersLeft <= 0) {
       done.succeeded();
     } else {
       hook.continueElsewhere(this::step);
