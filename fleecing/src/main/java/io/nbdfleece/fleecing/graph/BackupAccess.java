@@ -319,7 +319,7 @@ public final class BackupAccess {
         }
         for (CheckpointInfo checkpoint : checkpoints(access.target(), disk)) {
           boolean isNew = access.checkpoint().equals(Optional.of(checkpoint.name()));
-          boolean wanted = isNew ? plan.mode() != BitmapMode.NONE : !succeeded;
+          boolean wanted = isNew ? succeeded && plan.mode() != BitmapMode.NONE : !succeeded;
           if (!wanted && checkpoint.pendingSnapshot().isEmpty()) {
             actions.add(new TransactionAction.DeleteCheckpoint(disk, checkpoint.name()));
           }

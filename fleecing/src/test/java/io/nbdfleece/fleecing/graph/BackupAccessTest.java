@@ -200,6 +200,24 @@ final class BackupAccessTest {
   }
 
   @Test
+  void whoeverElseCallsItASuccessItsProgramDecides() throws IOException {
+    for (ReleaseOutcome told : ReleaseOutcome.values()) {
+      Frozen _ = setUp(BitmapMode.NEW);
+      tearDown(ReleaseOutcome.SUCCESS);
+      List<String> before = engine.checkpointNames("vda");
+      assertEquals(1, before.size());
+      Frozen _ = setUp(BitmapMode.USE);
+      engine.release("access-pbs", Optional.of(ReleaseOutcome.SUCCESS));
+      if (told == ReleaseOutcome.SUCCESS) {
+        assertThrows(Exception.class, () -> tearDown(told));
+      } else {
+        tearDown(told);
+      }
+      assertEquals(before, engine.checkpointNames("vda"));
+    }
+  }
+
+  @Test
   void aSuccessThatIsRefusedLeavesTheCheckpointBefore() throws IOException {
     Frozen _ = setUp(BitmapMode.USE);
     tearDown(ReleaseOutcome.SUCCESS);
