@@ -25,6 +25,11 @@ public record DiskConfig(
     this(name, location, access, Listing.EXPORTED);
   }
 
+  /// Whether it is an export of its name.
+  public boolean isExported() {
+    return listing == Listing.EXPORTED;
+  }
+
   /// The same with writes compared, or not.
   public DiskConfig withSkipUnchanged(boolean skip) {
     return new DiskConfig(name, location, access, listing, skip);

@@ -68,14 +68,16 @@ final class Disks {
     }
   }
 
-  /// @param names none = all
+  /// @param names none = all that are exported: what a tool has added as a node for its own use is
+  ///   not meant by who names nothing
   List<ServedDisk> choose(List<String> names) throws NoSuchDiskException {
-    List<ServedDisk> all = all();
-    if (all.isEmpty()) {
-      throw new NoSuchDiskException("there is no disk to freeze");
-    }
     if (names.isEmpty()) {
-      return all;
+      List<ServedDisk> exported =
+          all().stream().filter(disk -> disk.config().isExported()).toList();
+      if (exported.isEmpty()) {
+        throw new NoSuchDiskException("there is no disk to freeze");
+      }
+      return exported;
     }
     List<ServedDisk> chosen = new ArrayList<>();
     for (String name : new LinkedHashSet<>(names)) {

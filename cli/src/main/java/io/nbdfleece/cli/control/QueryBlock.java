@@ -51,7 +51,7 @@ final class QueryBlock implements QmpCommand {
   public JsonNode execute(QmpArguments arguments, ControlTarget target) throws IOException {
     ArrayNode list = Json.array();
     for (Disk disk : target.disks()) {
-      if (disk.config().listing() == DiskConfig.Listing.EXPORTED) {
+      if (disk.config().isExported()) {
         list.add(device(disk, target));
       }
     }

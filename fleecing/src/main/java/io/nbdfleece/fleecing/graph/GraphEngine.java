@@ -25,7 +25,7 @@ interface GraphEngine {
 
     /// Whether a guest has it, so that `qom-set` can change what it stands on.
     boolean isDevice() {
-      return config.listing() == DiskConfig.Listing.EXPORTED;
+      return config.isExported();
     }
 
     boolean readOnly() {

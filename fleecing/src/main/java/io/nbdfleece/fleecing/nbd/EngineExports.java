@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.fleecing.nbd;
 
-import io.nbdfleece.fleecing.DiskConfig;
 import io.nbdfleece.fleecing.FleecingEngine;
 import io.nbdfleece.fleecing.ServedDisk;
 import io.nbdfleece.fleecing.Snapshot;
@@ -74,7 +73,7 @@ public final class EngineExports implements ExportCatalog {
   }
 
   private static boolean isListed(ServedDisk disk) {
-    return disk.config().listing() == DiskConfig.Listing.EXPORTED;
+    return disk.config().isExported();
   }
 
   private List<ServedDisk> listedDisks() {

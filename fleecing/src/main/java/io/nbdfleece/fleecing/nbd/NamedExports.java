@@ -193,7 +193,11 @@ public final class NamedExports implements ExportCatalog {
                   preferredBlockBytes,
                   export
                       .description()
-                      .orElse(SnapshotExport.description(snapshot.get(), part.get())),
+                      .orElse(
+                          SnapshotExport.description(
+                              snapshot.get(),
+                              part.get(),
+                              part.get().since().filter(_ -> inUse.shown().isEmpty()))),
                   export.writable(),
                   SnapshotExport.frozen(part.get(), inUse.shown()))
               : new DiskExport(

@@ -21,6 +21,7 @@ import java.util.ArrayList;
 import java.util.EnumSet;
 import java.util.List;
 import java.util.Locale;
+import java.util.Optional;
 import java.util.Set;
 import java.util.function.ToIntFunction;
 
@@ -40,13 +41,21 @@ final class SnapshotExport implements Export {
   /// As clients of the snapshot find it under its own name.
   static SnapshotExport of(Snapshot of, Snapshot.Part part, int preferredBlockBytes) {
     return new SnapshotExport(
-        of.name(), part, preferredBlockBytes, description(of, part), true, frozen(part, List.of()));
+        of.name(),
+        part,
+        preferredBlockBytes,
+        description(of, part, part.since()),
+        true,
+        frozen(part, List.of()));
   }
 
   /// Unlike any other snapshot's, so that a client can tell whether it is still the same, and where
   /// in a chain of backups it stands: `snapshot S of disk D, frozen T[, since C (T)][, starts C
   /// (T)][, zero outside]`.
-  static String description(Snapshot of, Snapshot.Part part) {
+  ///
+  /// @param since empty where it is not told which of the bitmaps shown begins there: a delta of
+  ///   another one must not be taken for one since then
+  static String description(Snapshot of, Snapshot.Part part, Optional<Snapshot.Part.Point> since) {
     Outside outside = of.request().increment().outside();
     return "snapshot "
         + of.name()
@@ -54,7 +63,7 @@ final class SnapshotExport implements Export {
         + part.disk().config().name()
         + ", frozen "
         + of.created()
-        + part.since().map(point -> ", since " + shown(point)).orElse("")
+        + since.map(point -> ", since " + shown(point)).orElse("")
         + part.starts().map(point -> ", starts " + shown(point)).orElse("")
         + (part.dirty().isEmpty() || outside == Outside.DATA
             ? ""

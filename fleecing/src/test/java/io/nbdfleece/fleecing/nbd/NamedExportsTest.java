@@ -11,8 +11,10 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.nbdfleece.fleecing.DiskConfig;
 import io.nbdfleece.fleecing.NoSuchExportException;
+import io.nbdfleece.fleecing.ReleaseOutcome;
 import io.nbdfleece.fleecing.ServedDisk;
 import io.nbdfleece.fleecing.SnapshotRequest;
+import io.nbdfleece.fleecing.SnapshotStatus;
 import io.nbdfleece.fleecing.bitmap.BitmapRef;
 import io.nbdfleece.fleecing.block.BlockNode;
 import io.nbdfleece.fleecing.nbd.BitmapTable.State;
@@ -139,6 +141,67 @@ final class NamedExportsTest {
             .get(10, TimeUnit.SECONDS);
     exports.add(plain);
     assertNotEquals(first, info(exports, "backup").description());
+  }
+
+  @Test
+  void whereAnotherBitmapIsShownNothingSaysSinceWhenItsChangesAre() throws Exception {
+    SnapshotRequest.Increment first =
+        new SnapshotRequest.Increment(
+            Optional.of("c1"),
+            Optional.empty(),
+            Map.of(),
+            Optional.empty(),
+            SnapshotRequest.Outside.DATA);
+    var _ = disks.engine.snapshot(incremental("f", first)).get(10, TimeUnit.SECONDS);
+    var _ = disks.engine.release("f", ReleaseOutcome.SUCCESS);
+    SnapshotRequest.Increment since =
+        new SnapshotRequest.Increment(
+            Optional.empty(),
+            Optional.of("c1"),
+            Map.of(),
+            Optional.empty(),
+            SnapshotRequest.Outside.DATA);
+    var _ = disks.engine.snapshot(incremental("i", since)).get(10, TimeUnit.SECONDS);
+    Source delta = new Source.FrozenDisk("i", "vda");
+    bitmaps.views.put("view", (long) SIZE);
+    BitmapRef other = bitmaps.put("view", "b0", State.DISABLED, ServedDisks.granules(SIZE, 2));
+    exports.add(
+        new NamedExport("e0", "view", delta, "own", false, Optional.empty(), List.of(), true));
+    exports.add(
+        new NamedExport(
+            "e1", "view", delta, "other", false, Optional.empty(), List.of(other), true));
+    String own = info(exports, "own").description();
+    assertTrue(own.contains(", since c1 ("), own);
+    String shown = info(exports, "other").description();
+    assertFalse(shown.contains("since"), shown);
+    assertTrue(shown.startsWith("snapshot i of disk vda, frozen "), shown);
+  }
+
+  private static SnapshotRequest incremental(String name, SnapshotRequest.Increment increment) {
+    return new SnapshotRequest(
+        List.of("vda"),
+        Optional.of(name),
+        SnapshotRequest.Access.READ_ONLY,
+        SnapshotRequest.OnCbwError.BREAK_SNAPSHOT,
+        SnapshotRequest.CBW_TIMEOUT_DEFAULT,
+        increment,
+        SnapshotRequest.Lifetime.UNTIL_RELEASED);
+  }
+
+  @Test
+  void whoNamesNoDiskMeansThoseThatAreExported() throws Exception {
+    var _ =
+        disks.add("node", SIZE, new byte[0], DiskConfig.Access.READ_WRITE, DiskConfig.Listing.NODE);
+    SnapshotRequest all =
+        new SnapshotRequest(
+            List.of(),
+            Optional.of("all"),
+            SnapshotRequest.Access.READ_ONLY,
+            SnapshotRequest.OnCbwError.BREAK_SNAPSHOT,
+            SnapshotRequest.CBW_TIMEOUT_DEFAULT);
+    SnapshotStatus taken = disks.engine.snapshot(all).get(10, TimeUnit.SECONDS);
+    assertEquals(
+        List.of("vda", "ro"), taken.disks().stream().map(SnapshotStatus.PerDisk::disk).toList());
   }
 
   @Test
