@@ -59,7 +59,7 @@ public final class QmpServer implements AutoCloseable {
       throws IOException {
     QmpServer server =
         new QmpServer(UnixSocket.listen(path, access.group()), target, limits, access);
-    Thread.ofVirtual().name("qmp-accept").start(server::accept);
+    Thread.ofPlatform().daemon().name("qmp-accept").start(server::accept);
     return server;
   }
 
@@ -126,7 +126,10 @@ public final class QmpServer implements AutoCloseable {
     if (!socket.isOpen()) {
       session.close();
     }
-    Thread.ofVirtual()
+    // Not a virtual one: commands make native calls, which wait on a disk that hangs and would hold
+    // one of the few threads that carry those.
+    Thread.ofPlatform()
+        .daemon()
         .name("qmp-" + sessionNumber.incrementAndGet())
         .start(() -> runToItsEnd(session));
   }

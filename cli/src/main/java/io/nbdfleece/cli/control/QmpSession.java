@@ -61,7 +61,10 @@ final class QmpSession implements AutoCloseable {
 
   /// Serves until the client leaves or breaks a limit.
   void run() throws IOException {
-    Thread.ofVirtual().name(Thread.currentThread().getName() + "-write").start(this::write);
+    Thread.ofPlatform()
+        .daemon()
+        .name(Thread.currentThread().getName() + "-write")
+        .start(this::write);
     try {
       greet();
       serve();

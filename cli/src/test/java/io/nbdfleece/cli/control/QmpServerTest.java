@@ -240,6 +240,14 @@ final class QmpServerTest {
   }
 
   @Test
+  void nativeCallsThatWaitHoldNobodyUp() throws Throwable {
+    try (HeldCarriers _ = HeldCarriers.all();
+        RawClient client = RawClient.negotiated(path)) {
+      assertTrue(client.ask("{'execute':'query-status'}").has("return"));
+    }
+  }
+
+  @Test
   void theSocketIsItsOwnersOnlyAndGoesWithTheServer() throws IOException {
     assertEquals(PosixFilePermissions.fromString("rw-------"), Files.getPosixFilePermissions(path));
     server.close();

@@ -366,7 +366,10 @@ final class RemoteLink {
       if (number == attemptCount && state != State.DEAD && state != State.CLOSED) {
         scheduled = null;
         connecting = true;
-        connector = Thread.ofVirtual().name("nbd-connect " + uri).start(this::tryToConnect);
+        // Not a virtual one: nobody's native call on a hanging disk must keep a disk from its
+        // server.
+        connector =
+            Thread.ofPlatform().daemon().name("nbd-connect " + uri).start(this::tryToConnect);
       }
     }
   }
