@@ -11,6 +11,7 @@ import java.nio.channels.ServerSocketChannel;
 import java.nio.channels.SocketChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.FileAlreadyExistsException;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.NoSuchFileException;
@@ -85,6 +86,8 @@ final class UnixSocket implements AutoCloseable {
         Files.createLink(path, bound);
       } catch (FileAlreadyExistsException e) {
         throw taken(path);
+      } catch (CommandFailure e) {
+        throw e;
       } catch (IOException e) {
         throw new CommandFailure(
             ExitCode.FAILED,
@@ -106,7 +109,19 @@ final class UnixSocket implements AutoCloseable {
         Files.getFileAttributeView(bound, PosixFileAttributeView.class, LinkOption.NOFOLLOW_LINKS);
     // The group first: before that its members are others.
     if (group.isPresent()) {
-      view.setGroup(group.get());
+      try {
+        view.setGroup(group.get());
+      } catch (FileSystemException e) {
+        throw new CommandFailure(
+            ExitCode.FAILED,
+            "control socket: cannot give it to group "
+                + group.get().getName()
+                + " ("
+                + Objects.requireNonNullElse(e.getReason(), "access denied")
+                + "): run the server as a member of the group (SupplementaryGroups= of a systemd"
+                + " unit), or without --qmp-group",
+            e);
+      }
     }
     Files.setPosixFilePermissions(
         bound, PosixFilePermissions.fromString(group.isPresent() ? "rw-rw----" : "rw-------"));
