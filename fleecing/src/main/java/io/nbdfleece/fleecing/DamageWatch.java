@@ -10,14 +10,18 @@ import java.util.Optional;
 /// Tells of disks that have been cut behind the server's back, once each, and makes their bitmaps
 /// inconsistent: they do not know of that change, so the next backup has to be a full one. It then
 /// meets what is lost. The same for bitmaps of disks that are served read-only and that another
-/// program writes to.
+/// program writes to; their snapshots break, because what it overwrites has not been preserved.
 ///
-/// **Threads.** One at a time for each disk.
+/// **Threads.** One at a time for each disk, but for [#breakIfWritten].
 final class DamageWatch {
   private static final String TRUNCATED = "the disk's file was truncated";
   private static final String WRITTEN =
       "another program has written to the disk, which is served read-only, so it is tracked again"
           + " only when it is served anew";
+
+  private static final String NOT_FROZEN =
+      "another program has written to the disk, which is served read-only, so it is not frozen: take"
+          + " the snapshot where the disk is written, or stop that program first";
 
   private static final System.Logger LOG = System.getLogger(FleecingEngine.class.getName());
 
@@ -31,10 +35,28 @@ final class DamageWatch {
 
   /// Waits for the disk.
   void look(ServedDisk disk) {
+    breakIfWritten(disk);
     if (meetsDamage(disk)) {
       transactions.aloneLater(() -> loseBitmaps(disk, TRUNCATED));
     } else if (writtenByOthers(disk) && needsLosing(disk)) {
       transactions.aloneLater(() -> loseBitmaps(disk, WRITTEN));
+    }
+  }
+
+  /// Breaks the snapshots of a disk that is served read-only and has been written to since the last
+  /// look. Any thread.
+  void breakIfWritten(ServedDisk disk) {
+    if (disk.file().isEmpty()) {
+      return;
+    }
+    synchronized (disk) { // whoever comes second finds them broken
+      try {
+        if (disk.file().get().changedByOthersSince()) {
+          disk.hook().breakSnapshots(NOT_FROZEN);
+        }
+      } catch (IOException e) {
+        LOG.log(Level.DEBUG, "cannot look after disk " + disk.config().name(), e);
+      }
     }
   }
 

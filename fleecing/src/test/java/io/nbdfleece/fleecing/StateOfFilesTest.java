@@ -5,6 +5,7 @@ import static io.nbdfleece.fleecing.EngineRig.GRANULE;
 import static io.nbdfleece.fleecing.EngineRig.SIZE;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.nbdfleece.fleecing.DiskConfig.Access;
@@ -117,6 +118,32 @@ final class StateOfFilesTest {
                   + " again only when it is served anew"),
           told);
       assertTrue(kept(engine).inconsistent());
+    }
+  }
+
+  @Test
+  void snapshotsOfADiskThatAnotherProgramWritesToAreBroken() throws Exception {
+    try (FleecingEngine engine = serve(Access.READ_ONLY)) {
+      var _ =
+          EngineRig.get(
+              engine.snapshot(EngineRig.request("s", Optional.of("c1"), Optional.empty(), "vda")));
+      writeAside();
+      IOException refused =
+          assertThrows(IOException.class, () -> engine.release("s", ReleaseOutcome.SUCCESS));
+      assertTrue(String.valueOf(refused.getMessage()).contains("is broken"), refused.toString());
+      String reason =
+          engine.snapshots().getFirst().disks().getFirst().brokenBecause().orElseThrow();
+      assertTrue(reason.contains("another program has written"), reason);
+      var _ = engine.release("s", ReleaseOutcome.FAILED);
+      var _ =
+          EngineRig.get(
+              engine.snapshot(EngineRig.request("t", Optional.empty(), Optional.empty(), "vda")));
+      assertTrue(engine.snapshots().getFirst().disks().getFirst().brokenBecause().isEmpty());
+      writeAside();
+      Awaitility.await()
+          .until(
+              () ->
+                  engine.snapshots().getFirst().disks().getFirst().brokenBecause().isPresent());
     }
   }
 

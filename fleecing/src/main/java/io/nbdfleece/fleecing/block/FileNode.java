@@ -23,6 +23,7 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.Executor;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicReference;
 
 /// A raw file or a block device. Reads and writes go through the page cache: inline when they need
 /// not wait, else on a worker. Zeroing and discarding punch holes, so that the space is free for
@@ -47,6 +48,9 @@ public final class FileNode implements BlockNode {
   /// When it had been written to last; only when it is served read-only.
   private final Optional<FileTime> openedModified;
 
+  /// The same when it was asked last.
+  private final AtomicReference<Optional<FileTime>> askedModified;
+
   /// A hint is being followed. Others are not meanwhile: reading ahead waits while the device's
   /// queue is full, and must not take all workers from those who need their data now.
   private final AtomicBoolean readingAhead = new AtomicBoolean();
@@ -61,6 +65,7 @@ public final class FileNode implements BlockNode {
     this.sizeBytes = file.sizeBytes();
     this.logicalBlockBytes = file.logicalBlockBytes();
     this.openedModified = modified();
+    this.askedModified = new AtomicReference<>(openedModified);
   }
 
   /// Opens and locks. The lock is QEMU's, so that QEMU, its tools and we exclude one another.
@@ -419,6 +424,16 @@ public final class FileNode implements BlockNode {
     boolean changed = !openedModified.equals(modified());
     file.sizeBytes(); // fails when it has been closed: then the descriptor may be another file's
     return changed;
+  }
+
+  /// The same since this was asked last.
+  public boolean changedByOthersSince() throws IOException {
+    if (openedModified.isEmpty()) {
+      return false;
+    }
+    Optional<FileTime> now = modified();
+    file.sizeBytes(); // as above
+    return !askedModified.getAndSet(now).equals(now);
   }
 
   private Optional<FileTime> modified() throws IOException {

@@ -321,6 +321,20 @@ public final class FleecingHook implements FilterNode {
     }
   }
 
+  /// Breaks all snapshots of the disk: it has changed by another way than through here.
+  public void breakSnapshots(String reason) {
+    Aftermath after = new Aftermath(this);
+    lock.lock();
+    try {
+      for (Epoch epoch : ledger.all()) {
+        end(epoch, reason, true, after);
+      }
+    } finally {
+      lock.unlock();
+    }
+    after.run();
+  }
+
   /// What is given up now for the budget of guest writes.
   public BudgetStep budgetStep() {
     lock.lock();
@@ -479,16 +493,6 @@ public final class FleecingHook implements FilterNode {
     lock.lock();
     try {
       return costs.statistics(copies.preserved());
-    } finally {
-      lock.unlock();
-    }
-  }
-
-  /// Copies under way, for tests.
-  int copiesInFlight() {
-    lock.lock();
-    try {
-      return copies.size();
     } finally {
       lock.unlock();
     }

@@ -20,7 +20,7 @@ public final class HookLeftovers {
       if (!hook.reads.isEmpty()) {
         left.add("registered reads");
       }
-      if (hook.copies().size() > 0) {
+      if (hook.copies().inFlight() > 0) {
         left.add("copies under way");
       }
       if (hook.clean.nextPresent(0, hook.geometry().clusterCount())

@@ -135,7 +135,7 @@ final class HookSimulation {
   }
 
   private static void assertNothingLeft(FleecingHook hook) {
-    assertEquals(0, hook.copiesInFlight(), "copies left over");
+    assertEquals(0, hook.copies().inFlight(), "copies left over");
     hook.lock.lock();
     try {
       assertTrue(hook.ledger.isEmpty(), "epochs left over");

@@ -111,7 +111,7 @@ final class HookTest {
       assertTrue(view.brokenBecause().orElse("").contains("--cbw-timeout"));
       held.forEach(Runnable::run); // the answer after all
       assertEquals(0, disk.store.statistics().ramBytes());
-      assertEquals(0, disk.hook.copiesInFlight());
+      assertEquals(0, disk.hook.copies().inFlight());
     }
   }
 

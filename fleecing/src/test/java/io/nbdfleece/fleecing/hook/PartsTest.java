@@ -168,7 +168,7 @@ final class PartsTest {
       SnapshotView second = disk.freeze(Access.READ_ONLY, 0);
       disk.heldReads = null;
       held.removeFirst().run();
-      assertEquals(0, disk.hook.copiesInFlight());
+      assertEquals(0, disk.hook.copies().inFlight());
       writeBlock(disk, 3, 0).join();
       assertArrayEquals(then, shown(second));
       assertArrayEquals(before, shown(first));

@@ -149,7 +149,7 @@ final class WriteBrakeTest {
     assertEquals(0, disk.store.statistics().entries());
     passMillis(25);
     assertTrue(written.isDone());
-    assertEquals(0, disk.hook.copiesInFlight());
+    assertEquals(0, disk.hook.copies().inFlight());
     assertEquals(0, disk.content[50 * HookedDisk.CLUSTER]);
   }
 
