@@ -7,6 +7,8 @@ import io.nbdfleece.fleecing.bitmap.DirtyBits;
 public interface BitmapUse extends AutoCloseable {
 
   /// What is dirty in it. Of one that records these are the bits that writes mark, so they change.
+  ///
+  /// @throws java.io.UncheckedIOException when it is inconsistent, or cannot be read
   DirtyBits current();
 
   @Override

@@ -3,6 +3,7 @@ package io.nbdfleece.fleecing;
 
 import com.google.errorprone.annotations.concurrent.GuardedBy;
 import io.nbdfleece.fleecing.bitmap.BitmapContent;
+import io.nbdfleece.fleecing.bitmap.BitmapException;
 import io.nbdfleece.fleecing.bitmap.DirtyBits;
 import io.nbdfleece.fleecing.bitmap.GranuleSet;
 import io.nbdfleece.fleecing.bitmap.TrackedBitmap;
@@ -36,6 +37,11 @@ final class UsedBitmap implements BitmapUse {
   public DirtyBits current() {
     try {
       TrackedBitmap bitmap = disk.current().require(name);
+      // A write whose mark fails only now is in flight while the bits are looked at: its mark, too,
+      // would show or not.
+      if (bitmap.inconsistent()) {
+        throw BitmapException.inconsistent(name);
+      }
       return bitmap.content() instanceof BitmapContent.Live live ? live.bits() : unchanging(bitmap);
     } catch (IOException e) {
       throw new UncheckedIOException(e);

@@ -10,9 +10,12 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.nbdfleece.fleecing.DiskConfig.Access;
 import io.nbdfleece.fleecing.bitmap.BitmapInfo;
+import io.nbdfleece.fleecing.bitmap.BitmapRef;
+import io.nbdfleece.fleecing.bitmap.DirtyBits;
 import io.nbdfleece.fleecing.block.Mutation;
 import java.io.IOException;
 import java.io.RandomAccessFile;
+import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -174,6 +177,29 @@ final class StateOfFilesTest {
   }
 
   /// As by a device that fails, or a file system that has been shut down.
+  private void cutFiles(String suffix) throws IOException {
+    try (Stream<Path> files = Files.walk(directory.resolve("state"))) {
+      for (Path file : files.filter(each -> each.toString().endsWith(suffix)).toList()) {
+        try (RandomAccessFile cut = new RandomAccessFile(file.toFile(), "rw")) {
+          cut.setLength(0);
+        }
+      }
+    }
+  }
+
+  @Test
+  void memoryThatFailsWhenItIsLookedAtCostsTheBitmap() throws IOException {
+    try (FleecingEngine engine = serve(Access.READ_WRITE);
+        BitmapUse use = engine.useBitmap(new BitmapRef("vda", "kept"))) {
+      DirtyBits bits = use.current();
+      assertEquals(3L * GRANULE, bits.nextDirty(0, SIZE));
+      cutFiles(".live");
+      assertThrows(InternalError.class, () -> bits.nextDirty(0, SIZE));
+      assertThrows(UncheckedIOException.class, use::current);
+      assertTrue(kept(engine).inconsistent());
+    }
+  }
+
   @Test
   void memoryThatFailsCostsTheBitmapAndNoGuestAnything() throws Exception {
     try (FleecingEngine engine = serve(Access.READ_WRITE);
@@ -181,13 +207,7 @@ final class StateOfFilesTest {
       for (int i = 0; i < COMPILED_AFTER; i++) { // compiled code tells of the error later
         touch(engine, 3);
       }
-      try (Stream<Path> files = Files.walk(directory.resolve("state"))) {
-        for (Path file : files.filter(each -> each.toString().endsWith(".live")).toList()) {
-          try (RandomAccessFile cut = new RandomAccessFile(file.toFile(), "rw")) {
-            cut.setLength(0);
-          }
-        }
-      }
+      cutFiles(".live");
       for (int granule = 4; granule < 12; granule++) {
         touch(engine, granule);
       }

@@ -68,11 +68,10 @@ record ShownContexts(List<Bitmap> bitmaps, boolean allocationDepth) {
                   DIRTY_BITMAP + bitmap.name(),
                   dirty(bitmap.content().get(), offsetBytes, lengthBytes, extentsMax));
             }
-          } catch (RuntimeException e) {
-            answers.failed(new IOException("bitmaps cannot be looked at: " + e, e));
-            return;
+            next.run();
+          } catch (RuntimeException | Error e) { // of mapped memory, for one; nobody else hears it
+            answers.failed(new IOException("block status: " + e, e));
           }
-          next.run();
         };
     if (wanted.stream().anyMatch(Bitmap::changes)) {
       // An event loop must not walk the bits of a large disk.

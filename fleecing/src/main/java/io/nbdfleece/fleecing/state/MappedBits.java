@@ -154,9 +154,9 @@ final class MappedBits implements BitArray {
     whenFailed = told;
   }
 
-  /* Java throws what becomes of a bus error at the next safepoint of compiled code. Behind this
-   * method the write may have been handed to a worker by then, and could not be called back. The
-   * turn of a loop whose end is not known when it is compiled is a safepoint. */
+  /* Java throws what becomes of a bus error at the next safepoint of compiled code. Behind #mark
+   * the write may have been handed to a worker by then, and could not be called back. The turn of a
+   * loop whose end is not known when it is compiled is a safepoint. */
   private void meetErrors() {
     int turn = 0;
     while (turn < turns) {
@@ -191,12 +191,24 @@ final class MappedBits implements BitArray {
 
   @Override
   public long nextDirty(long offsetBytes, long endBytes) {
-    return next(offsetBytes, endBytes, true);
+    return look(offsetBytes, endBytes, true);
   }
 
   @Override
   public long nextClean(long offsetBytes, long endBytes) {
-    return next(offsetBytes, endBytes, false);
+    return look(offsetBytes, endBytes, false);
+  }
+
+  /* The error is met here too: behind this method what was read of failing memory would be told. */
+  private long look(long offsetBytes, long endBytes, boolean dirty) {
+    try {
+      long found = next(offsetBytes, endBytes, dirty);
+      meetErrors();
+      return found;
+    } catch (InternalError e) {
+      failed();
+      throw e;
+    }
   }
 
   private long next(long offsetBytes, long endBytes, boolean dirty) {

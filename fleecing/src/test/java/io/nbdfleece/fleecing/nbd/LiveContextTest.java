@@ -2,12 +2,21 @@
 package io.nbdfleece.fleecing.nbd;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertInstanceOf;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.nbdfleece.fleecing.bitmap.DirtyBits;
+import io.nbdfleece.fleecing.bitmap.FailingBits;
 import io.nbdfleece.fleecing.bitmap.HeapBitArray;
+import io.nbdfleece.nbd.ContextExtents;
 import io.nbdfleece.nbd.Extent;
+import io.nbdfleece.nbd.StatusCompletion;
+import java.io.IOException;
 import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Test;
 
 /// The status of a bitmap that records.
@@ -75,6 +84,34 @@ final class LiveContextTest {
     bits.mark(SIZE - 1, 1);
     long limit = bits.lookBytesMax();
     assertEquals(List.of(new Extent(limit, 0)), ask(new Within(bits, 0, limit), 0, SIZE));
+  }
+
+  /// On its own thread nobody else would hear of it, and the client would wait for ever.
+  @Test
+  void bitsWhoseMemoryFailsAreAnsweredWithAnError() {
+    FailingBits bits = new FailingBits(SIZE, GRANULE);
+    bits.becomeUnreadable();
+    String context = ShownContexts.DIRTY_BITMAP + "x";
+    CompletableFuture<List<ContextExtents>> end = new CompletableFuture<>();
+    ContextAnswers answers =
+        new ContextAnswers(
+            List.of(context),
+            new StatusCompletion() {
+              @Override
+              public void succeeded(List<ContextExtents> extents) {
+                end.complete(extents);
+              }
+
+              @Override
+              public void failed(IOException error) {
+                end.completeExceptionally(error);
+              }
+            });
+    new ShownContexts(List.of(new ShownContexts.Bitmap("x", () -> bits, true)), false)
+        .answer(answers, 0, SIZE, 100, () -> answers.succeeded(List.of()));
+    ExecutionException error =
+        assertThrows(ExecutionException.class, () -> end.get(20, TimeUnit.SECONDS));
+    assertInstanceOf(IOException.class, error.getCause());
   }
 
   /// A bit that is set between two looks makes one stretch two, and no stretch empty.
