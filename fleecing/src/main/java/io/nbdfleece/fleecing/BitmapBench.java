@@ -21,9 +21,12 @@ import java.util.Optional;
 ///
 /// **Threads.** One at a time, handed on with a happens-before.
 final class BitmapBench implements BitmapWork {
+  private static final System.Logger LOG = System.getLogger(FleecingEngine.class.getName());
+
   private final DiskTracking disk;
-  private final List<Live> made = new ArrayList<>();
+  private final List<Made> made = new ArrayList<>();
   private final Map<Sealed, GranuleSet> loaded = new HashMap<>();
+  private final Map<Sealed, IOException> unreadable = new HashMap<>();
   private final Map<Since, GranuleSet> unions = new HashMap<>();
   private boolean performing;
   private Instant now;
@@ -32,6 +35,9 @@ final class BitmapBench implements BitmapWork {
 
   private boolean sinceFreezeIsRead;
   private Optional<GranuleSet> sinceFreeze = Optional.empty();
+
+  /// An array, and what it was asked for.
+  private record Made(Live live, boolean persistent) {}
 
   /// @param at the instant of what is done before [#perform]
   BitmapBench(DiskTracking disk, Instant at) {
@@ -56,20 +62,28 @@ final class BitmapBench implements BitmapWork {
 
   /// Files made, which no list names before it is committed.
   List<String> files() {
-    return made.stream().flatMap(live -> live.file().stream()).toList();
+    return made.stream().flatMap(each -> each.live().file().stream()).toList();
   }
 
   @Override
   public Live fresh(int granularityBytes, boolean persistent) throws IOException {
     if (performing) {
-      if (taken == made.size() || made.get(taken).bits().granularityBytes() != granularityBytes) {
+      if (taken == made.size() || !fits(made.get(taken), granularityBytes, persistent)) {
         throw new IllegalStateException("a transaction went another way than its rehearsal");
       }
-      return made.get(taken++);
+      return made.get(taken++).live();
     }
     Live live = disk.fresh(granularityBytes, persistent);
-    made.add(live);
+    made.add(new Made(live, persistent));
     return live;
+  }
+
+  /* Memory that failed since the rehearsal may make the array of another bitmap the next one. A
+   * file that no list names is dropped by the commit, so no bitmap that is not kept may get one;
+   * without a state, which may have been lost since, nothing is committed. */
+  private boolean fits(Made next, int granularityBytes, boolean persistent) {
+    return next.live().bits().granularityBytes() == granularityBytes
+        && (next.persistent() == persistent || disk.state().isEmpty());
   }
 
   @Override
@@ -79,12 +93,29 @@ final class BitmapBench implements BitmapWork {
     if (!(content instanceof Sealed sealed)) {
       return disk.read(bitmap);
     }
+    IOException failure = unreadable.get(sealed);
+    if (failure != null) {
+      throw failure;
+    }
     GranuleSet set = loaded.get(sealed);
     if (set == null) {
-      set = disk.read(bitmap);
+      set = load(bitmap, sealed);
       loaded.put(sealed, set);
     }
     return set;
+  }
+
+  private GranuleSet load(TrackedBitmap bitmap, Sealed sealed) throws IOException {
+    try {
+      return disk.read(bitmap);
+    } catch (IOException e) {
+      LOG.log(
+          System.Logger.Level.WARNING,
+          "what " + bitmap.name() + " of disk " + disk.name() + " holds cannot be read",
+          e);
+      unreadable.put(sealed, e);
+      throw e;
+    }
   }
 
   /// A configuration is equal to itself only.

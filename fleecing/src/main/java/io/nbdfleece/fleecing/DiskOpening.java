@@ -140,13 +140,13 @@ final class DiskOpening {
     }
 
     void happened(String reason) {
-      events.stateLost(disk, reason);
       synchronized (this) {
         lost = true;
         if (tracking != null) {
           tracking.loseState();
         }
       }
+      events.stateLost(disk, reason); // last: who hears it may take a full backup at once
     }
 
     synchronized void tell(DiskTracking of) {

@@ -223,4 +223,54 @@ final class StateOfFilesTest {
       assertEquals(List.of(), engine.bitmaps("vda"));
     }
   }
+
+  private static void take(FleecingEngine engine, String name, String checkpoint)
+      throws IOException {
+    var _ =
+        EngineRig.get(
+            engine.snapshot(
+                EngineRig.request(name, Optional.of(checkpoint), Optional.empty(), "vda")));
+  }
+
+  /// Else its copies would fill the store, and be kept for ever.
+  @Test
+  void snapshotWhoseCheckpointsMemoryFailedCanBeReleasedAndTheNextOneTaken() throws Exception {
+    try (FleecingEngine engine = serve(Access.READ_WRITE);
+        EventSubscription _ = engine.subscribe(events::add)) {
+      take(engine, "s1", "c1");
+      var _ = engine.release("s1", ReleaseOutcome.SUCCESS);
+      take(engine, "s2", "c2");
+      cutFiles(".live");
+      touch(engine, 7);
+      for (EngineEvent told = events.poll(30, TimeUnit.SECONDS);
+          !(told instanceof EngineEvent.StateLost);
+          told = events.poll(30, TimeUnit.SECONDS)) {
+        assertTrue(told != null, "that the state is lost is told");
+      }
+      take(engine, "s3", "c3");
+      for (String snapshot : List.of("s3", "s2")) {
+        var _ = engine.release(snapshot, ReleaseOutcome.FAILED);
+      }
+      assertTrue(engine.checkpoints("vda").getFirst().inconsistent());
+      take(engine, "s4", "c4");
+      touch(engine, 9);
+      assertEquals(List.of(9), EngineRig.granules(engine.dirtySince("vda", "c4")));
+    }
+  }
+
+  @Test
+  void snapshotWhoseCheckpointIsBehindOneThatCannotBeReadCanBeReleased() throws IOException {
+    try (FleecingEngine engine = serve(Access.READ_WRITE)) {
+      take(engine, "s1", "c1");
+      var _ = engine.release("s1", ReleaseOutcome.SUCCESS);
+      take(engine, "s2", "c2");
+      cutFiles(".set");
+      var _ = engine.release("s2", ReleaseOutcome.FAILED);
+      assertTrue(engine.checkpoints("vda").getFirst().inconsistent());
+    }
+    try (FleecingEngine engine = serve(Access.READ_WRITE)) {
+      assertTrue(engine.checkpoints("vda").getFirst().inconsistent());
+      assertFalse(kept(engine).inconsistent());
+    }
+  }
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.fleecing.bitmap;
 
-import io.nbdfleece.fleecing.bitmap.BitmapContent.Lost;
 import io.nbdfleece.fleecing.bitmap.BitmapContent.Still;
 import io.nbdfleece.fleecing.bitmap.BitmapException.Reason;
 import java.io.IOException;
@@ -21,7 +20,8 @@ import java.util.Optional;
 public final class CheckpointChain {
   private CheckpointChain() {}
 
-  /// Starts a checkpoint: what was the last one stops recording, the new one begins.
+  /// Starts a checkpoint: what was the last one stops recording, the new one begins. The last one
+  /// may be inconsistent, and stays so: a full backup must be possible then.
   ///
   /// @param snapshot whose success it waits for
   public static DiskBitmaps start(
@@ -43,7 +43,7 @@ public final class CheckpointChain {
     List<TrackedBitmap> chain = bitmaps.checkpoints();
     if (!chain.isEmpty() && chain.getLast().recording()) {
       TrackedBitmap last = chain.getLast();
-      stopped = bitmaps.with(last.with(new Still(work.read(last))));
+      stopped = bitmaps.with(last.with(stopped(last, work)));
     }
     return stopped.with(
         new TrackedBitmap(
@@ -53,6 +53,14 @@ public final class CheckpointChain {
             persistent,
             Optional.of(new TrackedBitmap.Checkpoint(Optional.of(snapshot))),
             work.now()));
+  }
+
+  private static BitmapContent stopped(TrackedBitmap last, BitmapWork work) throws IOException {
+    try {
+      return new Still(work.read(last));
+    } catch (BitmapException inconsistent) {
+      return DiskBitmaps.lost(last.content());
+    }
   }
 
   /// The granularity of checkpoints of a disk of that size, in bytes.
@@ -71,27 +79,44 @@ public final class CheckpointChain {
     if (checkpoint.pendingSnapshot().isPresent()) {
       throw pending(checkpoint, bitmaps.disk());
     }
-    return undo(bitmaps, name, work);
+    return withoutStretch(bitmaps, checkpoint, work::read, work);
   }
 
-  /// Deletes a checkpoint whether it stands or not.
+  /// Deletes a checkpoint whether it stands or not, also when what it gives to the one before, or
+  /// what that has, is in a file that cannot be read: else its snapshot could never end. The one
+  /// before is inconsistent then.
   public static DiskBitmaps undo(DiskBitmaps bitmaps, String name, BitmapWork work)
       throws IOException {
-    TrackedBitmap gone = require(bitmaps, name);
+    Reader reader =
+        bitmap -> {
+          try {
+            return work.read(bitmap);
+          } catch (IOException e) {
+            throw BitmapException.inconsistent(bitmap.name());
+          }
+        };
+    return withoutStretch(bitmaps, require(bitmaps, name), reader, work);
+  }
+
+  private interface Reader {
+    GranuleSet read(TrackedBitmap bitmap) throws IOException;
+  }
+
+  private static DiskBitmaps withoutStretch(
+      DiskBitmaps bitmaps, TrackedBitmap gone, Reader reader, BitmapWork work) throws IOException {
     List<TrackedBitmap> chain = bitmaps.checkpoints();
     int index = chain.indexOf(gone);
-    DiskBitmaps rest = bitmaps.without(name);
+    DiskBitmaps rest = bitmaps.without(gone.name());
     if (index == 0) {
       return rest;
     }
     TrackedBitmap before = chain.get(index - 1);
-    if (before.inconsistent()) {
-      return rest;
+    GranuleSet both;
+    try {
+      both = reader.read(before).union(reader.read(gone));
+    } catch (BitmapException inconsistent) { // one of them
+      return rest.with(before.with(DiskBitmaps.lost(before.content())));
     }
-    if (gone.content() instanceof Lost lost) {
-      return rest.with(before.with(new Lost(lost.file(), lost.live())));
-    }
-    GranuleSet both = work.read(before).union(work.read(gone));
     return rest.with(
         gone.recording() ? DiskBitmaps.record(before, both, work) : before.with(new Still(both)));
   }

@@ -127,7 +127,7 @@ public final class DiskBitmaps {
         byName.values().stream().map(bitmap -> bitmap.with(lost(bitmap.content()))).toList());
   }
 
-  private static Lost lost(BitmapContent content) {
+  static Lost lost(BitmapContent content) {
     return switch (content) {
       case Live live -> new Lost(live.file().orElse(""), true);
       case Still _ -> new Lost("", false);

@@ -2,6 +2,7 @@
 package io.nbdfleece.fleecing.bitmap;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.DynamicTest.dynamicTest;
@@ -52,6 +53,8 @@ final class BitmapTableTest {
     /// Of a checkpoint that waits for its snapshot, and records.
     PENDING_STRETCH,
     LOST_STRETCH,
+    /// Of the last checkpoint, which records into memory that has failed.
+    FAILED_STRETCH,
     MISSING
   }
 
@@ -103,21 +106,24 @@ final class BitmapTableTest {
               "Bitmap already exists: x",
               "Bitmap already exists: x",
               "Bitmap already exists: x",
+              "Bitmap already exists: x",
               "[]!"),
           "remove",
-          List.of("-", "-", BUSY, "-", BUSY, BUSY, BUSY, BUSY, NONE),
+          List.of("-", "-", BUSY, "-", BUSY, BUSY, BUSY, BUSY, BUSY, NONE),
           "clear",
-          List.of("[]!", "[]", BUSY, LOST, BUSY, BUSY, BUSY, BUSY, NONE),
+          List.of("[]!", "[]", BUSY, LOST, BUSY, BUSY, BUSY, BUSY, BUSY, NONE),
           "enable",
-          List.of("[2]!", "[2]!", BUSY, LOST, BUSY, BUSY, BUSY, BUSY, NONE),
+          List.of("[2]!", "[2]!", BUSY, LOST, BUSY, BUSY, BUSY, BUSY, BUSY, NONE),
           "disable",
-          List.of("[2]", "[2]", BUSY, LOST, BUSY, BUSY, BUSY, BUSY, NONE),
+          List.of("[2]", "[2]", BUSY, LOST, BUSY, BUSY, BUSY, BUSY, BUSY, NONE),
           "merge into",
-          List.of("[2, 4]!", "[2, 4]", BUSY, LOST, BUSY, BUSY, BUSY, BUSY, NONE),
+          List.of("[2, 4]!", "[2, 4]", BUSY, LOST, BUSY, BUSY, BUSY, BUSY, BUSY, NONE),
           "merge from",
-          List.of("[2]!", "[2]", BUSY, LOST, BUSY, BUSY, BUSY, BUSY, NONE),
+          List.of("[2]!", "[2]", BUSY, LOST, BUSY, BUSY, BUSY, BUSY, BUSY, NONE),
           "mark",
-          List.of("[2, 4]!", "[2, 4]", "[2, 4]!", LOST, "[2, 4]", "[2, 4]!", "[2, 4]!", LOST, NONE),
+          List.of(
+              "[2, 4]!", "[2, 4]", "[2, 4]!", LOST, "[2, 4]", "[2, 4]!", "[2, 4]!", LOST, LOST,
+              NONE),
           "delete checkpoint",
           List.of(
               NO_CHECKPOINT,
@@ -127,6 +133,7 @@ final class BitmapTableTest {
               "-",
               "-",
               PENDING,
+              "-",
               "-",
               NO_CHECKPOINT),
           "since",
@@ -138,6 +145,7 @@ final class BitmapTableTest {
               "[2]",
               "[2]!",
               PENDING,
+              LOST + unknown(),
               LOST + unknown(),
               "disk vda has no checkpoint or bitmap called x (it has: c0, other, c9);"
                   + " take a full backup first"));
@@ -167,9 +175,11 @@ final class BitmapTableTest {
     @Override
     public GranuleSet read(TrackedBitmap bitmap) throws IOException {
       return switch (bitmap.content()) {
+        case Live live when bitmap.inconsistent() ->
+            throw BitmapException.inconsistent(bitmap.name());
         case Live live -> live.bits().toSet();
         case Still still -> still.set();
-        case BitmapContent.Sealed _ -> throw new IllegalStateException();
+        case BitmapContent.Sealed sealed -> throw new IOException(sealed.file() + " is torn");
         case Lost _ -> throw BitmapException.inconsistent(bitmap.name());
       };
     }
@@ -196,6 +206,12 @@ final class BitmapTableTest {
     return new Live(bits, Optional.of("file"));
   }
 
+  private static Live failed() {
+    FailingBits bits = new FailingBits(SIZE, GRANULE);
+    bits.failed();
+    return new Live(bits, Optional.of("file"));
+  }
+
   /// A chain c0, x?, c9? and a bitmap `other`.
   private static DiskBitmaps disk(State state, boolean persistent) {
     Optional<Checkpoint> stands = Optional.of(new Checkpoint(Optional.empty()));
@@ -214,6 +230,7 @@ final class BitmapTableTest {
       case LAST_STRETCH -> last = all.add(bitmap("x", live(2), persistent, stands));
       case PENDING_STRETCH -> last = all.add(bitmap("x", live(2), persistent, waits));
       case LOST_STRETCH -> all.add(bitmap("x", lost, persistent, stands));
+      case FAILED_STRETCH -> last = all.add(bitmap("x", failed(), persistent, stands));
       case MISSING -> {}
     }
     if (!last) {
@@ -357,6 +374,38 @@ final class BitmapTableTest {
     assertTrue(lostGone.require("c0").inconsistent());
     DiskBitmaps lostStays = CheckpointChain.delete(disk(State.LOST_STRETCH, true), "c9", work);
     assertTrue(lostStays.require("x").inconsistent());
+    DiskBitmaps failed = disk(State.FAILED_STRETCH, true);
+    assertTrue(CheckpointChain.delete(failed, "x", work).require("c0").inconsistent());
+  }
+
+  /// As the full backup that is told to be needed wants it.
+  @Test
+  void checkpointCanBeStartedBehindOneThatIsInconsistent() throws IOException {
+    for (State state : List.of(State.LOST_STRETCH, State.FAILED_STRETCH)) {
+      Work work = new Work(false);
+      DiskBitmaps started = CheckpointChain.start(disk(state, true), "next", "s", work);
+      assertTrue(started.require("x").inconsistent());
+      assertFalse(started.require("x").recording());
+      assertEquals(set(), CheckpointChain.estimate(started, "next", work));
+      assertThrows(BitmapException.class, () -> CheckpointChain.since(started, "x", work));
+    }
+  }
+
+  @Test
+  void whatCannotBeReadEndsWithItsSnapshotButNotByACommand() throws IOException {
+    Work work = new Work(false);
+    DiskBitmaps chain = disk(State.LAST_STRETCH, true);
+    BitmapContent torn = new BitmapContent.Sealed("c0.set", GRANULE);
+    DiskBitmaps tornBefore = chain.with(chain.require("c0").with(torn));
+    DiskBitmaps tornItself = chain.with(chain.require("x").with(torn));
+    for (DiskBitmaps each : List.of(tornBefore, tornItself)) {
+      DiskBitmaps undone = CheckpointChain.undo(each, "x", work);
+      assertTrue(undone.find("x").isEmpty());
+      assertTrue(undone.require("c0").inconsistent());
+      IOException error =
+          assertThrows(IOException.class, () -> CheckpointChain.delete(each, "x", work));
+      assertEquals("c0.set is torn", error.getMessage(), "perhaps it can be read later");
+    }
   }
 
   @Test
