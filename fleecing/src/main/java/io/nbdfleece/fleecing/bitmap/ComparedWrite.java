@@ -29,7 +29,7 @@ final class ComparedWrite implements Completion {
   private final CompareBuffers buffers;
   private final Mutation.Write write;
   private final ByteBuffer old;
-  private final Completion done;
+  private final AwaitedChange change;
 
   ComparedWrite(
       TrackingNode.Tracks tracks,
@@ -43,7 +43,7 @@ final class ComparedWrite implements Completion {
     this.buffers = buffers;
     this.write = write;
     this.old = old;
-    this.done = done;
+    this.change = new AwaitedChange(done);
   }
 
   void start() {
@@ -52,16 +52,25 @@ final class ComparedWrite implements Completion {
 
   @Override
   public void succeeded() {
-    markChanged();
-    buffers.give(old);
-    tracks.applyCovered(child, write, done);
+    change.goOn(
+        () -> {
+          try {
+            markChanged();
+          } finally {
+            buffers.give(old);
+          }
+          tracks.applyCovered(child, write, change);
+        });
   }
 
   @Override
   public void failed(IOException error) { // the write itself will tell, if it concerns it
-    buffers.give(old);
-    tracks.mark(write.offsetBytes(), write.lengthBytes());
-    tracks.applyCovered(child, write, done);
+    change.goOn(
+        () -> {
+          buffers.give(old);
+          tracks.mark(write.offsetBytes(), write.lengthBytes());
+          tracks.applyCovered(child, write, change);
+        });
   }
 
   /// Marks the granules, of the smallest size that there is, that differ.

@@ -76,7 +76,9 @@ public final class TrackingNode implements FilterNode {
       if (log.covers(offsetBytes, lengthBytes)) {
         child.apply(mutation, done);
       } else {
-        log.whenCovered(offsetBytes, lengthBytes, () -> child.apply(mutation, done));
+        AwaitedChange change = new AwaitedChange(done);
+        log.whenCovered(
+            offsetBytes, lengthBytes, () -> change.goOn(() -> child.apply(mutation, change)));
       }
     }
 

@@ -307,7 +307,7 @@ final class ActivityLog implements DurableMarks {
     for (Runnable each : ready) {
       try {
         each.run();
-      } catch (RuntimeException | VirtualMachineError e) {
+      } catch (RuntimeException | Error e) { // the others must go on, and the log too
         LOGGER.log(System.Logger.Level.ERROR, "a write that waited for the activity log", e);
       }
     }

@@ -3,9 +3,12 @@ package io.nbdfleece.fleecing.bitmap;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertSame;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.nbdfleece.cache.Completion;
 import io.nbdfleece.cache.posix.IoWorkers;
 import io.nbdfleece.cache.posix.LinuxFile;
 import io.nbdfleece.fleecing.block.BlockNode;
@@ -14,6 +17,7 @@ import io.nbdfleece.fleecing.block.Mutation;
 import io.nbdfleece.fleecing.block.Mutation.Durability;
 import io.nbdfleece.fleecing.block.Mutation.Provisioning;
 import io.nbdfleece.fleecing.hook.Outcome;
+import java.io.IOException;
 import java.io.RandomAccessFile;
 import java.nio.ByteBuffer;
 import java.nio.file.Path;
@@ -156,6 +160,57 @@ final class TrackingNodeTest {
     log.waiting.removeFirst().run();
     assertTrue(outcome.future().isDone());
     assertEquals(9, disk.content()[0]);
+  }
+
+  @Test
+  void whatIsThrownAfterTheLogWasAwaitedFailsTheWrite() {
+    TestNode disk = inline();
+    disk.beforeChange =
+        () -> {
+          throw new IllegalStateException("thrown by the disk");
+        };
+    TrackingNode node = new TrackingNode(disk);
+    HeapBitArray bits = new HeapBitArray(SIZE_BYTES, 512);
+    SlowLog log = new SlowLog(bits);
+    node.track(new TrackingNode.Tracks(List.of(bits), log, false));
+    Outcome outcome = new Outcome();
+    node.apply(write(0, 1), outcome);
+    log.waiting.removeFirst().run();
+    assertInternalError(outcome, "thrown by the disk");
+  }
+
+  /// Else it would end twice.
+  @Test
+  void whatIsThrownByWhoWasToldOfTheEndIsThrown() {
+    TrackingNode node = new TrackingNode(inline());
+    HeapBitArray bits = new HeapBitArray(SIZE_BYTES, 512);
+    SlowLog log = new SlowLog(bits);
+    node.track(new TrackingNode.Tracks(List.of(bits), log, false));
+    int[] ends = {0};
+    node.apply(
+        write(0, 1),
+        new Completion() {
+          @Override
+          public void succeeded() {
+            ends[0]++;
+            throw new IllegalStateException("thrown by the guest's side");
+          }
+
+          @Override
+          public void failed(IOException error) {
+            ends[0]++;
+          }
+        });
+    assertThrows(IllegalStateException.class, log.waiting.removeFirst()::run);
+    assertEquals(1, ends[0]);
+  }
+
+  static void assertInternalError(Outcome outcome, String text) {
+    assertTrue(outcome.future().isCompletedExceptionally(), "it has ended");
+    Throwable error = outcome.future().exceptionNow();
+    assertInstanceOf(IOException.class, error);
+    assertTrue(error.toString().contains("internal error: "), error::toString);
+    assertTrue(error.toString().contains(text), error::toString);
   }
 
   @Test

@@ -16,10 +16,12 @@ import io.nbdfleece.fleecing.hook.Outcome;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.BitSet;
 import java.util.List;
+import java.util.Queue;
 import java.util.Random;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Test;
@@ -29,6 +31,8 @@ import org.junit.jupiter.api.io.TempDir;
 /// Writes that are marked only where they change something.
 @Timeout(60)
 final class UnchangedWriteTest {
+  private static final int SIZE_BYTES = 100_000;
+
   @TempDir Path directory;
 
   private static TrackingNode.Tracks comparing(BitArray... arrays) {
@@ -124,6 +128,45 @@ final class UnchangedWriteTest {
     node.apply(new Mutation.Zero(0, 512, Provisioning.MAY_PUNCH, Durability.CACHED), outcome);
     outcome.future().get(20, TimeUnit.SECONDS);
     assertEquals(512, bits.dirtyBytes());
+  }
+
+  private static final DurableMarks THROWING_LOG =
+      new DurableMarks() {
+        @Override
+        public boolean covers(long offsetBytes, long lengthBytes) {
+          throw new IllegalStateException("thrown by the log");
+        }
+
+        @Override
+        public void whenCovered(long offsetBytes, long lengthBytes, Runnable then) {
+          throw new AssertionError("not asked here");
+        }
+      };
+
+  /// On the thread that has read what the disk holds nobody else would end the write.
+  @Test
+  void whatIsThrownAfterTheOldContentWasReadFailsTheWriteAndGivesItsBufferBack() {
+    BitArray tooSmall = new HeapBitArray(512, 512);
+    BitArray bits = new HeapBitArray(SIZE_BYTES, 512);
+    checkThrownLater(comparing(tooSmall), "out of bounds");
+    checkThrownLater(new TrackingNode.Tracks(List.of(bits), THROWING_LOG, true), "by the log");
+  }
+
+  private static void checkThrownLater(TrackingNode.Tracks tracks, String text) {
+    for (boolean readsFail : new boolean[] {false, true}) {
+      Queue<Runnable> tasks = new ArrayDeque<>();
+      TestNode disk = new TestNode(new byte[SIZE_BYTES], tasks::add);
+      disk.readsFail = readsFail;
+      CompareBuffers buffers = new CompareBuffers();
+      ByteBuffer old = buffers.take(1).orElseThrow();
+      Mutation.Write write =
+          new Mutation.Write(SIZE_BYTES - 1, direct(new byte[] {1}), Durability.CACHED);
+      Outcome outcome = new Outcome();
+      new ComparedWrite(tracks, disk, buffers, write, old, outcome).start();
+      tasks.remove().run();
+      TrackingNodeTest.assertInternalError(outcome, text);
+      assertEquals(0, buffers.usedBytes());
+    }
   }
 
   @Test

@@ -59,6 +59,25 @@ final class ActivityLogTest {
   }
 
   @Test
+  void aWriteThatThrowsKeepsNoOtherOneFromGoingOn() throws IOException {
+    FileDiskState state = fixture.open();
+    int[] went = {0};
+    state
+        .marks()
+        .whenCovered(
+            0,
+            512,
+            () -> {
+              throw new AssertionError("thrown by the disk");
+            });
+    state.marks().whenCovered(0, 512, () -> went[0]++);
+    fixture.runTasks();
+    state.marks().whenCovered(8 * REGION_BYTES, 512, () -> went[0]++);
+    fixture.runTasks();
+    assertEquals(2, went[0]);
+  }
+
+  @Test
   void sequentialWriterWaitsOnlyAtItsBeginning() throws IOException {
     FileDiskState state = fixture.open();
     int waits = 0;
