@@ -9,6 +9,7 @@ import io.netty.channel.Channel;
 import io.netty.channel.ChannelFutureListener;
 import io.netty.channel.ChannelHandlerContext;
 import io.netty.channel.ChannelInboundHandlerAdapter;
+import io.netty.channel.ChannelOutboundBuffer;
 import io.netty.channel.EventLoop;
 import io.netty.channel.epoll.EpollDomainSocketChannel;
 import io.netty.channel.socket.ChannelInputShutdownEvent;
@@ -121,8 +122,25 @@ final class Connection extends ChannelInboundHandlerAdapter {
       current.flush();
     }
     goOn();
+    if (input.isCiphertext()) {
+      dropWhenFlooded();
+    }
     if (channel.isActive()) {
       input.settle();
+    }
+  }
+
+  /// Encryption answers some things by itself, such as a request for new keys, whether or not the
+  /// client takes the answers: nothing stops it, since it must go on reading to go on at all.
+  private void dropWhenFlooded() {
+    Phase current = phase;
+    ChannelOutboundBuffer outbound = channel.unsafe().outboundBuffer();
+    if (closing || current == null || outbound == null) {
+      return;
+    }
+    long waitingBytes = outbound.totalPendingWriteBytes();
+    if (waitingBytes > WireLimits.UNASKED_BYTES_MAX + current.answerBytes()) {
+      drop("takes no answers of TLS, waiting=" + waitingBytes);
     }
   }
 

@@ -56,6 +56,7 @@ final class Haggling implements Phase {
   private int skipVerdict;
   private String skipText = "";
   private @Nullable ByteBuf out;
+  private int longestAnswerBytes;
 
   Haggling(Connection connection, ChannelHandlerContext ctx) {
     this.connection = connection;
@@ -309,6 +310,7 @@ final class Haggling implements Phase {
     ByteBuf current = out;
     if (current != null) {
       out = null;
+      longestAnswerBytes = Math.max(longestAnswerBytes, current.readableBytes());
       ctx.write(current).addListener(Replies.LOG_FAILURE);
     }
   }
@@ -405,6 +407,12 @@ final class Haggling implements Phase {
   @Override
   public boolean mayContinue() {
     return ctx.channel().isWritable();
+  }
+
+  @Override
+  public long answerBytes() {
+    // No option is looked at while the channel is not writable.
+    return (long) ctx.channel().config().getWriteBufferHighWaterMark() + longestAnswerBytes;
   }
 
   @Override

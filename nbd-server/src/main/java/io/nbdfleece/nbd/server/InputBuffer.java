@@ -62,6 +62,10 @@ final class InputBuffer extends DefaultMaxMessagesRecvByteBufAllocator {
     encrypted = true;
   }
 
+  boolean isCiphertext() {
+    return encrypted;
+  }
+
   /// What has been received and not consumed. Valid until the next read.
   ByteBuf unread() {
     ByteBuf current = chunk;

@@ -16,6 +16,9 @@ sealed interface Phase permits Haggling, Transmission {
   /// Whether a paused connection may go on.
   boolean mayContinue();
 
+  /// How many bytes of its answers may wait to be sent now, at most.
+  long answerBytes();
+
   /// The client will send nothing more; what it sent has been consumed as far as possible.
   void inputEnded();
 

@@ -98,6 +98,13 @@ final class Replies {
     share.shrink(inFlightBytes);
   }
 
+  /// What is in flight, with what the records of encryption and the messages of the channel add.
+  long bytesInFlight() {
+    return inFlightBytes
+        + inFlightBytes / 16
+        + (long) inFlightCount * WireLimits.REPLY_OVERHEAD_BYTES_MAX;
+  }
+
   /// Whether it takes memory that others could have.
   boolean holdsCountedBytes() {
     return share.holdsCountedBytes();

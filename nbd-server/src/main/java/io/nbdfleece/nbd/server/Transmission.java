@@ -443,6 +443,11 @@ final class Transmission implements Phase {
   }
 
   @Override
+  public long answerBytes() {
+    return replies.bytesInFlight();
+  }
+
+  @Override
   public void inputEnded() {
     inputOver = true;
     discarded.forget();

@@ -15,6 +15,12 @@ final class WireLimits {
   /// A payload that others wait for has to bring as much within the deadline of a stalled client.
   static final int PAYLOAD_PROGRESS_BYTES = 64 << 10;
 
+  /// Bytes that wait to be sent and are no answers of ours, such as those to new keys of TLS.
+  static final int UNASKED_BYTES_MAX = 1 << 20;
+
+  /// What the message and the record of a short reply take besides it, and a mark behind it.
+  static final int REPLY_OVERHEAD_BYTES_MAX = 512;
+
   /// Descriptors of one context in one reply when memory is short.
   static final int SHORT_EXTENTS_MAX = 16;
 

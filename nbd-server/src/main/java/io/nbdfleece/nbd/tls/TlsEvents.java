@@ -19,7 +19,8 @@ import javax.net.ssl.SSLProtocolException;
 ///
 /// A peer that begins another handshake under TLS 1.2 is dropped: nobody needs that, it costs us
 /// more than the peer, and until it is over nothing that is written can leave. Under TLS 1.3 there
-/// are no further handshakes, only messages that are over at once, as an update of keys.
+/// are no further handshakes, only messages that are over at once, as an update of keys; who owns
+/// the channel sees to it that their answers do not pile up.
 final class TlsEvents extends ChannelInboundHandlerAdapter {
   private static final System.Logger LOG = System.getLogger("io.nbdfleece.nbd.tls");
 

@@ -11,6 +11,7 @@ import java.io.DataInputStream;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.net.InetAddress;
+import java.net.InetSocketAddress;
 import java.net.Socket;
 import java.nio.file.Path;
 import java.util.Optional;
@@ -24,9 +25,23 @@ final class SecurePeer implements AutoCloseable {
   private OutputStream out;
 
   SecurePeer(int port) throws IOException {
-    socket = new Socket(InetAddress.getLoopbackAddress(), port);
+    this(new Socket(InetAddress.getLoopbackAddress(), port));
+  }
+
+  private SecurePeer(Socket connected) throws IOException {
+    socket = connected;
     in = new DataInputStream(socket.getInputStream());
     out = socket.getOutputStream();
+  }
+
+  /// Has little room for what it does not read.
+  static SecurePeer narrow(int port) throws IOException {
+    Socket socket = new Socket();
+    socket.setReceiveBufferSize(4096);
+    socket.connect(new InetSocketAddress(InetAddress.getLoopbackAddress(), port));
+    SecurePeer peer = new SecurePeer(socket);
+    peer.greet();
+    return peer;
   }
 
   static SecurePeer greeted(int port) throws IOException {

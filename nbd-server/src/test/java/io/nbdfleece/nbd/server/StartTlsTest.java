@@ -344,6 +344,49 @@ final class StartTlsTest {
   }
 
   @ParameterizedTest
+  @ValueSource(booleans = {false, true})
+  void clientThatAsksForNewKeysAndReadsNoAnswersIsDropped(boolean opened) throws IOException {
+    try (TestServer server = server(Mode.REQUIRE, false);
+        SecurePeer peer = SecurePeer.narrow(server.port())) {
+      SSLSocket secure = peer.startTls("TLSv1.3", Optional.empty());
+      if (opened) {
+        assertType(Nbd.REP_ACK, peer.go("disk"));
+      }
+      assertThrows(
+          IOException.class,
+          () -> {
+            for (int round = 0; round < 1_000_000; round++) {
+              secure.startHandshake();
+            }
+          });
+      server.awaitNoConnections();
+    }
+  }
+
+  @Test
+  void repliesThatWaitAreNoFlood() throws IOException {
+    ServerTls tls = new ServerTls(Mode.REQUIRE, Optional.of(credentials), false);
+    ServerLimits limits = TestServer.LIMITS.withRequestsInFlightMax(10_000);
+    try (TestServer server = new TestServer(new Catalog(), limits, tls);
+        SecurePeer peer = SecurePeer.narrow(server.port())) {
+      peer.startTls("TLSv1.3", Optional.empty());
+      assertType(Nbd.REP_ACK, peer.go("disk"));
+      server.disk.hold = true;
+      // A flush at a time, so that each reply has a record of its own.
+      for (int index = 0; index < 10_000; index++) {
+        peer.send(request(Nbd.CMD_FLUSH, index, 0, 0));
+      }
+      org.awaitility.Awaitility.await().until(() -> server.disk.held.size() == 10_000);
+      for (Runnable held; (held = server.disk.held.poll()) != null; ) {
+        held.run();
+      }
+      for (int index = 0; index < 10_000; index++) {
+        assertEquals(0, peer.reply(0).error());
+      }
+    }
+  }
+
+  @ParameterizedTest
   @ValueSource(strings = {"TLSv1.2", "TLSv1.3"})
   void encryptedClientThatReadsNoRepliesIsBoundedAndDropped(String protocol) throws IOException {
     ServerLimits limits =
