@@ -18,7 +18,8 @@ import org.bouncycastle.tls.crypto.impl.jcajce.JcaTlsCryptoProvider;
 /// the JDK's own, which are many times faster. Thread-safe.
 final class PskEndpoint implements TlsEndpoint {
   /// Every one gives forward secrecy. A key from a file goes with SHA-256 (RFC 8446, 4.2.11), so
-  /// TLS 1.3 has no suite with SHA-384 here.
+  /// TLS 1.3 has no suite with SHA-384 here. With GnuTLS under TLS 1.2 only those of DHE are
+  /// common.
   static final int[] SUITES = {
     CipherSuite.TLS_AES_128_GCM_SHA256,
     CipherSuite.TLS_CHACHA20_POLY1305_SHA256,

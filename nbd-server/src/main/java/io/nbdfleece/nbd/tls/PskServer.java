@@ -4,12 +4,15 @@ package io.nbdfleece.nbd.tls;
 import io.nbdfleece.nbd.ClientIdentity;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import java.util.Vector;
+import java.util.function.IntPredicate;
 import org.bouncycastle.tls.AbstractTlsServer;
 import org.bouncycastle.tls.AlertDescription;
 import org.bouncycastle.tls.BasicTlsPSKExternal;
+import org.bouncycastle.tls.NamedGroup;
 import org.bouncycastle.tls.ProtocolVersion;
 import org.bouncycastle.tls.PskIdentity;
 import org.bouncycastle.tls.TlsCredentials;
@@ -23,6 +26,16 @@ import org.bouncycastle.tls.crypto.TlsCrypto;
 /// The server's end: TLS 1.3 with an external key and an ephemeral exchange (RFC 8446, 2.2), TLS
 /// 1.2 with the suites of RFC 4279, 5489 and 8442.
 final class PskServer extends AbstractTlsServer implements TlsPSKIdentityManager {
+  /// The quick ones: a handshake is computed on an event loop before we know who asks for it, and a
+  /// guest there must not wait for exponents of 8192 bits.
+  private static final int[] GROUPS = {
+    NamedGroup.x25519,
+    NamedGroup.secp256r1,
+    NamedGroup.secp384r1,
+    NamedGroup.ffdhe2048,
+    NamedGroup.ffdhe3072
+  };
+
   private final PskLookup keys;
   private byte[] user = {};
   private Optional<ClientIdentity.Tls> proved = Optional.empty();
@@ -80,6 +93,38 @@ final class PskServer extends AbstractTlsServer implements TlsPSKIdentityManager
   @Override
   protected int[] getSupportedCipherSuites() {
     return TlsUtils.getSupportedCipherSuites(getCrypto(), PskEndpoint.SUITES);
+  }
+
+  /// Of TLS 1.3.
+  @Override
+  public int[] getSupportedGroups() {
+    return GROUPS.clone();
+  }
+
+  @Override
+  protected int selectECDH(int bitsMin) {
+    IntPredicate isCurve = NamedGroup::refersToASpecificCurve;
+    return offered(isCurve).length == 0 ? super.selectECDH(bitsMin) : quick(isCurve);
+  }
+
+  @Override
+  protected int selectDH(int bitsMin) {
+    IntPredicate isField = NamedGroup::isFiniteField;
+    return offered(isField).length == 0 ? super.selectDH(bitsMin) : quick(isField);
+  }
+
+  /// What a client of TLS 1.2 has, in its order.
+  private int[] offered(IntPredicate kind) {
+    int[] groups = context.getSecurityParametersHandshake().getClientSupportedGroups();
+    return groups == null ? new int[0] : Arrays.stream(groups).filter(kind).toArray();
+  }
+
+  /// The first of these that is quick, or -1, which ends the handshake.
+  private int quick(IntPredicate kind) {
+    return Arrays.stream(offered(kind))
+        .filter(group -> Arrays.stream(GROUPS).anyMatch(quick -> quick == group))
+        .findFirst()
+        .orElse(-1);
   }
 
   @Override

@@ -15,6 +15,7 @@ import java.net.InetSocketAddress;
 import java.net.Socket;
 import java.nio.file.Path;
 import java.util.Optional;
+import javax.net.ssl.SSLParameters;
 import javax.net.ssl.SSLSocket;
 
 /// A client that speaks bytes over TCP, first plain ones, after [#startTls] encrypted ones. Trusts
@@ -93,7 +94,8 @@ final class SecurePeer implements AutoCloseable {
     return handshake(protocol, files);
   }
 
-  SSLSocket handshake(String protocol, Optional<Path> files) throws IOException {
+  /// @param groups for the exchange of keys; none for what the JDK offers
+  SSLSocket handshake(String protocol, Optional<Path> files, String... groups) throws IOException {
     SslContextBuilder builder =
         SslContextBuilder.forClient()
             .sslProvider(SslProvider.JDK)
@@ -112,6 +114,11 @@ final class SecurePeer implements AutoCloseable {
                 .getSocketFactory()
                 .createSocket(socket, "localhost", socket.getPort(), true);
     secure.setEnabledProtocols(new String[] {protocol});
+    if (groups.length > 0) {
+      SSLParameters parameters = secure.getSSLParameters();
+      parameters.setNamedGroups(groups);
+      secure.setSSLParameters(parameters);
+    }
     secure.startHandshake();
     socket = secure;
     in = new DataInputStream(secure.getInputStream());

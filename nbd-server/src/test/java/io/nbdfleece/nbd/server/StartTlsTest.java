@@ -24,6 +24,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
+import javax.net.ssl.SSLException;
 import javax.net.ssl.SSLSocket;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -260,6 +261,27 @@ final class StartTlsTest {
         assertTrue(peer.atEnd());
         assertEquals(0, server.disk.connected.get());
       }
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"x25519", "secp256r1", "secp384r1", "secp521r1", "x448"})
+  void keysAreExchangedOnAnyCurve(String group) throws IOException {
+    try (TestServer server = server(Mode.ON, false);
+        SecurePeer peer = SecurePeer.greeted(server.port())) {
+      assertType(Nbd.REP_ACK, peer.ask(Nbd.OPT_STARTTLS));
+      peer.handshake("TLSv1.3", Optional.empty(), group);
+      assertType(Nbd.REP_ACK, peer.go("disk"));
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"ffdhe2048", "ffdhe3072", "ffdhe4096", "ffdhe6144", "ffdhe8192"})
+  void finiteFieldsWhichCostTheGuestsTooMuchAreRefused(String group) throws IOException {
+    try (TestServer server = server(Mode.ON, false);
+        SecurePeer peer = SecurePeer.greeted(server.port())) {
+      assertType(Nbd.REP_ACK, peer.ask(Nbd.OPT_STARTTLS));
+      assertThrows(SSLException.class, () -> peer.handshake("TLSv1.3", Optional.empty(), group));
     }
   }
 

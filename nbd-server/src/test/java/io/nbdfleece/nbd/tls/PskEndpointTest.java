@@ -4,16 +4,33 @@ package io.nbdfleece.nbd.tls;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.nbdfleece.nbd.ClientIdentity;
 import io.nbdfleece.nbd.TlsCredentials;
+import io.netty.buffer.Unpooled;
+import io.netty.channel.embedded.EmbeddedChannel;
+import io.netty.util.concurrent.Future;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.security.SecureRandom;
+import java.util.Arrays;
+import java.util.HexFormat;
 import java.util.List;
 import java.util.Random;
+import java.util.Vector;
+import org.bouncycastle.tls.BasicTlsPSKExternal;
+import org.bouncycastle.tls.CipherSuite;
+import org.bouncycastle.tls.NamedGroup;
+import org.bouncycastle.tls.PSKTlsClient;
+import org.bouncycastle.tls.ProtocolVersion;
+import org.bouncycastle.tls.TlsClientProtocol;
+import org.bouncycastle.tls.crypto.TlsCrypto;
+import org.bouncycastle.tls.crypto.impl.jcajce.JcaTlsCryptoProvider;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -89,6 +106,69 @@ final class PskEndpointTest {
     String wrongKey = failure(client(wrong, "alice"));
     assertEquals(wrongKey, failure(client(wrong, "eve")));
     assertTrue(wrongKey.contains("decrypt_error"), wrongKey);
+  }
+
+  /// Why the server ends the handshake when it has seen the hello of such a client.
+  private String refusal(ProtocolVersion version, int suite, int... groups) throws IOException {
+    TlsCrypto crypto = new JcaTlsCryptoProvider().create(new SecureRandom());
+    byte[] user = "alice".getBytes(StandardCharsets.UTF_8);
+    byte[] key = HexFormat.of().parseHex(KEY);
+    TlsClientProtocol protocol = new TlsClientProtocol();
+    protocol.connect(
+        new PSKTlsClient(crypto, user, key) {
+          @Override
+          protected ProtocolVersion[] getSupportedVersions() {
+            return version.only();
+          }
+
+          @Override
+          protected int[] getSupportedCipherSuites() {
+            return new int[] {suite};
+          }
+
+          @Override
+          @SuppressWarnings({"rawtypes", "JdkObsolete"}) // as declared
+          protected Vector getSupportedGroups(Vector roles) {
+            return new Vector<>(Arrays.stream(groups).boxed().toList());
+          }
+
+          @Override
+          @SuppressWarnings("JdkObsolete") // as declared
+          public Vector<BasicTlsPSKExternal> getExternalPSKs() {
+            return new Vector<>(List.of(new BasicTlsPSKExternal(user, crypto.createSecret(key))));
+          }
+        });
+    byte[] hello = new byte[protocol.getAvailableOutputBytes()];
+    protocol.readOutput(hello, 0, hello.length);
+    EmbeddedChannel channel = new EmbeddedChannel();
+    try {
+      Future<ClientIdentity.Tls> proved = server.encrypt(channel);
+      channel.writeInbound(Unpooled.wrappedBuffer(hello));
+      return String.valueOf(proved.cause());
+    } finally {
+      channel.finishAndReleaseAll();
+    }
+  }
+
+  @Test
+  void keysAreExchangedInQuickGroupsOnly() throws IOException {
+    int tls13 = CipherSuite.TLS_AES_128_GCM_SHA256;
+    int curves = CipherSuite.TLS_ECDHE_PSK_WITH_AES_128_GCM_SHA256;
+    int fields = CipherSuite.TLS_DHE_PSK_WITH_AES_128_GCM_SHA256;
+    for (int group : new int[] {NamedGroup.x25519, NamedGroup.secp256r1, NamedGroup.secp384r1}) {
+      assertEquals("null", refusal(ProtocolVersion.TLSv13, tls13, group));
+      assertEquals("null", refusal(ProtocolVersion.TLSv12, curves, NamedGroup.secp521r1, group));
+    }
+    for (int group : new int[] {NamedGroup.ffdhe2048, NamedGroup.ffdhe3072}) {
+      assertEquals("null", refusal(ProtocolVersion.TLSv13, tls13, group));
+      assertEquals("null", refusal(ProtocolVersion.TLSv12, fields, NamedGroup.ffdhe8192, group));
+    }
+    for (int group : new int[] {NamedGroup.ffdhe4096, NamedGroup.ffdhe8192}) {
+      assertNotEquals("null", refusal(ProtocolVersion.TLSv13, tls13, group));
+      assertNotEquals("null", refusal(ProtocolVersion.TLSv12, fields, group));
+    }
+    assertNotEquals("null", refusal(ProtocolVersion.TLSv13, tls13, NamedGroup.secp521r1));
+    assertNotEquals("null", refusal(ProtocolVersion.TLSv12, curves, NamedGroup.secp521r1));
   }
 
   @Test
