@@ -69,6 +69,10 @@ public interface BlockNode extends AutoCloseable {
     done.succeeded();
   }
 
+  /// Who has to look for extents one by one finds so many for one answer and leaves the rest to the
+  /// next question: the answers for all contexts are cut to the shortest of them.
+  int EXTENTS_PER_ANSWER_MAX = 16_384;
+
   /// Where data, zeroes and holes are, from `offsetBytes` on. The answer may cover less than asked.
   ///
   /// @param extentsMax no more extents than this are wanted, at least 1

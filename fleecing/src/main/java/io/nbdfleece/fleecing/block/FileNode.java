@@ -29,9 +29,6 @@ import java.util.concurrent.atomic.AtomicReference;
 /// not wait, else on a worker. Zeroing and discarding punch holes, so that the space is free for
 /// real.
 public final class FileNode implements BlockNode {
-  /// A status that needs more extents is answered short.
-  private static final int EXTENTS_PER_ANSWER_MAX = 16_384;
-
   /// How much one hint reads ahead.
   private static final long CACHE_BYTES_MAX = 32L << 20;
 

@@ -2,6 +2,7 @@
 package io.nbdfleece.fleecing.nbd;
 
 import io.nbdfleece.fleecing.bitmap.DirtyBits;
+import io.nbdfleece.fleecing.block.BlockNode;
 import io.nbdfleece.nbd.Extent;
 import java.io.IOException;
 import java.util.ArrayList;
@@ -86,8 +87,9 @@ record ShownContexts(List<Bitmap> bitmaps, boolean allocationDepth) {
   static List<Extent> dirty(DirtyBits bits, long offsetBytes, long lengthBytes, int extentsMax) {
     List<Extent> extents = new ArrayList<>();
     long endBytes = offsetBytes + Math.min(lengthBytes, bits.lookBytesMax());
+    int countMax = Math.min(extentsMax, BlockNode.EXTENTS_PER_ANSWER_MAX);
     long position = offsetBytes;
-    while (position < endBytes && extents.size() < extentsMax) {
+    while (position < endBytes && extents.size() < countMax) {
       long dirty = bits.nextDirty(position, endBytes);
       if (dirty > position) {
         extents.add(new Extent(dirty - position, 0));

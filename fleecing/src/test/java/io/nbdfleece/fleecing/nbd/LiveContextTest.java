@@ -9,6 +9,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.nbdfleece.fleecing.bitmap.DirtyBits;
 import io.nbdfleece.fleecing.bitmap.FailingBits;
 import io.nbdfleece.fleecing.bitmap.HeapBitArray;
+import io.nbdfleece.fleecing.block.BlockNode;
 import io.nbdfleece.nbd.ContextExtents;
 import io.nbdfleece.nbd.Extent;
 import io.nbdfleece.nbd.StatusCompletion;
@@ -76,6 +77,17 @@ final class LiveContextTest {
             new Extent(GRANULE, 1),
             new Extent(length - 4 * GRANULE, 0)),
         ask(new Within(sparse, start, start + length), start, length));
+  }
+
+  @Test
+  void anAnswerHasNoMoreExtentsThanThatOfTheDiskBesideIt() {
+    HeapBitArray bits = new HeapBitArray(SIZE, GRANULE);
+    int markedCount = BlockNode.EXTENTS_PER_ANSWER_MAX;
+    for (long index = 0; index < markedCount; index++) {
+      bits.mark(2 * index * GRANULE, 1);
+    }
+    List<Extent> found = ShownContexts.dirty(bits, 0, SIZE, 1 << 20);
+    assertEquals(BlockNode.EXTENTS_PER_ANSWER_MAX, found.size());
   }
 
   @Test

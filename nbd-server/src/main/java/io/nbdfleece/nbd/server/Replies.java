@@ -67,17 +67,25 @@ final class Replies {
     encrypted = connection.identity().tls().isPresent();
   }
 
-  /// Whether one more request of that cost may be begun.
-  boolean admits(long costBytes) {
-    return isWithinOwn(costBytes) && share.admits(inFlightBytes + costBytes);
-  }
-
-  /// The connection goes on when one more request of that cost may be begun. What it has in flight
-  /// itself wakes it in any case; this is for what others have.
-  void awaitRoom(long costBytes) {
+  /// Whether one more request of that cost may be begun. If not, the connection goes on when it
+  /// may.
+  boolean admitsOrAwaitsRoom(long costBytes) {
+    if (admits(costBytes)) {
+      return true;
+    }
+    flush();
+    if (admits(costBytes)) {
+      return true;
+    }
     if (isWithinOwn(costBytes)) {
+      // What it has in flight itself wakes it in any case; this is for what others have.
       share.await(costBytes);
     }
+    return false;
+  }
+
+  private boolean admits(long costBytes) {
+    return isWithinOwn(costBytes) && share.admits(inFlightBytes + costBytes);
   }
 
   private boolean isWithinOwn(long costBytes) {

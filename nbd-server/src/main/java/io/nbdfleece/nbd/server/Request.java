@@ -42,7 +42,8 @@ abstract sealed class Request implements Completion
   /// What it counts for in the limit of bytes in flight.
   final long costBytes;
 
-  /// The link of [ReadQueue] before it is started, and of [CompletionQueue] afterwards.
+  /// The link of [ReadQueue] or [StatusQueue] before it is started, and of [CompletionQueue]
+  /// afterwards.
   @Nullable Request next;
 
   @SuppressWarnings("UnusedVariable") // through COMPLETED

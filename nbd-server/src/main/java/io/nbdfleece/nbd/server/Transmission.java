@@ -31,6 +31,7 @@ final class Transmission implements Phase {
   private final RequestRules rules;
   private final Replies replies;
   private final ReadQueue reads;
+  private final StatusQueue statuses;
   private final RequestLog log;
   private final PayloadWatch payloadWatch;
   private final EventLoop loop;
@@ -62,6 +63,7 @@ final class Transmission implements Phase {
     DirectReads direct = new DirectReads(connection, ctx.channel(), export, style, replies);
     this.log = new RequestLog(connection);
     this.reads = new ReadQueue(this, replies, direct, export, ctx.channel().eventLoop(), log);
+    this.statuses = new StatusQueue(export);
     this.payloadWatch =
         new PayloadWatch(connection, replies, connection.server().limits().stalledReaderDeadline());
     this.loop = ctx.channel().eventLoop();
@@ -151,15 +153,7 @@ final class Transmission implements Phase {
         header.command() == Nbd.CMD_BLOCK_STATUS
             ? CommandBlockStatus.costBytes(style, contexts)
             : header.costBytes();
-    if (replies.admits(costBytes)) {
-      return true;
-    }
-    replies.flush();
-    if (replies.admits(costBytes)) {
-      return true;
-    }
-    replies.awaitRoom(costBytes);
-    return false;
+    return replies.admitsOrAwaitsRoom(costBytes);
   }
 
   private boolean begin(InputBuffer input, ByteBuf in) {
@@ -225,14 +219,7 @@ final class Transmission implements Phase {
       nothingToDo();
       return;
     }
-    Request request = Request.of(this, header);
-    if (request instanceof CommandRead read) {
-      replies.begin(read.costBytes);
-      awaitedCount++;
-      reads.add(read);
-    } else {
-      start(request);
-    }
+    start(Request.of(this, header));
   }
 
   private boolean beginWrite(InputBuffer input, ByteBuf in, Verdict verdict) {
@@ -314,7 +301,11 @@ final class Transmission implements Phase {
   private void start(Request request) {
     replies.begin(request.costBytes);
     awaitedCount++;
-    export.start(request);
+    switch (request) {
+      case CommandRead read -> reads.add(read);
+      case CommandBlockStatus status -> statuses.add(status);
+      default -> export.start(request);
+    }
   }
 
   /// A read has been answered without the export.
@@ -401,6 +392,8 @@ final class Transmission implements Phase {
     }
     if (!lost && request instanceof CommandRead read) {
       reads.completed(read);
+    } else if (!lost && request instanceof CommandBlockStatus) {
+      statuses.completed();
     }
     endIfLast();
   }
@@ -482,7 +475,7 @@ final class Transmission implements Phase {
   @Override
   public void lost() {
     lost = true;
-    awaitedCount -= reads.drop();
+    awaitedCount -= reads.drop() + statuses.drop();
     replies.release();
     forgetUnfinished();
     endIfLast();

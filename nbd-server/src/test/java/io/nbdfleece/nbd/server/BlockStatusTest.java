@@ -5,6 +5,7 @@ import static io.nbdfleece.nbd.server.RawPeer.option;
 import static io.nbdfleece.nbd.server.RawPeer.queries;
 import static io.nbdfleece.nbd.server.RawPeer.request;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.nbdfleece.nbd.ContextExtents;
@@ -16,6 +17,7 @@ import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.IntStream;
+import org.awaitility.Awaitility;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -81,6 +83,63 @@ class BlockStatusTest {
       answers.add(describe(chunk));
     }
     return answers;
+  }
+
+  /// Ten of them, with cookies from 0, and a request behind them, whose reply shows that all have
+  /// been seen.
+  private void askTen() throws IOException {
+    for (int cookie = 0; cookie < 10; cookie++) {
+      peer.send(request(Nbd.CMD_BLOCK_STATUS, cookie, 0, 512));
+    }
+    peer.send(request(Nbd.CMD_READ, 10, 0, 0));
+    assertEquals(10, peer.reply().cookie());
+  }
+
+  private void letGo() {
+    Runnable oldest = server.disk.held.poll();
+    assertTrue(oldest != null);
+    oldest.run();
+  }
+
+  @Test
+  void exportLooksForAFewAnswersAtATimeAndForAllOfThemInTheEnd() throws IOException {
+    select(BASE);
+    server.disk.hold = true;
+    askTen();
+    assertEquals(StatusQueue.STARTED_COUNT, server.disk.held.size());
+    letGo();
+    assertEquals(0, peer.reply().cookie());
+    Awaitility.await().until(() -> server.disk.held.size() == StatusQueue.STARTED_COUNT);
+    server.disk.hold = false;
+    for (int count = 0; count < StatusQueue.STARTED_COUNT; count++) {
+      letGo();
+    }
+    boolean[] answered = new boolean[10];
+    for (int count = 1; count < 10; count++) {
+      int cookie = (int) peer.reply().cookie();
+      assertFalse(answered[cookie]);
+      answered[cookie] = true;
+    }
+  }
+
+  @Test
+  void answersThatWaitForTheirTurnAreNotLookedForWhenTheClientHasGone() throws IOException {
+    select(BASE);
+    server.disk.hold = true;
+    askTen();
+    peer.close();
+    // The first answer shows that nobody is there any more.
+    letGo();
+    Awaitility.await()
+        .until(
+            () ->
+                server.server.connections().stream()
+                    .noneMatch(connection -> connection.channel().isActive()));
+    for (int count = 0; count < StatusQueue.STARTED_COUNT; count++) {
+      letGo();
+    }
+    server.awaitNoConnections();
+    assertEquals(0, server.disk.held.size());
   }
 
   @Test
