@@ -52,6 +52,13 @@ final class FlightBudget {
     return contended;
   }
 
+  /// Whether somebody else waits.
+  boolean isAwaitedByOthers(Waiter holder) {
+    synchronized (lock) {
+      return waiters.stream().anyMatch(waiter -> !waiter.equals(holder));
+    }
+  }
+
   /// For tests.
   long takenBytes() {
     return takenBytes.get();

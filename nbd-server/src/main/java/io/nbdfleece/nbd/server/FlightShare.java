@@ -141,6 +141,11 @@ final class FlightShare implements FlightBudget.Waiter {
     return takenBytes > 0;
   }
 
+  /// Whether others wait, and it has some of what they wait for.
+  boolean holdsWhatOthersAwait() {
+    return holdsCountedBytes() && budget.isAwaitedByOthers(this);
+  }
+
   @Override
   public long awaitedBytes() {
     return awaitedBytes;

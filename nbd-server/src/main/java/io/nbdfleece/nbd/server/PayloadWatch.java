@@ -4,8 +4,8 @@ package io.nbdfleece.nbd.server;
 import java.time.Duration;
 import java.util.concurrent.TimeUnit;
 
-/// Drops a client that has begun a payload and does not go on with it, when others wait for the
-/// memory that it holds. Looks now and then while a payload is under way, and costs nothing
+/// Drops a client that has begun a payload and does not go on with it, or hardly, when others wait
+/// for the memory that it holds. Looks now and then while a payload is under way, and costs nothing
 /// otherwise. Event loop only.
 ///
 /// As long as nobody waits for the memory the client may take its time: a virtual machine that is
@@ -16,6 +16,7 @@ final class PayloadWatch implements Runnable {
   private final Connection connection;
   private final Replies replies;
   private final long deadlineNanos;
+  private final long progressBytes;
   private boolean running;
   private long progressNanos;
   private long payloadNumber;
@@ -25,6 +26,7 @@ final class PayloadWatch implements Runnable {
     this.connection = connection;
     this.replies = replies;
     this.deadlineNanos = deadline.toNanos();
+    this.progressBytes = WireLimits.progressBytes(deadline);
   }
 
   /// A payload has been begun.
@@ -46,12 +48,12 @@ final class PayloadWatch implements Runnable {
     }
     long now = System.nanoTime();
     if (input.payloadNumber() != payloadNumber
-        || input.payloadReceivedBytes() - receivedBytes >= WireLimits.PAYLOAD_PROGRESS_BYTES) {
+        || input.payloadReceivedBytes() - receivedBytes >= progressBytes) {
       progressed(now);
     } else if (now - progressNanos >= deadlineNanos && replies.holdsWhatOthersAwait()) {
       running = false;
       connection.drop(
-          "sends nothing of a payload since "
+          "sends little or nothing of a payload since "
               + TimeUnit.NANOSECONDS.toMillis(now - progressNanos)
               + " ms, and others wait for memory, received="
               + input.payloadReceivedBytes());

@@ -12,6 +12,7 @@ import io.netty.channel.ChannelFuture;
 import io.netty.channel.ChannelFutureListener;
 import io.netty.channel.ChannelHandlerContext;
 import io.netty.channel.ChannelOutboundBuffer;
+import io.netty.util.ReferenceCounted;
 import java.lang.System.Logger.Level;
 import org.jspecify.annotations.Nullable;
 
@@ -50,6 +51,7 @@ final class Replies {
   private long inFlightBytes;
   private int unflushedCount;
   private long unflushedBytes;
+  private long handedOverBytes;
   private @Nullable ByteBuf small;
 
   /// @param room is run when the socket has taken what it had no room for
@@ -120,7 +122,7 @@ final class Replies {
 
   /// Whether others wait, and this connection has some of what they wait for.
   boolean holdsWhatOthersAwait() {
-    return share.holdsCountedBytes() && connection.server().flightBudget().isContended();
+    return share.holdsWhatOthersAwait();
   }
 
   void begin(long costBytes) {
@@ -229,7 +231,9 @@ final class Replies {
     return current;
   }
 
-  private void write(Object message) {
+  private void write(ReferenceCounted message) {
+    handedOverBytes +=
+        message instanceof ByteBuf bytes ? bytes.readableBytes() : ((DirectReply) message).count();
     // The void promise: no object per reply, and a failure comes as an exception of the channel.
     ChannelFuture unused = ctx.write(message, ctx.voidPromise());
     assert unused != null;
@@ -285,6 +289,11 @@ final class Replies {
           }
         });
     stallWatch.start();
+  }
+
+  /// What the socket has taken so far, without what comes between here and there.
+  long takenBytes(ChannelOutboundBuffer outbound) {
+    return handedOverBytes - outbound.totalPendingWriteBytes() + outbound.currentProgress();
   }
 
   /// Whether replies that have been flushed have not all left.

@@ -28,8 +28,9 @@ import java.util.function.Consumer;
 /// @param extentsMax descriptors of one metadata context in one reply, 1 to 2^20; 16 when the reply
 ///   has no room in `bytesInFlightTotalMax`
 /// @param stalledReaderDeadline a client that takes no byte of a pending reply for so long is
-///   dropped. So is one that sends less than 64 KiB of a payload under way for so long, but only
-///   while others wait for memory that it holds: a suspended one does no harm before that
+///   dropped. While others wait for memory that it holds, so is one that in such a time takes less
+///   than 64 KiB for each second of it, or sends less of a payload under way: a suspended one does
+///   no harm before that
 /// @param tcpUserTimeout a TCP peer that acknowledges nothing for so long is given up by the kernel
 public record ServerLimits(
     int eventLoopCount,

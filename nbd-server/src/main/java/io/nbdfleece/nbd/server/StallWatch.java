@@ -7,7 +7,8 @@ import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
 
 /// Drops a client that leaves its replies in the socket, or keeps encryption from sending them.
-/// Looks now and then while replies wait, and costs nothing otherwise. Event loop only.
+/// While others wait for memory that the client holds, a byte now and then is not enough. Looks now
+/// and then while replies wait, and costs nothing otherwise. Event loop only.
 ///
 /// Looks are counted, and not what the clock says: when this process stood still (SIGSTOP) it was
 /// not the client that did nothing.
@@ -17,17 +18,21 @@ final class StallWatch implements Runnable {
   private final Connection connection;
   private final Replies replies;
   private final long deadlineNanos;
+  private final long progressBytes;
   private boolean running;
   private long progressNanos;
   private int looksWithoutProgress;
   private @Nullable Object message;
   private long messageProgress;
   private long pendingBytes;
+  private int looksTooSlow;
+  private long takenBytes;
 
   StallWatch(Connection connection, Replies replies, Duration deadline) {
     this.connection = connection;
     this.replies = replies;
     this.deadlineNanos = deadline.toNanos();
+    this.progressBytes = WireLimits.progressBytes(deadline);
   }
 
   /// Replies wait.
@@ -36,6 +41,8 @@ final class StallWatch implements Runnable {
       running = true;
       progressNanos = System.nanoTime();
       looksWithoutProgress = 0;
+      looksTooSlow = 0;
+      takenBytes = Long.MAX_VALUE; // until the first look
       message = null;
       again();
     }
@@ -62,7 +69,23 @@ final class StallWatch implements Runnable {
               + outbound.totalPendingWriteBytes());
       return;
     }
+    if (isQuickEnough(outbound)) {
+      looksTooSlow = 0;
+      takenBytes = replies.takenBytes(outbound);
+    } else if (++looksTooSlow >= LOOKS_PER_DEADLINE) {
+      running = false;
+      connection.drop(
+          "takes replies too slowly, and others wait for memory, waiting="
+              + outbound.totalPendingWriteBytes());
+      return;
+    }
     again();
+  }
+
+  private boolean isQuickEnough(ChannelOutboundBuffer outbound) {
+    return takenBytes == Long.MAX_VALUE
+        || replies.takenBytes(outbound) - takenBytes >= progressBytes
+        || !replies.holdsWhatOthersAwait();
   }
 
   /// Whether the socket has taken anything since the last look.

@@ -149,10 +149,13 @@ final class Transmission implements Phase {
   }
 
   private boolean mayBegin() {
-    long costBytes =
-        header.command() == Nbd.CMD_BLOCK_STATUS
-            ? CommandBlockStatus.costBytes(style, contexts)
-            : header.costBytes();
+    long costBytes;
+    if (header.command() == Nbd.CMD_BLOCK_STATUS) {
+      costBytes = CommandBlockStatus.costBytes(style, contexts);
+    } else {
+      // What will be refused takes no memory, and waits for none.
+      costBytes = verdict() == Verdict.ACCEPTED ? header.costBytes() : 0;
+    }
     return replies.admitsOrAwaitsRoom(costBytes);
   }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.nbd.server;
 
+import java.time.Duration;
+
 /// The fixed limits of the server; the ones to choose are in [ServerLimits].
 final class WireLimits {
   private WireLimits() {}
@@ -12,8 +14,14 @@ final class WireLimits {
   /// small requests pass whatever others do.
   static final int OWN_BYTES = 256 << 10;
 
-  /// A payload that others wait for has to bring as much within the deadline of a stalled client.
-  static final int PAYLOAD_PROGRESS_BYTES = 64 << 10;
+  /// Who holds memory that others wait for has to bring or take as much for each second of the
+  /// deadline of a stalled client. That is slow; who is slower holds up all large requests.
+  private static final int PROGRESS_BYTES_PER_SECOND = 64 << 10;
+
+  /// The same within a whole deadline.
+  static long progressBytes(Duration deadline) {
+    return Math.max(1, deadline.toSeconds()) * PROGRESS_BYTES_PER_SECOND;
+  }
 
   /// Bytes that wait to be sent and are no answers of ours, such as those to new keys of TLS.
   static final int UNASKED_BYTES_MAX = 1 << 20;

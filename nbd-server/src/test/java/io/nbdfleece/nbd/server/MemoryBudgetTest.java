@@ -308,6 +308,18 @@ class MemoryBudgetTest {
   }
 
   @Test
+  void requestThatIsRefusedDoesNotWaitForTheBudget() throws IOException {
+    disk.hold = true;
+    open().send(reads(4));
+    awaitHeld(4);
+    RawPeer other = open();
+    other.send(request(Nbd.CMD_READ, 1, MIB, MAX_BYTES));
+    assertEquals(22, other.reply().error());
+    other.send(RawPeer.write(2, 0, new byte[MAX_BYTES + MIB]));
+    assertEquals(28, other.reply().error());
+  }
+
+  @Test
   void disconnectOfOthersIsNotHeldUpByALargeRequestThatWaits() throws IOException {
     disk.hold = true;
     open().send(reads(8));
