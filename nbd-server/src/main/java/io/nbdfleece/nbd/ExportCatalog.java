@@ -13,6 +13,12 @@ public interface ExportCatalog {
   /// the default export, if there is one.
   Optional<Export> find(String name, ClientIdentity client);
 
+  /// The name in [#names] of what [#find] finds by that name: another one for the default export,
+  /// if it has a name.
+  default String canonicalName(String name, ClientIdentity client) {
+    return name;
+  }
+
   /// The names that NBD_OPT_LIST shows to this client, in a stable order.
   List<String> names(ClientIdentity client);
 

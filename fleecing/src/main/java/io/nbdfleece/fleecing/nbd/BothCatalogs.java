@@ -21,6 +21,13 @@ record BothCatalogs(ExportCatalog first, ExportCatalog second, BooleanSupplier t
   }
 
   @Override
+  public String canonicalName(String name, ClientIdentity client) {
+    return first.find(name, client).isPresent()
+        ? first.canonicalName(name, client)
+        : second.canonicalName(name, client);
+  }
+
+  @Override
   public List<String> names(ClientIdentity client) {
     Set<String> names = new LinkedHashSet<>(first.names(client));
     if (together.getAsBoolean()) {

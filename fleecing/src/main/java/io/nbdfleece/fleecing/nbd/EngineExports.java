@@ -68,6 +68,11 @@ public final class EngineExports implements ExportCatalog {
             .flatMap(snapshot -> export(snapshot, disk.get()));
   }
 
+  @Override
+  public String canonicalName(String name, ClientIdentity client) {
+    return name.isEmpty() ? diskOf(name).orElse(name) : name;
+  }
+
   private Optional<ServedDisk> listed(String disk) {
     return engine.disk(disk).filter(EngineExports::isListed);
   }

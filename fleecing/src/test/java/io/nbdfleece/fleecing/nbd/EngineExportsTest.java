@@ -106,6 +106,14 @@ final class EngineExportsTest {
   }
 
   @Test
+  void defaultExportIsTheOnlyDiskByName() throws IOException {
+    add("only");
+    EngineExports exports = new EngineExports(engine);
+    assertEquals("only", exports.canonicalName("", ClientIdentity.UNKNOWN));
+    assertEquals("only", exports.canonicalName("only", ClientIdentity.UNKNOWN));
+  }
+
+  @Test
   void diskWithAListIsThereForThoseOnItOnly() throws Exception {
     add("open");
     add("mine");

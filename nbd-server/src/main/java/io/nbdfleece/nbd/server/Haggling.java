@@ -328,6 +328,11 @@ final class Haggling implements Phase {
         : catalog.find(name, connection.identity());
   }
 
+  /// The name in the listing of an export that [#find] has found.
+  String canonicalName(String name) {
+    return connection.server().catalog().canonicalName(name, connection.identity());
+  }
+
   /// The error of NBD_OPT_GO and NBD_OPT_INFO for a name that [#find] does not find.
   void noExport(int option, String name) {
     if (!isEncrypted()

@@ -64,14 +64,16 @@ final class OptionGo {
       // Once each, however often asked: 32,000 names are no answer.
       if (type <= Nbd.INFO_BLOCK_SIZE && (seen & 1 << type) == 0) {
         seen |= 1 << type;
-        describe(haggling.out(), option, name, info, type);
+        describe(haggling, option, name, info, type);
       }
     }
   }
 
-  private static void describe(ByteBuf out, int option, String name, ExportInfo info, int type) {
+  private static void describe(
+      Haggling haggling, int option, String name, ExportInfo info, int type) {
+    ByteBuf out = haggling.out();
     switch (type) {
-      case Nbd.INFO_NAME -> OptionReply.infoText(out, option, type, name);
+      case Nbd.INFO_NAME -> OptionReply.infoText(out, option, type, haggling.canonicalName(name));
       case Nbd.INFO_DESCRIPTION -> {
         if (!info.description().isEmpty()) {
           OptionReply.infoText(out, option, type, info.description());

@@ -86,6 +86,14 @@ class GoConformanceTest {
     }
   }
 
+  @Test
+  @Rule("N2")
+  void nameOfTheDefaultExportIsTheListedOne() throws IOException {
+    peer.greet(3);
+    List<OptionAnswer> items = info(Nbd.OPT_INFO, go("", Nbd.INFO_NAME));
+    assertEquals("\0\1disk", items.getLast().text());
+  }
+
   private static void assertBlockSizes(ByteBuffer item) {
     assertEquals(14, item.remaining());
     int minimum = item.getInt(2);

@@ -61,6 +61,11 @@ class MemoryExport implements Export, ExportCatalog {
   }
 
   @Override
+  public String canonicalName(String name, ClientIdentity client) {
+    return name.isEmpty() ? "disk" : name;
+  }
+
+  @Override
   public List<String> names(ClientIdentity client) {
     return List.of("disk");
   }
