@@ -150,6 +150,7 @@ final class Connection extends ChannelInboundHandlerAdapter {
       // Also when paused: what is unread is worked off first, then the end is seen.
       inputEnded = true;
       consume();
+      goOn(); // room that came during that, when nobody else says so again
     }
   }
 
