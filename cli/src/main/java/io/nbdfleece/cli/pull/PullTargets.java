@@ -71,6 +71,7 @@ final class PullTargets {
       throw new CommandFailure(
           ExitCode.NOT_FOUND, path + ": no such directory: create it, or name another FILE");
     }
+    checkNotDangling(path);
     if (options.since().isPresent()) {
       checkDelta(path, options.force());
     }
@@ -93,6 +94,19 @@ final class PullTargets {
     if (type == TYPE_REGULAR) {
       checkNotServed(path);
       checkPoint(path.toRealPath(), options);
+    }
+  }
+
+  /// Fails at a symbolic link to nothing, most often to a backup volume that is not mounted: a new
+  /// file would take the place of the link, and be on the wrong file system.
+  private static void checkNotDangling(Path path) throws IOException {
+    if (Files.isSymbolicLink(path) && !Files.exists(path)) {
+      throw new CommandFailure(
+          ExitCode.NOT_FOUND,
+          path
+              + ": link leads to "
+              + Files.readSymbolicLink(path)
+              + ", which does not exist: mount the file system that it is on, or remove the link");
     }
   }
 
@@ -128,6 +142,7 @@ final class PullTargets {
           ExitCode.USAGE, path + ": --since writes a delta and its map: name a regular FILE");
     }
     Path map = DeltaMap.pathOf(path);
+    checkNotDangling(map);
     if (!force && Files.exists(map)) {
       throw new CommandFailure(
           ExitCode.BUSY, map + ": exists already: name another FILE, or replace it with --force");

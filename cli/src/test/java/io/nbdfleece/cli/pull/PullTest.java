@@ -32,6 +32,7 @@ import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /// Against our own server, over a real socket.
@@ -163,6 +164,35 @@ final class PullTest {
     export.failFromBytes = Long.MAX_VALUE;
     pull(export, options(file, true, 1));
     assertArrayEquals(image, Files.readAllBytes(file));
+  }
+
+  @ParameterizedTest
+  @CsvSource({"out.img, NO, false", "out.img, YES, false", "out.img, NO, true", "d.map, NO, true"})
+  void aLinkToNothingStaysOne(String name, PullOptions.Resume resume, boolean delta)
+      throws IOException {
+    Path gone = directory.resolve("unmounted/out.img");
+    Path link = Files.createSymbolicLink(directory.resolve(name), gone);
+    PullOptions options =
+        new PullOptions(
+            directory.resolve(name.replace(".map", "")).toString(),
+            true,
+            PullTarget.Sync.NONE,
+            OptionalInt.empty(),
+            resume,
+            Duration.ZERO,
+            Optional.empty(),
+            delta ? Optional.of(new PullOptions.Since(Optional.empty())) : Optional.empty());
+    CommandFailure failure =
+        assertThrows(
+            CommandFailure.class, () -> pull(new ImageExport(image(), List.of()), options));
+    assertEquals(ExitCode.NOT_FOUND, failure.code());
+    assertEquals(
+        link
+            + ": link leads to "
+            + gone
+            + ", which does not exist: mount the file system that it is on, or remove the link",
+        Messages.of(failure));
+    assertTrue(Files.isSymbolicLink(link));
   }
 
   @Test
