@@ -143,7 +143,7 @@ final class PullJournal implements AutoCloseable {
   }
 
   /// Starts a journal that says this, in place of one that may be there. When it returns, the new
-  /// one is durable, name included.
+  /// one is durable, name included. When it fails, the old one stands.
   static PullJournal create(Path path, PullSource source, DoneRanges done) throws IOException {
     Path fresh = freshOf(path);
     FileChannel channel =
@@ -160,7 +160,11 @@ final class PullJournal implements AutoCloseable {
       syncDirectoryOf(path);
       return journal;
     } catch (IOException e) {
-      channel.close();
+      try (channel) {
+        boolean _ = Files.deleteIfExists(fresh);
+      } catch (IOException removing) {
+        e.addSuppressed(removing);
+      }
       throw e;
     }
   }
@@ -180,7 +184,11 @@ final class PullJournal implements AutoCloseable {
   /// These ranges are on stable storage, the caller has seen to that. When it returns, so is this.
   void append(List<ByteRange> ranges) throws IOException {
     writeLines(ranges.stream().map(r -> DONE + r.offsetBytes() + " " + r.lengthBytes()).toList());
-    channel.force(false);
+    try {
+      channel.force(false);
+    } catch (IOException e) {
+      throw SparseFileTarget.unwritable(path, e);
+    }
   }
 
   private void writeLines(List<String> texts) throws IOException {
@@ -190,8 +198,12 @@ final class PullJournal implements AutoCloseable {
       lines.append(chain).append(' ').append(text).append('\n');
     }
     ByteBuffer bytes = ByteBuffer.wrap(lines.toString().getBytes(UTF_8));
-    while (bytes.hasRemaining()) {
-      int _ = channel.write(bytes);
+    try {
+      while (bytes.hasRemaining()) {
+        int _ = channel.write(bytes);
+      }
+    } catch (IOException e) {
+      throw SparseFileTarget.unwritable(path, e);
     }
   }
 

@@ -71,17 +71,34 @@ final class ResumableFileTarget implements PullTarget {
         part.empty(source.sizeBytes());
         done = new DoneRanges();
       }
-      // The file must be there, as long as it will be, before a journal says anything of it.
-      part.sync();
-      return new ResumableFileTarget(part, PullJournal.create(map, source, done), done);
+      return new ResumableFileTarget(part, journal(part, map, source, done), done);
     } catch (IOException e) {
       part.close();
       throw e;
     }
   }
 
+  static PullJournal journal(SparseFileTarget part, Path map, PullSource source, DoneRanges done)
+      throws IOException {
+    try {
+      // The file must be there, as long as it will be, before a journal says anything of it.
+      part.sync();
+      return PullJournal.create(map, source, done);
+    } catch (IOException e) {
+      if (done.isEmpty()) {
+        part.discard(); // an empty file, which nobody would look for
+      }
+      throw e;
+    }
+  }
+
   static Path journalOf(Path part) {
     return part.resolveSibling(part.getFileName() + ".map");
+  }
+
+  /// The files that an interrupted pull leaves, for messages.
+  static String namesOf(String file) {
+    return file + ".part and " + file + ".part.map";
   }
 
   /// What was written but not noted before a crash may be anything. It becomes a hole again, since

@@ -6,8 +6,10 @@ import io.nbdfleece.cache.posix.ImageLock;
 import io.nbdfleece.cache.posix.LinuxFile;
 import io.nbdfleece.cli.base.CommandFailure;
 import io.nbdfleece.cli.base.ExitCode;
+import io.nbdfleece.cli.base.Messages;
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.nio.channels.ClosedChannelException;
 import java.nio.channels.FileChannel;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
@@ -127,7 +129,25 @@ final class SparseFileTarget implements PullTarget {
 
   /// Waits until what was written is on stable storage.
   void sync() throws IOException {
-    channel.force(false);
+    force(false);
+  }
+
+  private void force(boolean metadata) throws IOException {
+    try {
+      channel.force(metadata);
+    } catch (IOException e) {
+      throw unwritable(part, e);
+    }
+  }
+
+  /// Java names no file when a write fails.
+  static IOException unwritable(Path path, IOException error) {
+    return error instanceof ClosedChannelException
+        ? error // somebody has given up
+        : new CommandFailure(
+            ExitCode.FAILED,
+            path + ": " + Messages.of(error) + ": make room there, or name a FILE elsewhere",
+            error);
   }
 
   /// Lets go of `FILE.part`, which stays.
@@ -151,11 +171,19 @@ final class SparseFileTarget implements PullTarget {
       int dataEnd = ZeroBlocks.runEnd(data, zeroEnd, false);
       data.position(zeroEnd).limit(dataEnd);
       long at = offsetBytes + (zeroEnd - start);
-      while (data.hasRemaining()) {
-        at += channel.write(data, at);
-      }
+      write(data, at);
       data.limit(limit);
       offsetBytes += dataEnd - start;
+    }
+  }
+
+  private void write(ByteBuffer data, long offsetBytes) throws IOException {
+    try {
+      while (data.hasRemaining()) {
+        offsetBytes += channel.write(data, offsetBytes);
+      }
+    } catch (IOException e) {
+      throw unwritable(part, e);
     }
   }
 
@@ -167,7 +195,7 @@ final class SparseFileTarget implements PullTarget {
   @Override
   public void finish(Sync sync) throws IOException {
     if (sync == Sync.FSYNC) {
-      channel.force(true);
+      force(true);
     }
     synchronized (this) {
       if (settled) {

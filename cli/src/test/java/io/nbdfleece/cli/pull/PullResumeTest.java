@@ -139,6 +139,31 @@ final class PullResumeTest {
     assertOnlyFiles();
   }
 
+  /// A device that is always full in place of the file system.
+  @Test
+  void onAFullDiskItLeavesWhatCameAndNothingElse() throws IOException {
+    Path map = directory.resolve("out.img.part.map");
+    Path fresh = Files.createSymbolicLink(directory.resolve(map + ".new"), Path.of("/dev/full"));
+    SparseFileTarget part = SparseFileTarget.lock(directory.resolve("out.img"));
+    PullSource source = new PullSource("/s", "vda", SIZE_BYTES, "");
+    CommandFailure failure =
+        assertThrows(
+            CommandFailure.class,
+            () -> ResumableFileTarget.journal(part, map, source, new DoneRanges()));
+    assertEquals(
+        map + ": No space left on device: make room there, or name a FILE elsewhere",
+        Messages.of(failure));
+    assertOnlyFiles();
+    ImageExport export = export(image());
+    export.failFromBytes = 12 << 20;
+    assertThrows(CommandFailure.class, () -> pull(export));
+    byte[] noted = Files.readAllBytes(map);
+    Files.createSymbolicLink(fresh, Path.of("/dev/full"));
+    assertThrows(CommandFailure.class, () -> pull(export));
+    assertOnlyFiles("out.img.part", "out.img.part.map");
+    assertArrayEquals(noted, Files.readAllBytes(map));
+  }
+
   @Test
   void standardOutputCannotBeResumed() {
     PullOptions options =

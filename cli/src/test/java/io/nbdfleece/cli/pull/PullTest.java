@@ -3,6 +3,7 @@ package io.nbdfleece.cli.pull;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -18,6 +19,7 @@ import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.Channels;
+import java.nio.channels.ClosedChannelException;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -116,6 +118,24 @@ final class PullTest {
             error.getMessage());
       }
     }
+  }
+
+  /// Behind the end of what any file system can hold, as behind the end of a full one.
+  @Test
+  void aFileThatCannotBeWrittenIsNamed() throws IOException {
+    Path file = directory.resolve("out.img");
+    SparseFileTarget target = SparseFileTarget.create(file, 4096);
+    byte[] data = {1, 2, 3, 4};
+    IOException error =
+        assertThrows(
+            IOException.class, () -> target.data(Long.MAX_VALUE - 2, ByteBuffer.wrap(data)));
+    String text = Messages.of(error);
+    assertTrue(text.startsWith(file + ".part: "), text);
+    assertTrue(text.endsWith(": make room there, or name a FILE elsewhere"), text);
+    target.discard();
+    assertInstanceOf(
+        ClosedChannelException.class,
+        assertThrows(IOException.class, () -> target.data(0, ByteBuffer.wrap(data))));
   }
 
   @Test
