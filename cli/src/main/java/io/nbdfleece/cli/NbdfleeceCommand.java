@@ -16,7 +16,7 @@ import picocli.CommandLine.ScopeType;
       "    0  ok",
       "    1  failed",
       "    2  no, as an answer to info --is or --can",
-      "    3  the snapshot broke while it was pulled",
+      "    3  the snapshot broke, or was released, while it was pulled",
       "    4  bitmap or checkpoint inconsistent: the next backup must be full",
       "   10  no such disk, export, snapshot, bitmap, checkpoint or file",
       "   11  in use: disk locked, bitmap busy, name, port, socket or target file taken",

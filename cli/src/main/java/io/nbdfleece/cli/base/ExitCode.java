@@ -7,7 +7,7 @@ public enum ExitCode {
   OK(0, "ok"),
   FAILED(1, "failed"),
   FALSE(2, "no, as an answer to info --is or --can"),
-  SNAPSHOT_BROKEN(3, "the snapshot broke while it was pulled"),
+  SNAPSHOT_BROKEN(3, "the snapshot broke, or was released, while it was pulled"),
   FULL_BACKUP_NEEDED(4, "bitmap or checkpoint inconsistent: the next backup must be full"),
   NOT_FOUND(10, "no such disk, export, snapshot, bitmap, checkpoint or file"),
   BUSY(11, "in use: disk locked, bitmap busy, name, port, socket or target file taken"),

@@ -24,6 +24,10 @@ public final class Pull {
 
   private static final long OPEN_SECONDS_MAX = 5;
 
+  // As our server says it of a snapshot that has ended, by its --ttl too, and of a cluster.
+  private static final String RELEASED_TEXT = " was released";
+  private static final String CLIENT_RELEASED_TEXT = RELEASED_TEXT + " by its client";
+
   private final NbdUri uri;
   private final PullOptions options;
   private final Progress progress;
@@ -115,7 +119,10 @@ public final class Pull {
   }
 
   private static IOException ended(PullTarget target, IOException error) {
-    if (error instanceof CommandFailure failure && failure.code() == ExitCode.SNAPSHOT_BROKEN) {
+    ExitCode code = error instanceof CommandFailure failure ? failure.code() : ExitCode.FAILED;
+    String text = Messages.of(error);
+    boolean partlyReleased = text.contains(CLIENT_RELEASED_TEXT);
+    if (code == ExitCode.SNAPSHOT_BROKEN && !partlyReleased) {
       // It will never yield data again, so there is nothing to go on with.
       target.discard();
       return error;
@@ -123,9 +130,16 @@ public final class Pull {
     if (target.keep() != PullTarget.Left.RESUMABLE) {
       return error;
     }
-    ExitCode code = error instanceof CommandFailure failure ? failure.code() : ExitCode.FAILED;
-    return new CommandFailure(
-        code, Messages.of(error) + "; what has come is kept: " + GO_ON, error);
+    String advice =
+        partlyReleased
+            ? "what has come is kept, and cannot be completed: delete it if it is of no use: "
+                + ResumableFileTarget.namesOf(target.name())
+            : code == ExitCode.NOT_FOUND
+                ? "what has come is kept, in case that the export comes back. A snapshot never"
+                    + " does: take a new one, and delete "
+                    + ResumableFileTarget.namesOf(target.name())
+                : "what has come is kept: " + GO_ON;
+    return new CommandFailure(code, text + "; " + advice, error);
   }
 
   /// For a process that is about to end: removes what was written so far, or with `resume` makes it
@@ -164,18 +178,21 @@ public final class Pull {
     String where = label + " at offset " + piece.offsetBytes() + ": ";
     if (cause instanceof NbdException refused) {
       String errno = text.contains(refused.error().name()) ? "" : " (" + refused.error() + ")";
+      boolean released = isOfOurs(refused, RELEASED_TEXT);
       return new CommandFailure(
-          isBroken(refused) ? ExitCode.SNAPSHOT_BROKEN : ExitCode.FAILED,
-          where + text + errno,
+          released || isOfOurs(refused, Snapshot.BROKEN_TEXT)
+              ? ExitCode.SNAPSHOT_BROKEN
+              : ExitCode.FAILED,
+          where + text + errno + (released ? ": take a new snapshot, and pull that" : ""),
           error);
     }
     return new CommandFailure(ExitCode.FAILED, where + text, error);
   }
 
   /// An NBD reply carries an errno, EIO for a disk that cannot be read as well as for a snapshot
-  /// that broke, and a text. So the text of our server is all there is to tell them apart; both
-  /// sides take it from one constant.
-  private static boolean isBroken(NbdException refused) {
-    return refused.error() == NbdError.EIO && Messages.of(refused).contains(Snapshot.BROKEN_TEXT);
+  /// that broke or was released, and a text. So the text of our server is all there is to tell them
+  /// apart.
+  private static boolean isOfOurs(NbdException refused, String text) {
+    return refused.error() == NbdError.EIO && Messages.of(refused).contains(text);
   }
 }
