@@ -8,6 +8,7 @@ import io.nbdfleece.cli.base.Json;
 import io.nbdfleece.cli.control.schema.QmpType;
 import io.nbdfleece.cli.control.schema.QmpType.Member;
 import io.nbdfleece.fleecing.Disk;
+import io.nbdfleece.fleecing.DiskConfig;
 import io.nbdfleece.fleecing.DiskStatistics;
 import io.nbdfleece.fleecing.hook.BudgetStep;
 import java.util.List;
@@ -65,7 +66,9 @@ final class DiskJson {
     disk.damage().ifPresent(damage -> json.put("damage", damage));
     disk.displacement().ifPresent(displacement -> json.put("displacement", displacement));
     ArrayNode uris = json.putArray("uris");
-    target.uris(disk.config().name()).forEach(uris::add);
+    if (disk.config().listing() == DiskConfig.Listing.EXPORTED) {
+      target.uris(disk.config().name()).forEach(uris::add);
+    }
     return json;
   }
 }

@@ -38,7 +38,8 @@ public final class QmpClient implements AutoCloseable {
     this.path = path;
   }
 
-  /// Connects and negotiates. Fails with [ExitCode#UNREACHABLE] when nobody listens there.
+  /// Connects and negotiates. Fails with [ExitCode#UNREACHABLE] when nobody listens there, with a
+  /// [QmpException] when the server does not want us.
   public static QmpClient connect(Path path) throws IOException {
     SocketChannel channel;
     try {
@@ -55,7 +56,7 @@ public final class QmpClient implements AutoCloseable {
     }
     QmpClient client = new QmpClient(channel, path);
     try {
-      if (!client.receive().has("QMP")) {
+      if (!checked(client.receive()).has("QMP")) {
         throw client.noQmp("no QMP greeting");
       }
       ObjectNode _ = client.exchange(QmpCapabilities.NAME, Json.object());

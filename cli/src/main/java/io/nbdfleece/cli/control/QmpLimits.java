@@ -7,7 +7,7 @@ import io.nbdfleece.cli.base.Json;
 ///
 /// @param messageBytesMax longest message read
 /// @param depthMax deepest nesting read
-/// @param clientsMax connections at once; more are closed at once
+/// @param clientsMax connections at once; more are refused
 /// @param unreadBytesMax answers and events that wait for the client to read them: with more, its
 ///   commands wait; when it is an event that would be more, the client is dropped
 public record QmpLimits(int messageBytesMax, int depthMax, int clientsMax, int unreadBytesMax) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.cli.control;
 
+import io.nbdfleece.cli.base.ExitCode;
 import io.nbdfleece.cli.control.QmpEventType.ShutdownCause;
 import java.io.IOException;
 import java.lang.System.Logger.Level;
@@ -33,6 +34,9 @@ public final class QmpServer implements AutoCloseable {
   private final Set<QmpSession> sessions = ConcurrentHashMap.newKeySet();
   private final AtomicLong sessionNumber = new AtomicLong();
   private final AtomicBoolean endTold = new AtomicBoolean();
+
+  // Of the thread that accepts: each run of surplus clients is told once.
+  private boolean surplusTold;
 
   private QmpServer(UnixSocket socket, ControlTarget target, QmpLimits limits, QmpAccess access) {
     this.socket = socket;
@@ -111,14 +115,19 @@ public final class QmpServer implements AutoCloseable {
 
   private void serve(SocketChannel channel) throws IOException {
     if (sessions.size() >= limits.clientsMax()) {
-      LOG.log(Level.WARNING, "control socket: more than {0} clients: refused", sessions.size());
-      channel.close();
+      String surplus = "more than " + limits.clientsMax() + " clients use the control socket";
+      if (!surplusTold) {
+        surplusTold = true;
+        LOG.log(Level.WARNING, "{0}: refused until some have left", surplus);
+      }
+      refuse(channel, QmpException.generic(surplus + ": end one of them, or wait", ExitCode.BUSY));
       return;
     }
+    surplusTold = false;
     Optional<String> refusal = access.refusal(channel);
     if (refusal.isPresent()) {
       LOG.log(Level.WARNING, "control socket: a client was refused: {0}", refusal.get());
-      refuse(channel, refusal.get());
+      refuse(channel, QmpException.generic(refusal.get()));
       return;
     }
     QmpSession session = new QmpSession(channel, commands, target, limits, new Quitting());
@@ -135,10 +144,10 @@ public final class QmpServer implements AutoCloseable {
   }
 
   /// Does not wait for the client: what it gets fits into the buffer of a new socket.
-  private static void refuse(SocketChannel channel, String reason) throws IOException {
+  private static void refuse(SocketChannel channel, QmpException reason) throws IOException {
     try (channel) {
       channel.configureBlocking(false);
-      int _ = channel.write(Outbox.bytes(QmpException.generic(reason).json()));
+      int _ = channel.write(Outbox.bytes(reason.json()));
     }
   }
 

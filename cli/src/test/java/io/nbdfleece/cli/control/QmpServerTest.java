@@ -10,6 +10,9 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.nbdfleece.cli.base.CommandFailure;
 import io.nbdfleece.cli.base.ExitCode;
 import io.nbdfleece.cli.base.Json;
+import io.nbdfleece.fleecing.Disk;
+import io.nbdfleece.fleecing.DiskConfig;
+import io.nbdfleece.fleecing.DiskStatistics;
 import io.nbdfleece.fleecing.SnapshotRequest;
 import java.io.IOException;
 import java.net.UnixDomainSocketAddress;
@@ -17,8 +20,12 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
+import java.util.logging.Handler;
+import java.util.logging.LogRecord;
+import java.util.logging.Logger;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -219,6 +226,72 @@ final class QmpServerTest {
           256 << 20,
           client.execute("x-nbdfleece-query-store", Json.object()).path("ram-bytes-max").asInt());
       assertEquals(46, client.execute("query-commands", Json.object()).size());
+    }
+  }
+
+  @Test
+  void aSurplusClientIsToldWhyAndTheServerGoesOn() throws IOException {
+    Path narrow = directory.resolve("narrow.sock");
+    List<String> warnings = new ArrayList<>();
+    Handler noting = noting(warnings);
+    Logger log = Logger.getLogger("nbdfleece.control");
+    log.addHandler(noting);
+    try (QmpServer _ = QmpServer.start(narrow, target, new QmpLimits(1 << 20, 32, 1));
+        QmpClient first = QmpClient.connect(narrow)) {
+      for (int i = 0; i < 3; i++) {
+        QmpException refused = assertThrows(QmpException.class, () -> QmpClient.connect(narrow));
+        assertEquals(ExitCode.BUSY, refused.exitCode());
+        assertEquals(
+            "more than 1 clients use the control socket: end one of them, or wait",
+            refused.getMessage());
+      }
+      assertTrue(first.execute("query-fleecing", Json.object()).isEmpty());
+      assertEquals(1, warnings.size(), warnings::toString);
+    } finally {
+      log.removeHandler(noting);
+    }
+  }
+
+  private static Handler noting(List<String> messages) {
+    return new Handler() {
+      @Override
+      public void publish(LogRecord entry) {
+        messages.add(entry.getMessage());
+      }
+
+      @Override
+      public void flush() {}
+
+      @Override
+      public void close() {}
+    };
+  }
+
+  @Test
+  void aNodeThatIsNoExportHasNoUri() {
+    for (DiskConfig.Listing listing : DiskConfig.Listing.values()) {
+      DiskConfig config =
+          new DiskConfig("scr", "/srv/scr.img", DiskConfig.Access.READ_WRITE, listing);
+      Disk disk =
+          new Disk() {
+            @Override
+            public DiskConfig config() {
+              return config;
+            }
+
+            @Override
+            public long sizeBytes() {
+              return 4096;
+            }
+
+            @Override
+            public DiskStatistics statistics() {
+              return new DiskStatistics(0, 0, 0, 0, 0, 0, 0);
+            }
+          };
+      assertEquals(
+          listing == DiskConfig.Listing.EXPORTED ? 1 : 0,
+          DiskJson.of(disk, target).path("uris").size());
     }
   }
 
