@@ -27,7 +27,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalLong;
-import java.util.concurrent.atomic.AtomicInteger;
 
 /// The life of one server: start everything or nothing, serve, end in order.
 ///
@@ -39,7 +38,7 @@ import java.util.concurrent.atomic.AtomicInteger;
 /// [#run] belongs to one thread. Signals and the `quit` command only wake it: nothing is torn down
 /// on their threads, and the process leaves through `main`, so that its exit code is the one that
 /// `run` returned. SIGHUP reads certificates and keys again. A second SIGINT or SIGTERM ends the
-/// process at once.
+/// process at once, see [EndSignals].
 public final class ServeProcess {
   private static final System.Logger LOG = System.getLogger("nbdfleece.serve");
   private static final Duration DRAIN = Duration.ofSeconds(30);
@@ -54,7 +53,7 @@ public final class ServeProcess {
   private final ServeOptions options;
   private final ReadyReport report;
   private final ServeEvents events = new ServeEvents();
-  private final AtomicInteger endSignals = new AtomicInteger();
+  private final EndSignals endSignals = new EndSignals(System::nanoTime);
   private volatile Optional<CaptiveCommand> command = Optional.empty();
 
   /// @param report told once, when clients can connect
@@ -201,12 +200,17 @@ public final class ServeProcess {
       events.reload();
       return;
     }
-    if (endSignals.incrementAndGet() > 1) {
-      LOG.log(Level.WARNING, "second signal SIG{0}: ending at once", name);
-      endAtOnce();
+    switch (endSignals.next(name)) {
+      case END -> {
+        LOG.log(Level.INFO, "signal SIG{0}", name);
+        stop();
+      }
+      case ECHO -> LOG.log(Level.DEBUG, "signal SIG{0} came twice", name);
+      case END_AT_ONCE -> {
+        LOG.log(Level.WARNING, "second signal SIG{0}: ending at once", name);
+        endAtOnce();
+      }
     }
-    LOG.log(Level.INFO, "signal SIG{0}", name);
-    stop();
   }
 
   /// Waits for nothing, but leaves nothing behind that is of no use without us.
