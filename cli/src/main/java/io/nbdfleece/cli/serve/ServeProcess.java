@@ -66,6 +66,8 @@ public final class ServeProcess {
   /// Fails, leaving nothing behind, when it cannot start.
   public int run() throws IOException {
     System.setProperty(NO_RENEGOTIATION, System.getProperty(NO_RENEGOTIATION, "true"));
+    FileLimit.require(
+        FileLimit.needed(options.server().limits().eventLoopCount(), options.disks().size()));
     checkDisks();
     ServeLog.install(options.isCaptive());
     if (!TerminationSignals.handle(this::onSignal)) {
