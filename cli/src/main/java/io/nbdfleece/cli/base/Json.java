@@ -2,6 +2,8 @@
 package io.nbdfleece.cli.base;
 
 import java.util.Map;
+import java.util.regex.Pattern;
+import tools.jackson.core.JacksonException;
 import tools.jackson.core.StreamReadConstraints;
 import tools.jackson.core.StreamReadFeature;
 import tools.jackson.core.json.JsonFactory;
@@ -28,12 +30,19 @@ public final class Json {
                   .build())
           .build();
 
+  private static final Pattern PLACE = Pattern.compile(" ?\\(start marker at \\[[^\\]]*\\]\\)");
+
   private Json() {}
 
   /// Parses one document. Throws a `JacksonException` (unchecked) on bad syntax, duplicate keys and
   /// too deep nesting.
   public static JsonNode parse(byte[] json) {
     return MAPPER.readTree(json);
+  }
+
+  /// What is wrong with a document, without where in a stream that its sender never saw.
+  public static String fault(JacksonException error) {
+    return PLACE.matcher(error.getOriginalMessage()).replaceAll("");
   }
 
   /// One line, no line feed.

@@ -135,7 +135,7 @@ public final class QmpClient implements AutoCloseable {
       }
       throw noQmp("not a JSON object");
     } catch (JacksonException e) {
-      throw noQmp(e.getOriginalMessage());
+      throw noQmp(Json.fault(e));
     }
   }
 

@@ -18,7 +18,7 @@ record QmpRequest(String command, ObjectNode arguments) {
     try {
       node = Json.parse(message);
     } catch (JacksonException e) {
-      throw QmpException.usage("JSON parse error, " + e.getOriginalMessage());
+      throw QmpException.usage("JSON parse error, " + Json.fault(e));
     }
     if (!(node instanceof ObjectNode request)) {
       throw QmpException.usage("QMP input must be a JSON object");

@@ -69,6 +69,9 @@ final class ShellSyntax {
   /// A command whose words somebody else has cut apart, a shell for example.
   static ObjectNode words(List<String> words) throws CommandFailure {
     String first = words.getFirst();
+    if (first.isBlank()) {
+      throw wrong("the command is empty: give NAME ARGUMENT=VALUE …, or nothing for a shell");
+    }
     if (words.size() > 1 && !first.startsWith(BEGIN)) {
       return request(words);
     }
@@ -137,7 +140,7 @@ final class ShellSyntax {
     try {
       return Json.parse(text.getBytes(UTF_8));
     } catch (JacksonException e) {
-      throw wrong("value " + text + ": " + e.getOriginalMessage());
+      throw wrong("value " + text + ": " + Json.fault(e));
     }
   }
 
@@ -148,7 +151,7 @@ final class ShellSyntax {
       }
       throw wrong("a command in JSON is an object: {\"execute\": …}");
     } catch (JacksonException e) {
-      throw wrong("JSON: " + e.getOriginalMessage());
+      throw wrong("JSON: " + Json.fault(e));
     }
   }
 

@@ -10,6 +10,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.nbdfleece.cli.base.CommandFailure;
 import io.nbdfleece.cli.base.ExitCode;
 import io.nbdfleece.cli.base.Json;
+import io.nbdfleece.cli.base.Messages;
 import java.io.IOException;
 import java.util.List;
 import org.junit.jupiter.api.Test;
@@ -96,6 +97,18 @@ final class ShellSyntaxTest {
         json("{'execute':'x','arguments':{'a':'b c'}}"), ShellSyntax.words(List.of("x", "a=b c")));
     assertEquals(json("{'execute':'x','arguments':{'a':1}}"), ShellSyntax.words(List.of("x a=1")));
     assertEquals(json("{'execute':'x'}"), ShellSyntax.words(List.of("{'execute':'x'}")));
+  }
+
+  @Test
+  void whatIsNoCommandIsNamedInWordsOfItsOwn() {
+    assertTrue(fault("").contains("the command is empty"), fault(""));
+    String torn = fault("{\"execute\": \"query-fleecing\"");
+    assertTrue(torn.contains("expected close marker for Object"), torn);
+    assertFalse(torn.contains("Source"), torn);
+  }
+
+  private static String fault(String word) {
+    return Messages.of(assertThrows(CommandFailure.class, () -> ShellSyntax.words(List.of(word))));
   }
 
   private static JsonNode json(String text) {
