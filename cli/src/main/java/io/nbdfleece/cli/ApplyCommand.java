@@ -20,8 +20,9 @@ import picocli.CommandLine.Parameters;
     name = "apply",
     customSynopsis = "nbdfleece apply [--force] [--json] DELTA [DELTA...] FILE",
     description = {
-      "Brings FILE, a copy of the full backup, up to date with what `pull --since` wrote: all of",
-      "the deltas, the oldest first. Everything is checked before the first byte is written.",
+      "Brings a copy of the full backup up to date with the deltas of `pull --since`.",
+      "FILE is the copy; give all of the deltas, the oldest first. Everything is checked before",
+      "the first byte is written.",
       "FILE.point, beside FILE, tells which point in time FILE shows; `pull` writes it beside a",
       "full backup that starts a checkpoint. Copy it with FILE: then deltas that do not follow are",
       "refused. When it was interrupted, run the same command again."

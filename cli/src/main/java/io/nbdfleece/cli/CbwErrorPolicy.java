@@ -8,6 +8,17 @@ enum CbwErrorPolicy {
   BREAK_SNAPSHOT,
   BREAK_GUEST_WRITE;
 
+  /// In any case of letters.
+  static CbwErrorPolicy parse(String text) {
+    for (CbwErrorPolicy policy : values()) {
+      if (policy.toString().equalsIgnoreCase(text)) {
+        return policy;
+      }
+    }
+    throw new IllegalArgumentException(
+        "'" + text + "' (expected: " + BREAK_SNAPSHOT + " or " + BREAK_GUEST_WRITE + ")");
+  }
+
   /// `break-snapshot`.
   @Override
   public String toString() {

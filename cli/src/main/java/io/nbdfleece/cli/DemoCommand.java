@@ -11,8 +11,8 @@ import picocli.CommandLine.Option;
 @Command(
     name = "demo",
     description = {
-      "Shows the main job on a disk of its own, in a few seconds, and proves the result:",
-      "freezes a disk while it is being written, pulls the frozen view, compares every byte.",
+      "Shows the main job on a disk of its own, in a few seconds, and proves the result.",
+      "It freezes a disk while it is being written, pulls the frozen view, compares every byte.",
       "Leaves nothing behind."
     })
 final class DemoCommand implements Callable<Integer> {

@@ -28,11 +28,23 @@ public final class Main {
   /// `System.err`.
   static int run(String... arguments) {
     Subcommand.named(arguments.length == 0 ? "" : arguments[0]).ifPresent(HeadStart::of);
+    if (isUnknown(arguments)) {
+      // picocli would show the general help when it finds a --help behind it.
+      String message = noCommand(arguments[0], commands().getCommandSpec());
+      return ErrorReport.print(
+          ExitCode.USAGE, message + ": see `nbdfleece --help`", wantsJson(List.of(arguments)));
+    }
     CommandLine commands = commandsFor(arguments);
     commands.setParameterExceptionHandler(Main::wrongArguments);
     commands.setExecutionExceptionHandler(
         (error, command, parsed) -> ErrorReport.print(error, wantsJson(List.of(arguments))));
     return commands.execute(arguments);
+  }
+
+  private static boolean isUnknown(String[] arguments) {
+    return arguments.length > 0
+        && !arguments[0].startsWith("-")
+        && Subcommand.named(arguments[0]).isEmpty();
   }
 
   /// All commands, ready to parse.
@@ -57,6 +69,8 @@ public final class Main {
     }
     commands.registerConverter(ByteSize.class, text -> converted(text, ByteSize::parse));
     commands.registerConverter(Duration.class, text -> converted(text, Durations::parse));
+    commands.registerConverter(
+        CbwErrorPolicy.class, text -> converted(text, CbwErrorPolicy::parse));
     commands.registerConverter(int.class, text -> wholeNumber(text, Integer::valueOf));
     commands.registerConverter(Integer.class, text -> wholeNumber(text, Integer::valueOf));
     commands.registerConverter(long.class, text -> wholeNumber(text, Long::valueOf));

@@ -33,7 +33,8 @@ import picocli.CommandLine.Parameters;
     description = {
       "Copies an NBD export into a file, a block device (with --force) or standard output (-).",
       "FILE is sparse, and appears only when it is complete; until then it is FILE.part."
-    })
+    },
+    sortOptions = false)
 final class PullCommand implements Callable<Integer> {
   @Parameters(
       index = "0",
@@ -102,6 +103,9 @@ final class PullCommand implements Callable<Integer> {
   @Override
   public Integer call() throws IOException {
     NbdUri from = RemoteServer.uri(uri);
+    if (file.isEmpty()) {
+      throw usage("FILE is empty: name one, or - for standard output");
+    }
     if (connections.isPresent()
         && (connections.get() < 1 || connections.get() > PullOptions.CONNECTIONS_MAX)) {
       throw usage(

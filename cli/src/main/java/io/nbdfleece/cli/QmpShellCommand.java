@@ -19,8 +19,9 @@ import picocli.CommandLine.Parameters;
 @Command(
     name = "qmp",
     description = {
-      "Sends one QMP command to the server and prints what it returns, or without COMMAND opens a",
-      "shell with history and completion; without a terminal it runs the lines of standard input.",
+      "Sends QMP commands to the server and prints what they return.",
+      "Without COMMAND it is a shell with history and completion; without a terminal it runs the",
+      "lines of standard input.",
       "A command is JSON, or qmp-shell's syntax: NAME ARGUMENT=VALUE …, e.g.",
       "  nbdfleece qmp block-dirty-bitmap-add node=vda name=b0 granularity=65536",
       "VALUE: a number, true, false, null, JSON, else a string; a.b=VALUE is a member of a member."

@@ -22,7 +22,8 @@ import tools.jackson.databind.node.ObjectNode;
     description = {
       "Ends snapshots and frees what was preserved for them.",
       "One that started a checkpoint wants to know what became of the backup."
-    })
+    },
+    sortOptions = false)
 final class ReleaseCommand implements Callable<Integer> {
   @Parameters(paramLabel = "SNAPSHOT", arity = "1..*", description = "Names of snapshots.")
   private List<String> names = List.of();

@@ -26,7 +26,8 @@ import tools.jackson.databind.node.ObjectNode;
       "The disks stay writable: what is overwritten is preserved first.",
       "With --checkpoint and --since it is one of a chain of incremental backups: release it with",
       "--success when the backup is safe, else with --failed."
-    })
+    },
+    sortOptions = false)
 final class SnapshotCommand implements Callable<Integer> {
   @Parameters(
       paramLabel = "DISK",

@@ -22,6 +22,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import org.awaitility.Awaitility;
 import org.junit.jupiter.api.AfterEach;
@@ -32,6 +33,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
+import picocli.CommandLine;
 import tools.jackson.databind.JsonNode;
 
 /// What a person or a script sees: text and exit codes.
@@ -101,10 +103,15 @@ final class MainTest {
         "serve --slow-from half disk.img",
         "serve --cbw-timeout 99999999999999999999 disk.img",
         "serve --reconnect-delay 99999999999 disk.img",
-        "list extra"
+        "list extra",
+        "bogus --help",
+        "serve --ram 0 DIR/a.img",
+        "serve --scratch-limit 1 DIR/a.img",
+        "serve --cluster-size 5000 DIR/a.img"
       })
-  void wrongArgumentsAreAUsageErrorInOneLine(String arguments) {
-    assertEquals(64, run(split(arguments)), err());
+  void wrongArgumentsAreAUsageErrorInOneLine(String arguments) throws IOException {
+    Path _ = Files.write(directory.resolve("a.img"), new byte[4096]);
+    assertEquals(64, run(split(arguments.replace("DIR", directory.toString()))), err());
     assertTrue(err().startsWith("nbdfleece: "), err());
     assertEquals(1, err().lines().count(), err());
     assertFalse(err().contains("TypeConverter") || err().contains(" an int"), err());
@@ -128,6 +135,46 @@ final class MainTest {
   void aTypingMistakeIsNamedAndWhatWasMeantIsProposed(String arguments, String message) {
     assertEquals(64, run(split(arguments)));
     assertEquals("nbdfleece: " + message + "\n", err());
+  }
+
+  @Test
+  void anErrorNamesTheOptionAndWhatToGive() throws IOException {
+    String image = Files.write(directory.resolve("a.img"), new byte[4096]).toString();
+    Map<List<String>, String> messages =
+        Map.of(
+            List.of("serve", "--ram", "0", image),
+            "--ram 0 B: give at least 256.0 KiB, which is 16 clusters",
+            List.of("serve", "--scratch-limit", "1", image),
+            "--scratch-limit 1 B: give at least a cluster, 16.0 KiB, or 0 for RAM only",
+            List.of("serve", "--on-cbw-error", "x", image),
+            "'x' (expected: break-snapshot or break-guest-write)",
+            List.of("pull", "nbd+unix:///x?socket=/none", ""),
+            "FILE is empty: name one, or - for standard output",
+            List.of("info", "nbd+unix:///x?socket=" + image),
+            image + " is no socket: check the URI");
+    for (Map.Entry<List<String>, String> each : messages.entrySet()) {
+      err.reset();
+      assertNotEquals(0, run(each.getKey().toArray(String[]::new)));
+      assertTrue(err().contains(each.getValue()), err());
+    }
+  }
+
+  @Test
+  void eachCommandIsSummedUpInASentence() {
+    for (CommandLine command : Main.commands().getSubcommands().values()) {
+      CommandLine.Model.UsageMessageSpec usage = command.getCommandSpec().usageMessage();
+      String summary = usage.description()[0];
+      assertTrue(usage.hidden() || summary.endsWith("."), summary);
+    }
+  }
+
+  @Test
+  void whatRefersToTheOptionBeforeItComesAfterIt() {
+    assertEquals(0, run("snapshot", "--help"));
+    assertTrue(out().indexOf("      --ttl=") < out().indexOf("      --idle-ttl="), out());
+    out.reset();
+    assertEquals(0, run("release", "--help"));
+    assertTrue(out().indexOf("      --success ") < out().indexOf("      --failed "), out());
   }
 
   @ParameterizedTest

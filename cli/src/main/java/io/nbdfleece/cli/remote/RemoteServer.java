@@ -9,6 +9,7 @@ import io.nbdfleece.nbd.client.ClientOptions;
 import io.nbdfleece.nbd.client.NbdClient;
 import java.io.IOException;
 import java.nio.file.FileSystemException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.GeneralSecurityException;
 import java.util.ArrayList;
@@ -60,7 +61,20 @@ public final class RemoteServer {
   }
 
   private static CommandFailure failure(NbdUri uri, IOException error) {
-    return new CommandFailure(codeOf(uri, error), Messages.of(error), error);
+    if (uri instanceof NbdUri.Unix unix && isOther(unix.socket())) {
+      return new CommandFailure(
+          ExitCode.UNREACHABLE, uri + ": " + unix.socket() + " is no socket: check the URI", error);
+    }
+    // Of an export that is not there the library tells its name and what the error's number means:
+    // the same twice.
+    String text = Messages.of(error).replace("\": it has no such export (", "\" (");
+    return new CommandFailure(codeOf(uri, error), text, error);
+  }
+
+  /// Whether something else than a socket is there. Neither the connection's failure nor the
+  /// library tells.
+  private static boolean isOther(Path path) {
+    return Files.isRegularFile(path) || Files.isDirectory(path);
   }
 
   /// The library has one exception for all that goes wrong before an export is open. What its

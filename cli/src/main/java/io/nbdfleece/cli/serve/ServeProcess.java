@@ -328,6 +328,7 @@ public final class ServeProcess {
   }
 
   private EngineConfig engineConfig(int clusterBytes, long scratchBytesMax) throws CommandFailure {
+    options.store().checkRoom(clusterBytes);
     try {
       return new EngineConfig(
           clusterBytes,

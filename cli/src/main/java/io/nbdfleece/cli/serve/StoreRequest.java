@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.cli.serve;
 
+import io.nbdfleece.cli.base.ByteSize;
 import io.nbdfleece.cli.base.CommandFailure;
 import io.nbdfleece.cli.base.ExitCode;
 import io.nbdfleece.cli.control.ControlTarget;
@@ -33,6 +34,9 @@ public record StoreRequest(
   /// What `fleecing-start` takes as well: more is no limit, and would overflow in nanoseconds.
   private static final long CBW_TIMEOUT_SECONDS_MAX = 4_294_967_295L;
 
+  private static final int CLUSTER_BYTES_MIN = 4 << 10;
+  private static final int CLUSTER_BYTES_MAX = 4 << 20;
+  private static final long CLUSTERS_IN_RAM_MIN = 16;
   private static final Duration WRITE_BUDGET_MAX = Duration.ofHours(1);
 
   /// This, once it has been checked.
@@ -58,12 +62,36 @@ public record StoreRequest(
           ExitCode.USAGE,
           "--slow-from " + slowFromPercent + ": give a percentage from 1 to 100 (100 = never)");
     }
-    if (clusterBytes.orElse(0L) > Integer.MAX_VALUE) {
+    long bytes = clusterBytes.orElse((long) CLUSTER_BYTES_MIN);
+    if (Long.bitCount(bytes) != 1 || bytes < CLUSTER_BYTES_MIN || bytes > CLUSTER_BYTES_MAX) {
       throw new CommandFailure(
-          ExitCode.USAGE,
-          "--cluster-size " + clusterBytes.get() + ": give a power of two from 4K to 4M");
+          ExitCode.USAGE, "--cluster-size " + bytes + ": give a power of two from 4K to 4M");
     }
     return this;
+  }
+
+  /// Fails when a tier could not hold what is preserved at once.
+  void checkRoom(int clusterBytes) throws CommandFailure {
+    long ramBytesMin = CLUSTERS_IN_RAM_MIN * clusterBytes;
+    if (ramBytes < ramBytesMin) {
+      throw new CommandFailure(
+          ExitCode.USAGE,
+          "--ram "
+              + ByteSize.format(ramBytes)
+              + ": give at least "
+              + ByteSize.format(ramBytesMin)
+              + ", which is 16 clusters");
+    }
+    long scratchBytes = scratchBytesMax.orElse(0L);
+    if (scratchBytes != 0 && scratchBytes < clusterBytes) {
+      throw new CommandFailure(
+          ExitCode.USAGE,
+          "--scratch-limit "
+              + ByteSize.format(scratchBytes)
+              + ": give at least a cluster, "
+              + ByteSize.format(clusterBytes)
+              + ", or 0 for RAM only");
+    }
   }
 
   GuestFirst guestFirst() {

@@ -249,7 +249,13 @@ final class PullTest {
     try (Served served = new Served(new ImageExport(new byte[512], List.of()), directory)) {
       Pull pull =
           new Pull(served.uri("vdz"), options(directory.resolve("o"), false, 1), Progress.none());
-      assertEquals(ExitCode.NOT_FOUND, assertThrows(CommandFailure.class, pull::run).code());
+      CommandFailure failure = assertThrows(CommandFailure.class, pull::run);
+      assertEquals(ExitCode.NOT_FOUND, failure.code());
+      assertTrue(
+          Messages.of(failure)
+              .contains(
+                  "the server has no export \"vdz\" (the server says: no export named \"vdz\")"),
+          Messages.of(failure));
     }
   }
 
