@@ -8,7 +8,6 @@ import io.nbdfleece.cli.base.Json;
 import io.nbdfleece.cli.control.schema.QmpType;
 import io.nbdfleece.cli.control.schema.QmpType.Member;
 import io.nbdfleece.fleecing.Disk;
-import io.nbdfleece.fleecing.DiskConfig;
 import io.nbdfleece.fleecing.DiskStatistics;
 import io.nbdfleece.fleecing.hook.BudgetStep;
 import java.util.List;
@@ -66,7 +65,7 @@ final class DiskJson {
     disk.damage().ifPresent(damage -> json.put("damage", damage));
     disk.displacement().ifPresent(displacement -> json.put("displacement", displacement));
     ArrayNode uris = json.putArray("uris");
-    if (disk.config().listing() == DiskConfig.Listing.EXPORTED) {
+    if (disk.config().isExported()) {
       target.uris(disk.config().name()).forEach(uris::add);
     }
     return json;
