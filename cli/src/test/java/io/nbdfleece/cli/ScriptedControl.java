@@ -24,6 +24,8 @@ import tools.jackson.databind.JsonNode;
 /// A control socket that answers what it was told to, one client after the other, and records what
 /// it was asked. An answer may be several messages, events before it.
 final class ScriptedControl implements AutoCloseable {
+  private static final System.Logger LOG = System.getLogger(ScriptedControl.class.getName());
+
   final List<JsonNode> requests = new CopyOnWriteArrayList<>();
   private final Deque<String> answers;
   private final ServerSocketChannel server;
@@ -49,8 +51,11 @@ final class ScriptedControl implements AutoCloseable {
   private void serve() {
     try {
       while (true) {
-        try (SocketChannel client = server.accept()) {
+        SocketChannel client = server.accept();
+        try (client) {
           serve(client);
+        } catch (IOException e) {
+          LOG.log(System.Logger.Level.DEBUG, "a client left before it had been answered", e);
         }
       }
     } catch (ClosedChannelException e) {

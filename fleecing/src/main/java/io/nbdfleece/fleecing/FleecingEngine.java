@@ -340,7 +340,8 @@ public final class FleecingEngine implements AutoCloseable {
   /// The same, saying what became of the backup. Needed for a snapshot with a checkpoint.
   public SnapshotStatus release(String snapshotName, ReleaseOutcome outcome) throws IOException {
     if (outcome == ReleaseOutcome.SUCCESS) {
-      for (Snapshot.Part part : takenSnapshot(snapshotName).map(Snapshot::parts).orElse(List.of())) {
+      for (Snapshot.Part part :
+          takenSnapshot(snapshotName).map(Snapshot::parts).orElse(List.of())) {
         damages.breakIfWritten(part.disk());
       }
     }

@@ -145,8 +145,7 @@ final class StateOfFilesTest {
       writeAside();
       Awaitility.await()
           .until(
-              () ->
-                  engine.snapshots().getFirst().disks().getFirst().brokenBecause().isPresent());
+              () -> engine.snapshots().getFirst().disks().getFirst().brokenBecause().isPresent());
     }
   }
 
