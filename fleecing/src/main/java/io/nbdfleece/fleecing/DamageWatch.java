@@ -20,8 +20,8 @@ final class DamageWatch {
           + " only when it is served anew";
 
   private static final String NOT_FROZEN =
-      "another program has written to the disk, which is served read-only, so it is not frozen: take"
-          + " the snapshot where the disk is written, or stop that program first";
+      "another program has written to the disk, which is served read-only, so it is not frozen:"
+          + " take the snapshot where the disk is written, or stop that program first";
 
   private static final System.Logger LOG = System.getLogger(FleecingEngine.class.getName());
 

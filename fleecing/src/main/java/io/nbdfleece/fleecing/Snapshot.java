@@ -16,6 +16,13 @@ public final class Snapshot {
   /// A client sees this in each error of a snapshot that broke, and in no other.
   public static final String BROKEN_TEXT = SnapshotView.BROKEN_TEXT;
 
+  /// A client sees this in each error of a snapshot that was released, by its time too, and of what
+  /// a client has released of one.
+  public static final String RELEASED_TEXT = SnapshotView.RELEASED_TEXT;
+
+  /// A client sees this in each error of what a client has released, and in no other.
+  public static final String RELEASED_BY_CLIENT_TEXT = SnapshotView.RELEASED_BY_CLIENT_TEXT;
+
   private final String name;
   private final Instant created;
   private final Duration freezeTime;

@@ -245,19 +245,23 @@ final class CheckpointTest {
     assertTrue(rig.engine().snapshots().isEmpty());
   }
 
-  @Test
-  void idleTimeBeginsAgainWhenAClientLeaves() throws Exception {
+  private SnapshotClients clientsOfOneThatMayIdleForTenSeconds() throws Exception {
     SnapshotRequest.Lifetime idle =
         new SnapshotRequest.Lifetime(Optional.empty(), Optional.of(Duration.ofSeconds(10)));
     var _ =
         EngineRig.get(
             rig.engine()
                 .snapshot(EngineRig.request("s", Optional.empty(), Optional.empty(), idle)));
-    Snapshot.Part part = rig.engine().takenSnapshot("s").orElseThrow().parts().getFirst();
-    part.clients().came();
+    return rig.engine().takenSnapshot("s").orElseThrow().parts().getFirst().clients();
+  }
+
+  @Test
+  void idleTimeBeginsAgainWhenAClientLeaves() throws Exception {
+    SnapshotClients clients = clientsOfOneThatMayIdleForTenSeconds();
+    clients.came();
     rig.nowNanos.addAndGet(Duration.ofSeconds(60).toNanos());
     rig.engine().tickLifetimes();
-    part.clients().left();
+    clients.left();
     rig.nowNanos.addAndGet(Duration.ofSeconds(9).toNanos());
     rig.engine().tickLifetimes();
     assertEquals(1, rig.engine().snapshots().size());
@@ -268,14 +272,7 @@ final class CheckpointTest {
 
   @Test
   void clientsThatComeAndGoBetweenTwoLooksAreSeen() throws Exception {
-    SnapshotRequest.Lifetime idle =
-        new SnapshotRequest.Lifetime(Optional.empty(), Optional.of(Duration.ofSeconds(10)));
-    var _ =
-        EngineRig.get(
-            rig.engine()
-                .snapshot(EngineRig.request("s", Optional.empty(), Optional.empty(), idle)));
-    SnapshotClients clients =
-        rig.engine().takenSnapshot("s").orElseThrow().parts().getFirst().clients();
+    SnapshotClients clients = clientsOfOneThatMayIdleForTenSeconds();
     for (int i = 0; i < 12; i++) {
       clients.came();
       clients.left();

@@ -24,10 +24,6 @@ public final class Pull {
 
   private static final long OPEN_SECONDS_MAX = 5;
 
-  // As our server says it of a snapshot that has ended, by its --ttl too, and of a cluster.
-  private static final String RELEASED_TEXT = " was released";
-  private static final String CLIENT_RELEASED_TEXT = RELEASED_TEXT + " by its client";
-
   private final NbdUri uri;
   private final PullOptions options;
   private final Progress progress;
@@ -121,7 +117,7 @@ public final class Pull {
   private static IOException ended(PullTarget target, IOException error) {
     ExitCode code = error instanceof CommandFailure failure ? failure.code() : ExitCode.FAILED;
     String text = Messages.of(error);
-    boolean partlyReleased = text.contains(CLIENT_RELEASED_TEXT);
+    boolean partlyReleased = text.contains(Snapshot.RELEASED_BY_CLIENT_TEXT);
     if (code == ExitCode.SNAPSHOT_BROKEN && !partlyReleased) {
       // It will never yield data again, so there is nothing to go on with.
       target.discard();
@@ -178,7 +174,7 @@ public final class Pull {
     String where = label + " at offset " + piece.offsetBytes() + ": ";
     if (cause instanceof NbdException refused) {
       String errno = text.contains(refused.error().name()) ? "" : " (" + refused.error() + ")";
-      boolean released = isOfOurs(refused, RELEASED_TEXT);
+      boolean released = isOfOurs(refused, Snapshot.RELEASED_TEXT);
       return new CommandFailure(
           released || isOfOurs(refused, Snapshot.BROKEN_TEXT)
               ? ExitCode.SNAPSHOT_BROKEN
@@ -191,7 +187,7 @@ public final class Pull {
 
   /// An NBD reply carries an errno, EIO for a disk that cannot be read as well as for a snapshot
   /// that broke or was released, and a text. So the text of our server is all there is to tell them
-  /// apart.
+  /// apart; both sides take it from one constant.
   private static boolean isOfOurs(NbdException refused, String text) {
     return refused.error() == NbdError.EIO && Messages.of(refused).contains(text);
   }

@@ -65,10 +65,7 @@ public final class RemoteServer {
       return new CommandFailure(
           ExitCode.UNREACHABLE, uri + ": " + unix.socket() + " is no socket: check the URI", error);
     }
-    // Of an export that is not there the library tells its name and what the error's number means:
-    // the same twice.
-    String text = Messages.of(error).replace("\": it has no such export (", "\" (");
-    return new CommandFailure(codeOf(uri, error), text, error);
+    return new CommandFailure(codeOf(uri, error), Messages.of(error), error);
   }
 
   /// Whether something else than a socket is there. Neither the connection's failure nor the

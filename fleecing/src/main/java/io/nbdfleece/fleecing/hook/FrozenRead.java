@@ -135,7 +135,8 @@ final class FrozenRead {
           : null;
     }
     if (epoch.released.contains(cluster)) {
-      return unreadable(cluster, "was released by its client (discarded, or read once)");
+      return unreadable(
+          cluster, SnapshotView.RELEASED_BY_CLIENT_TEXT + " (discarded, or read once)");
     }
     return switch (hook.ledger.lostVersion(epoch, cluster)) {
       case ClusterMap.LOST ->

@@ -20,6 +20,12 @@ public final class SnapshotView {
   /// What every failed read of a view that broke says, and no other failure.
   public static final String BROKEN_TEXT = " is broken and yields no data any more";
 
+  /// What every failed read of a view that was released says, and of a cluster that was.
+  public static final String RELEASED_TEXT = "was released";
+
+  /// What every failed read of a cluster says that the client itself has released.
+  public static final String RELEASED_BY_CLIENT_TEXT = RELEASED_TEXT + " by its client";
+
   /// As many ranges are named as lost; how much is lost in all is told in bytes.
   private static final int LOST_RANGES_MAX = 100;
 
@@ -131,7 +137,7 @@ public final class SnapshotView {
     Aftermath after = new Aftermath(hook);
     hook.lock.lock();
     try {
-      hook.end(epoch, "was released", false, after);
+      hook.end(epoch, RELEASED_TEXT, false, after);
     } finally {
       hook.lock.unlock();
     }

@@ -225,7 +225,7 @@ final class Negotiation {
 
   /// Tells which exports there are instead, on the same connection.
   private IOException unknownExport(OptionReply reply) {
-    String message = "the server has no export \"" + uri.exportName() + "\": " + reply.errorText();
+    String message = "the server has no export \"" + uri.exportName() + "\"" + reply.serverText();
     try {
       List<ListedExport> exports = listExports();
       String names =

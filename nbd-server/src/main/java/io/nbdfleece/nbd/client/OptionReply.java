@@ -30,10 +30,13 @@ record OptionReply(int type, ByteBuffer payload) {
           case Nbd.REP_ERR_EXT_HEADER_REQD -> "it requires extended headers";
           default -> "error " + (type & ~Nbd.REP_ERR);
         };
-    byte[] bytes = takeBytes(payload.remaining());
-    return bytes.length == 0
-        ? name
-        : name + " (the server says: " + ServerText.forPeople(bytes) + ")";
+    return name + serverText();
+  }
+
+  /// What the server says itself, in parentheses, or nothing.
+  String serverText() {
+    byte[] bytes = takeRest();
+    return bytes.length == 0 ? "" : " (the server says: " + ServerText.forPeople(bytes) + ")";
   }
 
   byte[] takeBytes(int count) {
