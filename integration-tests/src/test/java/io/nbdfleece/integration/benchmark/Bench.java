@@ -2,11 +2,13 @@
 package io.nbdfleece.integration.benchmark;
 
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 
 /// One run: what the workloads share. Servers of nbdfleece live as long as the run, so that their
 /// JVM is warm; peers as long as a case. Single-threaded.
@@ -106,27 +108,9 @@ final class Bench {
       int ramMib = tier == Tier.RAM ? options.sizeMib() + DISK_TIER_RAM_MIB : DISK_TIER_RAM_MIB;
       server = Nbdfleece.start(build, place, title, id, image(id), List.of("--ram", ramMib + "M"));
       servers.put(id, server);
-      warmUp(server);
+      WarmUp.run(this, server);
     }
     return server;
-  }
-
-  /// Keeps a fresh server busy until its JVM has compiled what counts.
-  void warmUp(Nbdfleece server) throws IOException, InterruptedException {
-    report.progress("warming up a JVM");
-    Subject subject = server.snapshot();
-    long endNanos = System.nanoTime() + options.warmUpSeconds() * 1_000_000_000L;
-    do {
-      subject.begin();
-      Map<Metric, Double> _ =
-          Fio.randomWrites(4096, 32)
-              .perCluster()
-              .requests(subject.diskUri(), options.sizeMib(), 8L * options.sizeMib());
-      double _ = pullSeconds(subject, 4);
-      double _ = pullSeconds(server.disk(Transport.TCP), 1);
-      subject.end();
-    } while (System.nanoTime() < endNanos);
-    place.settle();
   }
 
   /// The seconds that nbdcopy takes to read everything.
@@ -165,6 +149,7 @@ final class Bench {
       Case one, List<Subject> able, Subject subject, Measurement measurement, boolean counts)
       throws IOException, InterruptedException {
     try {
+      bringIntoCache(subject);
       subject.begin();
       Map<Metric, Double> measured = measurement.take(subject);
       if (counts) {
@@ -180,6 +165,14 @@ final class Bench {
     } finally {
       subject.end();
       place.settle();
+    }
+  }
+
+  private void bringIntoCache(Subject subject) throws IOException, InterruptedException {
+    Optional<Path> image = subject.image();
+    // Not the huge ones, which are nearly all hole.
+    if (image.isPresent() && Files.size(image.get()) <= (long) options.sizeMib() << 20) {
+      place.bringIntoCache(image.get());
     }
   }
 

@@ -40,7 +40,7 @@ final class BitmapCosts implements Workload {
       for (Build build : bench.options().builds()) {
         Nbdfleece server = serve(bench, build, "marks", bench.image("marks"));
         servers.add(server);
-        bench.warmUp(server);
+        WarmUp.run(bench, server);
         Subject disk = server.disk(Transport.UNIX);
         for (int count : COUNTS) {
           subjects.add(new WithBitmaps(disk, server.control(), "vda", count, false));

@@ -14,7 +14,8 @@ import java.util.Set;
 /// @param peers beginnings of the names of those to run; empty for all
 /// @param peersRoot where newer peers are; empty to look for it
 /// @param seconds how long a measurement takes that has no end of its own
-/// @param warmUpSeconds how long a fresh JVM is kept busy before it is measured
+/// @param warmUpSeconds how long a fresh JVM is kept busy before it is measured, at least
+/// @param warmUpSecondsMax … at most, while its compilers are
 record Options(
     Path root,
     List<Build> builds,
@@ -28,6 +29,7 @@ record Options(
     int warmUpRounds,
     double seconds,
     int warmUpSeconds,
+    int warmUpSecondsMax,
     Cold cold,
     Optional<Path> json) {
   static final String HELP =
@@ -94,6 +96,7 @@ record Options(
     private int warmUpRounds = 1;
     private double seconds = 2;
     private int warmUpSeconds = 5;
+    private int warmUpSecondsMax = 90;
     private Cold cold = Cold.YES;
     private Optional<Path> json = Optional.empty();
 
@@ -102,6 +105,7 @@ record Options(
       rounds = 2;
       seconds = 0.7;
       warmUpSeconds = 3;
+      warmUpSecondsMax = 10;
       cold = Cold.NO;
     }
 
@@ -152,6 +156,7 @@ record Options(
           warmUpRounds,
           seconds,
           warmUpSeconds,
+          warmUpSecondsMax,
           cold,
           json);
     }

@@ -64,11 +64,11 @@ final class P10Footprint implements Workload {
         // Not the start of a JVM is measured here, that is P9.
         pull(bench, subject);
         write(bench, subject);
-        double start = ProcessMemory.cpuSeconds(subject.pid());
+        double start = ProcessTimes.cpuSeconds(subject.pid());
         pull(bench, subject);
-        double middle = ProcessMemory.cpuSeconds(subject.pid());
+        double middle = ProcessTimes.cpuSeconds(subject.pid());
         write(bench, subject);
-        double end = ProcessMemory.cpuSeconds(subject.pid());
+        double end = ProcessTimes.cpuSeconds(subject.pid());
         double later = ProcessMemory.used(subject);
         double gib = bench.options().sizeMib() / 1024.0;
         idle.note(subject.name(), Map.of(Metric.KIB, first, Metric.KIB_LATER, later));

@@ -12,7 +12,6 @@ import java.util.Map;
 final class P7SlowScratch implements Workload {
   private static final int SCRATCH_MIB_PER_SECOND = 32;
   private static final int RAM_MIB = 64;
-  private static final int WARM_UP_TURNS = 8;
   private static final double TIMES_MAX = 2;
   private static final double STALL_MILLIS_MAX = 100;
   private static final Fio LOAD = Fio.randomWrites(65536, 4);
@@ -123,11 +122,14 @@ final class P7SlowScratch implements Workload {
   private static void warmUp(Bench bench, Nbdfleece server)
       throws IOException, InterruptedException {
     Subject subject = server.snapshot();
-    for (int i = 0; i < WARM_UP_TURNS; i++) {
-      subject.begin();
-      Map<Metric, Double> _ = write(bench, subject, RAM_MIB / 2);
-      subject.end();
-    }
+    WarmUp.run(
+        bench,
+        server.daemon(),
+        () -> {
+          subject.begin();
+          Map<Metric, Double> _ = write(bench, subject, RAM_MIB / 2);
+          subject.end();
+        });
   }
 
   private static Map<Metric, Double> write(Bench bench, Subject subject, int mib)

@@ -10,8 +10,6 @@ import java.util.regex.Pattern;
 
 /// What a process takes of the machine, as the kernel counts it.
 final class ProcessMemory {
-  // The kernel's unit in /proc, on every architecture that Java runs on.
-  private static final double TICKS_PER_SECOND = 100;
   // `garbage-first heap total …, used 3000K [0x…, 0x…)`, one line a generation for other
   // collectors.
   private static final Pattern HEAP =
@@ -56,13 +54,6 @@ final class ProcessMemory {
       }
     }
     return kib;
-  }
-
-  /// Seconds of processor time so far, user and system.
-  static double cpuSeconds(long pid) throws IOException {
-    String stat = Files.readString(Path.of("/proc", "" + pid, "stat"));
-    String[] fields = stat.substring(stat.lastIndexOf(')') + 2).split(" ", -1);
-    return (Long.parseLong(fields[11]) + Long.parseLong(fields[12])) / TICKS_PER_SECOND;
   }
 
   private static String jcmd() {

@@ -136,6 +136,26 @@ final class Workplace {
     String _ = Tool.run(List.of("sync", "-f", directory.toString()));
   }
 
+  /// Reads the file, so that it is in the page cache: systems take from there what nobody has used
+  /// for a while, even while memory is not short (Linux's DAMON does), so that what was there when
+  /// a server had its last turn may not be there in its next one.
+  void bringIntoCache(Path file) throws IOException, InterruptedException {
+    // Not read ahead: after that the cache has larger units, in which ext4 takes longer for small
+    // writes, whoever makes them.
+    String _ =
+        Tool.run(
+            List.of(
+                "fio",
+                "--name=cache",
+                "--filename=" + file,
+                "--readonly",
+                "--rw=read",
+                "--bs=" + PIECE_BYTES,
+                "--ioengine=psync",
+                "--fadvise_hint=random",
+                "--invalidate=0"));
+  }
+
   /// Drops the file from the page cache.
   ///
   /// @return how much of it is there all the same, in percent: pages that somebody has mapped stay
