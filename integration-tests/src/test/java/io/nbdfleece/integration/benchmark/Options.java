@@ -36,7 +36,7 @@ record Options(
       """
       usage: nbdfleece bench [WORKLOAD…] [OPTION…]
       Measures nbdfleece beside the NBD servers that are installed. BENCHMARKING.md tells how to
-      read it. Without a WORKLOAD: p1 to p10, about three quarters of an hour.
+      read it. Without a WORKLOAD: p1 to p10, about an hour.
 
       %s
         --quick          fewer and shorter rounds on a smaller disk: about ten minutes, rough

@@ -25,16 +25,15 @@ final class WarmUp {
   static void run(Bench bench, Nbdfleece server) throws IOException, InterruptedException {
     Subject subject = server.snapshot();
     int sizeMib = bench.options().sizeMib();
-    long[] counts = {2L * sizeMib, 8L * sizeMib, 4L * sizeMib, sizeMib / 4};
     run(
         bench,
         server.daemon(),
         () -> {
           subject.begin();
-          for (int i = 0; i < counts.length; i++) {
-            Map<Metric, Double> _ =
-                GuestLoads.ALL.get(i).perCluster().requests(subject.diskUri(), sizeMib, counts[i]);
-          }
+          write(bench, subject, GuestLoads.SMALL_ALONE, 2 * sizeMib);
+          write(bench, subject, GuestLoads.SMALL, 8 * sizeMib);
+          write(bench, subject, GuestLoads.CLUSTERS, 4 * sizeMib);
+          write(bench, subject, GuestLoads.SEQUENTIAL, sizeMib / 4);
           Map<Metric, Double> _ =
               Fio.randomReads(4096, 4, READING_CLIENTS)
                   .forSeconds(subject.pullUri(), sizeMib, READING_SECONDS);
@@ -42,6 +41,12 @@ final class WarmUp {
           double _ = bench.pullSeconds(server.disk(Transport.TCP), 1);
           subject.end();
         });
+  }
+
+  private static void write(Bench bench, Subject subject, Fio load, int count)
+      throws IOException, InterruptedException {
+    Map<Metric, Double> _ =
+        load.perCluster().requests(subject.diskUri(), bench.options().sizeMib(), count);
   }
 
   /// Has turns for as long as it takes, within the limits of the options.
