@@ -147,7 +147,7 @@ final class Workplace {
             List.of(
                 "fio",
                 "--name=cache",
-                "--filename=" + file,
+                "--filename=" + file.toString().replace(":", "\\:"), // else two files
                 "--readonly",
                 "--rw=read",
                 "--bs=" + PIECE_BYTES,
