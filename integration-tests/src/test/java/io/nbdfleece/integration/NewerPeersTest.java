@@ -42,6 +42,7 @@ final class NewerPeersTest {
         PackagedServer.in(directory)
             .disk("vda", image)
             .disk("sparse", sparse)
+            .disk("written", Images.sparse(directory.resolve("written.img"), SIZE_BYTES))
             .with("--ram", "4M")
             .start();
     uri = server.uri("vda@nightly").toString();
@@ -145,6 +146,31 @@ final class NewerPeersTest {
                 uri,
                 copy.toString())
             .succeeds();
+  }
+
+  /// Its client leaves out a flag that a WRITE with an extended header must have.
+  @Test
+  void qemuWrites() throws IOException {
+    Path source = directory.resolve("source.img");
+    byte[] content = Images.random(source, SIZE_BYTES, 816);
+    String target = server.uri("written").toString();
+    Command.Result _ =
+        Command.run(
+                NewerPeers.program("qemu-img"),
+                "convert",
+                "-n",
+                "-f",
+                "raw",
+                "-O",
+                "raw",
+                source.toString(),
+                target)
+            .succeeds();
+    Command.Result _ =
+        Command.run(NewerPeers.program("qemu-io"), "-f", "raw", "-c", "write -f -P 7 1M 3M", target)
+            .succeeds();
+    Arrays.fill(content, 1 << 20, 4 << 20, (byte) 7);
+    assertArrayEquals(content, Files.readAllBytes(directory.resolve("written.img")));
   }
 
   @Test

@@ -45,10 +45,11 @@ final class RequestHeader {
     lengthBytes = extended ? in.getLong(start + 24) : in.getUnsignedInt(start + 24);
   }
 
-  /// Whether the length is that of bytes behind the header: always of a WRITE with a header of 28
-  /// bytes, by its flag with an extended one.
+  /// Whether the length is that of bytes behind the header: always of a WRITE, of others by their
+  /// flag in an extended header. A WRITE must have that flag there, too, but QEMU's has not (seen
+  /// of 10.0), and QEMU's server takes the payload of such a one as well.
   boolean hasPayload() {
-    return extended ? has(Nbd.CMD_FLAG_PAYLOAD_LEN) : command == Nbd.CMD_WRITE;
+    return command == Nbd.CMD_WRITE || (extended && has(Nbd.CMD_FLAG_PAYLOAD_LEN));
   }
 
   /// What it counts for in the limits of bytes in flight, at most what the largest payload counts

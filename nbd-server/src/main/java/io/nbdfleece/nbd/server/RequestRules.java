@@ -76,9 +76,6 @@ final class RequestRules {
     if (command == Nbd.CMD_FLUSH) {
       return offsetBytes == 0 && lengthBytes == 0 ? Verdict.ACCEPTED : Verdict.NOT_ZERO;
     }
-    if (extended && command == Nbd.CMD_WRITE && (flags & Nbd.CMD_FLAG_PAYLOAD_LEN) == 0) {
-      return Verdict.NO_PAYLOAD;
-    }
     // An offset or a length of 2^63 or more is negative here.
     if (offsetBytes < 0
         || offsetBytes > sizeBytes

@@ -15,7 +15,6 @@ enum Verdict {
   NO_ROOM(NbdError.ENOSPC, "write reaches past the end of the export"),
   TOO_LONG(NbdError.EINVAL, "longer than the largest payload, 32 MiB"),
   NOT_ALIGNED(NbdError.EINVAL, "not aligned to the minimum block size"),
-  NO_PAYLOAD(NbdError.EINVAL, "a write must have the flag NBD_CMD_FLAG_PAYLOAD_LEN"),
   BAD_PAYLOAD(NbdError.EINVAL, "payload names no, unknown or repeated metadata contexts"),
   NOT_ZERO(NbdError.EINVAL, "offset and length of a flush must be zero"),
   NO_CONTEXT(NbdError.EINVAL, "no metadata context was selected"),

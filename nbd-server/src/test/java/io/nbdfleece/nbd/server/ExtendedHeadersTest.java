@@ -233,9 +233,15 @@ class ExtendedHeadersTest {
 
   @Test
   @Rule("X4")
-  void writeWithoutThePayloadFlagIsInvalidAndHasNoPayload() throws IOException {
-    assertEquals(22, error(extended(Nbd.CMD_WRITE, 0, 3, 0, 512)));
-    assertEquals(0, error(extended(Nbd.CMD_FLUSH, 0, 4, 0, 0)));
+  void writeWithoutThePayloadFlagHasItsPayloadAllTheSame() throws IOException {
+    for (int length : new int[] {1, 512, 300_000}) {
+      byte[] data = new byte[length];
+      Arrays.fill(data, (byte) length);
+      assertEquals(0, error(extended(Nbd.CMD_WRITE, Nbd.CMD_FLAG_FUA, 3, 100, length, data)));
+      assertArrayEquals(data, Arrays.copyOfRange(server.disk.disk, 100, 100 + length));
+    }
+    assertEquals(28, error(extended(Nbd.CMD_WRITE, 0, 4, -512, 512, new byte[512])));
+    assertEquals(0, error(extended(Nbd.CMD_FLUSH, 0, 5, 0, 0)));
   }
 
   @Test

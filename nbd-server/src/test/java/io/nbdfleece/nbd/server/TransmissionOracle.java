@@ -95,7 +95,7 @@ final class TransmissionOracle {
         return true;
       }
       boolean hasPayload =
-          extended ? (flags & FuzzWire.CMD_FLAG_PAYLOAD_LEN) != 0 : command == Nbd.CMD_WRITE;
+          command == Nbd.CMD_WRITE || (extended && (flags & FuzzWire.CMD_FLAG_PAYLOAD_LEN) != 0);
       ByteBuffer payload = ByteBuffer.allocate(0);
       if (hasPayload) {
         if (Long.compareUnsigned(length, PAYLOAD_BYTES_MAX) > 0 || length > sent.remaining()) {
@@ -111,9 +111,6 @@ final class TransmissionOracle {
         length = payload.limit() >= Long.BYTES ? payload.getLong(0) : 0;
       }
       errors.addAll(errors(command, flags, offset, length));
-      if (extended && !hasPayload && command == Nbd.CMD_WRITE) {
-        errors.add(22);
-      }
       Supplier<byte[]> data =
           errors.isEmpty() ? play(command, offset, length, payload) : () -> NOTHING;
       owed.computeIfAbsent(cookie, any -> new ArrayList<>())
