@@ -3,6 +3,7 @@ package io.nbdfleece.cache.posix;
 
 import io.nbdfleece.cache.Completion;
 import java.io.IOException;
+import java.lang.System.Logger.Level;
 import java.nio.ByteBuffer;
 import java.util.List;
 import java.util.concurrent.Executor;
@@ -17,8 +18,8 @@ import java.util.function.LongSupplier;
 /// **Threads.** Any thread may call anything at any time. Buffers must be direct and belong to the
 /// operation until its [Completion] is called; their position moves.
 ///
-/// The caller owns the [LinuxFile] and closes it.
-public final class AsyncFile {
+/// The caller owns the [LinuxFile] and closes it, after this.
+public final class AsyncFile implements AutoCloseable {
   /* How a write is kept from making an event loop wait, when the kernel has no buffered write that
    * refuses to (RWF_NOWAIT is not supported for that by ext4):
    *
@@ -32,6 +33,8 @@ public final class AsyncFile {
    * read one long write may follow on the same worker, the one that the old content was read for;
    * not more, because what else its end sets going may be about other disks.
    */
+
+  private static final System.Logger LOG = System.getLogger(AsyncFile.class.getName());
 
   /// As long as this, and it goes to a worker.
   static final int LONG_BYTES = 256 << 10;
@@ -54,6 +57,7 @@ public final class AsyncFile {
   private final Executor workers;
   private final LongSupplier nanoClock;
   private final DataSync sync;
+  private final SyncWitness witness;
   private final CutWatch watch;
 
   /// Calls under way that the file system locks the file for.
@@ -94,6 +98,7 @@ public final class AsyncFile {
     this.nanoClock = nanoClock;
     this.watch = watch;
     this.sync = new DataSync(dataSync, file.neverWaits() ? Runnable::run : workers);
+    this.witness = new SyncWitness(file);
     this.sizeBytes = new AtomicLong(file.sizeBytes());
   }
 
@@ -187,6 +192,12 @@ public final class AsyncFile {
   /// the first error's text, after a sync has failed.
   public void dataSync(Completion done) {
     sync.request(done);
+  }
+
+  /// When nothing is under way any more. Leaves the [LinuxFile] open.
+  @Override
+  public void close() throws IOException {
+    witness.close();
   }
 
   /// Throws, with the first error's text, when a sync has failed before.
@@ -345,6 +356,7 @@ public final class AsyncFile {
 
   private void writeAllDurable(long offsetBytes, ByteBuffer data) throws IOException {
     sync.check();
+    boolean attended = isAttended();
     int cuts = watch.beforeWrite(nanoClock);
     long position = offsetBytes;
     while (data.hasRemaining()) {
@@ -353,28 +365,61 @@ public final class AsyncFile {
         position += file.writeDurable(data, position);
       } catch (PosixException e) {
         data.position(start);
-        throw durableFailure(position, data, e);
+        position += writeAgain(position, data, e, attended);
       }
     }
     watch.wrote(cuts, offsetBytes, position);
     grown(position);
   }
 
-  /// Tells a write that found no room, which harms nobody else, from data that could not be brought
-  /// to the device: the former fails again without durability.
-  private IOException durableFailure(long offsetBytes, ByteBuffer data, PosixException error) {
-    if (error.isNoRoom()) {
+  private boolean isAttended() {
+    try {
+      witness.attend();
+      return true;
+    } catch (IOException e) {
+      LOG.log(Level.DEBUG, "no second descriptor for {0}: {1}", file.path(), e.getMessage());
+      return false;
+    }
+  }
+
+  /// A durable write has failed. One that found no room harms nobody else, but data that found none
+  /// when it was brought to the device fails with the same error. So it is written again without
+  /// durability, which may find room meanwhile, and the witness asked for the rest. Without one the
+  /// second error tells.
+  ///
+  /// @return how many bytes are durable now after all
+  private int writeAgain(long offsetBytes, ByteBuffer data, PosixException error, boolean attended)
+      throws IOException {
+    int lengthBytes = data.remaining();
+    boolean noRoom = false;
+    try {
+      if (!error.isNoRoom()) {
+        throw error;
+      }
       try {
         writeAll(offsetBytes, data, watch.beforeWrite(nanoClock));
-      } catch (IOException again) {
-        if (again instanceof PosixException same && same.isNoRoom()) {
-          return error;
+      } catch (PosixException again) {
+        if (!again.isNoRoom()) {
+          throw again;
         }
-        error.addSuppressed(again);
+        noRoom = true;
       }
+      if (attended) {
+        witness.testify();
+      } else if (!noRoom) {
+        throw error;
+      }
+    } catch (IOException lost) {
+      if (lost != error) {
+        error.addSuppressed(lost);
+      }
+      sync.fail(error);
+      throw error;
     }
-    sync.fail(error);
-    return error;
+    if (noRoom) {
+      throw error;
+    }
+    return lengthBytes;
   }
 
   private void writeAllZeroes(long offsetBytes, long lengthBytes) throws IOException {

@@ -15,6 +15,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -25,6 +26,8 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 class AsyncFileTest {
   private static final int SIZE = 1 << 20;
+  private static final long THIN_BYTES = 8 << 20;
+  private static final int REFUSALS = 5000;
 
   @TempDir Path directory;
   private final ManualExecutor workers = new ManualExecutor();
@@ -404,6 +407,51 @@ class AsyncFileTest {
     async.dataSync(sync);
     workers.runAll();
     sync.await();
+  }
+
+  /// Room that comes free between the two attempts at a durable write makes it durable, and no data
+  /// lost of it. Needs the right to mount; says so when it is skipped.
+  @Test
+  void roomThatComesAndGoesSpoilsNothing() throws Exception {
+    Path mounted = Files.createDirectory(directory.resolve("small"));
+    Tool mount = Tool.run("mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", mounted.toString());
+    assumeTrue(mount.exit() == 0, "no tmpfs here: " + mount.output());
+    try (LinuxFile thin = LinuxFile.create(mounted.resolve("thin"));
+        AsyncFile disk = new AsyncFile(thin, Runnable::run)) {
+      thin.truncate(THIN_BYTES);
+      AtomicInteger refused = new AtomicInteger();
+      Thread guest = Thread.ofPlatform().start(() -> fill(disk, refused));
+      while (guest.isAlive()) {
+        for (long at = 0; at < THIN_BYTES; at += THIN_BYTES / 16) {
+          thin.punchHole(at, THIN_BYTES / 16);
+        }
+      }
+      assertTrue(refused.get() >= REFUSALS, "no lack of room, or an error that stays");
+      Outcome sync = new Outcome();
+      disk.dataSync(sync);
+      sync.await();
+    } finally {
+      assertEquals(0, Tool.run("umount", mounted.toString()).exit());
+    }
+  }
+
+  /// Until enough writes have found no room, or one has failed for another reason.
+  private static void fill(AsyncFile disk, AtomicInteger refused) {
+    ByteBuffer data = filled(64 << 10, 3);
+    for (long at = 0; refused.get() < REFUSALS; at = (at + data.capacity()) % THIN_BYTES) {
+      Outcome done = new Outcome();
+      disk.writeDurable(at, data.clear(), done);
+      try {
+        done.await();
+      } catch (PosixException e) {
+        if (!e.isNoRoom()) {
+          return;
+        }
+        refused.incrementAndGet();
+      } catch (IOException e) {
+        return;
+      }
+    }
   }
 
   @Test

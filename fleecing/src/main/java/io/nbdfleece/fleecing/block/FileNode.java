@@ -453,7 +453,8 @@ public final class FileNode implements BlockNode {
   /// Makes durable what was written, and closes.
   @Override
   public void close() throws IOException {
-    try (file) {
+    try (file;
+        async) {
       if (writable) {
         async.requireDurable(); // a sync after a failed one may succeed and prove nothing
         file.dataSync();
