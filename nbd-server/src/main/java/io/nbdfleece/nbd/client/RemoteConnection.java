@@ -8,6 +8,9 @@ final class RemoteConnection {
   /// A connection that lasted that long was a good one even if nothing was asked of it.
   private static final long GOOD_NANOS = 5_000_000_000L;
 
+  /// The same if something was answered. Not less: one of the requests may be what breaks them.
+  private static final long GOOD_ANSWERED_NANOS = 1_000_000_000L;
+
   private final NbdClient client;
   private final AtomicInteger inFlight = new AtomicInteger();
   private final long sinceNanos = System.nanoTime();
@@ -42,6 +45,6 @@ final class RemoteConnection {
 
   /// Whether it was of use, so that connecting again at once is sensible.
   boolean wasGood() {
-    return answered || System.nanoTime() - sinceNanos > GOOD_NANOS;
+    return System.nanoTime() - sinceNanos > (answered ? GOOD_ANSWERED_NANOS : GOOD_NANOS);
   }
 }

@@ -39,9 +39,9 @@ final class RemoteLink {
    * Requests take a connection out of `live`, an array that is replaced, never changed, so the way
    * of a request has no lock. Only a request that finds no connection takes it, and looks again.
    *
-   * One attempt to connect runs at a time, on a virtual thread of its own, because connecting
-   * waits. Whoever sees that connections are missing asks for the next attempt; it starts at once
-   * when the connection lost was of use, else after a pause that doubles.
+   * One attempt to connect runs at a time, on a thread of its own, because connecting waits.
+   * Whoever sees that connections are missing asks for the next attempt; it starts at once when the
+   * connection lost was of use, else after a pause that doubles.
    *
    * A connection is taken out of `live` before its requests are sent again, so a request never
    * meets the same broken connection twice.
@@ -55,7 +55,7 @@ final class RemoteLink {
   private static final long MORE_PAUSE_NANOS_MAX = TimeUnit.SECONDS.toNanos(60);
 
   /// A request that was on so many broken connections, times the connections allowed, may well be
-  /// what breaks them.
+  /// what breaks them: it has no more than the reconnect delay.
   private static final int SENDS_PER_CONNECTION_MAX = 5;
 
   private enum State {
@@ -114,6 +114,10 @@ final class RemoteLink {
 
   @GuardedBy("lock")
   private long pauseNanos;
+
+  /// The last connection lost was of no use, so the next one may not be either.
+  @GuardedBy("lock")
+  private boolean fleeting;
 
   private RemoteLink(
       NbdUri uri, RemoteOptions options, ClientOptions clientOptions, NbdClient first) {
@@ -232,14 +236,12 @@ final class RemoteLink {
     }
     // Also when the server says that it is shutting down: it did nothing and will be gone soon.
     lost(connection, broken);
-    if (request.sendCount() >= SENDS_PER_CONNECTION_MAX * options.connectionsMax()) {
+    int countMax = SENDS_PER_CONNECTION_MAX * options.connectionsMax();
+    if (request.wasTried(countMax, options.reconnectDelay())) {
       request.failed(
           new IOException(
-              uri
-                  + ": given up, "
-                  + request.sendCount()
-                  + " connections broke with this request in flight; the last: "
-                  + broken.getMessage(),
+              "%s: given up, %d connections broke with this request in flight; the last: %s"
+                  .formatted(uri, request.sendCount(), broken.getMessage()),
               broken));
     } else {
       submit(request);
@@ -255,7 +257,8 @@ final class RemoteLink {
         return;
       }
       live = others;
-      pauseNanos = connection.wasGood() ? 0 : nextPause();
+      fleeting = !connection.wasGood();
+      pauseNanos = fleeting ? nextPause() : 0;
       down = others.length == 0 && state == State.UP;
       if (down) {
         trouble = withoutUri(cause);
@@ -366,8 +369,7 @@ final class RemoteLink {
       if (number == attemptCount && state != State.DEAD && state != State.CLOSED) {
         scheduled = null;
         connecting = true;
-        // Not a virtual one: nobody's native call on a hanging disk must keep a disk from its
-        // server.
+        // Not a virtual thread: those wait for each other's native calls, on a hanging disk too.
         connector =
             Thread.ofPlatform().daemon().name("nbd-connect " + uri).start(this::tryToConnect);
       }
@@ -435,7 +437,7 @@ final class RemoteLink {
       }
       now = state;
       resumed = takeWaiting();
-      connectAfter(0);
+      connectAfter(fleeting ? pauseNanos : 0);
     }
     switch (now) {
       case UP, WAITING, FAILING -> {

@@ -2,6 +2,7 @@
 package io.nbdfleece.nbd.client;
 
 import java.io.IOException;
+import java.time.Duration;
 import java.util.concurrent.CompletableFuture;
 import java.util.function.Consumer;
 
@@ -15,6 +16,7 @@ final class RemoteRequest<T> {
   private final Consumer<T> answered;
   private final Consumer<IOException> failed;
   private int sendCount;
+  private long firstSentNanos;
 
   interface Sender<T> {
     CompletableFuture<T> send(NbdClient client);
@@ -27,13 +29,20 @@ final class RemoteRequest<T> {
   }
 
   CompletableFuture<T> send(NbdClient client) {
-    sendCount++;
+    if (sendCount++ == 0) {
+      firstSentNanos = System.nanoTime();
+    }
     return sender.send(client);
   }
 
   /// How often it was given to a connection.
   int sendCount() {
     return sendCount;
+  }
+
+  /// Whether it was given to so many, the first time so long ago.
+  boolean wasTried(int count, Duration since) {
+    return sendCount >= count && System.nanoTime() - firstSentNanos >= since.toNanos();
   }
 
   void answered(T answer) {

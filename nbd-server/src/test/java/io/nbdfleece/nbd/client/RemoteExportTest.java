@@ -347,7 +347,7 @@ final class RemoteExportTest {
   }
 
   @Test
-  void requestThatBreaksEveryConnectionIsGivenUp() throws Exception {
+  void requestThatBreaksEveryConnectionIsGivenUpAfterTheReconnectDelay() throws Exception {
     AtomicInteger connection = new AtomicInteger();
     try (ScriptedServer server =
             new ScriptedServer(
@@ -357,7 +357,7 @@ final class RemoteExportTest {
                   connection.incrementAndGet();
                   peer.request();
                 });
-        RemoteExport export = open(server)) {
+        RemoteExport export = open(server, Duration.ofSeconds(1), Duration.ZERO)) {
       String failure = text(run(export::flush).failure());
       assertTrue(failure.contains("given up, 5 connections broke"), failure);
       assertEquals(5, connection.get());

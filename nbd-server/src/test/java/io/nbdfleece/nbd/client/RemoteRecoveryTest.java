@@ -10,6 +10,7 @@ import static io.nbdfleece.nbd.client.ScriptedServer.simple;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.nbdfleece.nbd.ContextExtents;
 import io.nbdfleece.nbd.Export;
@@ -35,6 +36,9 @@ import org.junit.jupiter.api.io.TempDir;
 final class RemoteRecoveryTest {
   /// After so many the pause before the next attempt is 3.2 s, longer than the reconnect delay.
   private static final int REFUSAL_COUNT = 6;
+
+  /// As many as a request may break before its time counts.
+  private static final int BROKEN_COUNT = 5;
 
   private static final Duration RECONNECT_DELAY = Duration.ofSeconds(2);
 
@@ -96,6 +100,56 @@ final class RemoteRecoveryTest {
       Awaitility.await().until(() -> refusals.get() >= REFUSAL_COUNT);
       leave.countDown();
       run(export::flush).get();
+    }
+  }
+
+  @Test
+  void requestOutlastsServerThatBreaksFiveConnections() throws Exception {
+    AtomicInteger connection = new AtomicInteger();
+    try (ScriptedServer server =
+            new ScriptedServer(
+                directory,
+                peer -> {
+                  handshake(peer, SIZE, ALL_FLAGS);
+                  if (connection.incrementAndGet() <= BROKEN_COUNT) {
+                    peer.request();
+                    return;
+                  }
+                  while (true) {
+                    answer(peer, peer.request());
+                  }
+                });
+        RemoteExport export = RemoteExportTest.open(server)) {
+      run(export::flush).get();
+      assertEquals(BROKEN_COUNT + 1, connection.get());
+    }
+  }
+
+  @Test
+  void connectionsOfNoUseAreMadeAfterPausesAlsoWhenSeveralAreWanted() throws Exception {
+    AtomicInteger broken = new AtomicInteger();
+    RemoteOptions options = new RemoteOptions(4, Duration.ofSeconds(30), Duration.ZERO);
+    ClientOptions client =
+        ClientOptions.defaults().withExtendedHeaders(ClientOptions.ExtendedHeaders.NEVER);
+    try (ScriptedServer server =
+            new ScriptedServer(
+                directory,
+                peer -> {
+                  handshake(peer, SIZE, ALL_FLAGS);
+                  while (true) {
+                    ScriptedServer.Received request = peer.request();
+                    if (broken.incrementAndGet() <= BROKEN_COUNT + 1) {
+                      return;
+                    }
+                    answer(peer, request);
+                  }
+                });
+        RemoteExport export = RemoteExport.open(server.uri(), options, client)) {
+      long beganNanos = System.nanoTime();
+      run(export::flush).get();
+      // Four of them may have been there already; then 100 ms, and twice as much for each more.
+      long tookMillis = (System.nanoTime() - beganNanos) / 1_000_000;
+      assertTrue(tookMillis >= 500, tookMillis + " ms");
     }
   }
 
