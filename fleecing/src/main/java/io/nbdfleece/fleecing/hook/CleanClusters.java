@@ -81,6 +81,13 @@ final class CleanClusters {
     }
   }
 
+  /// Drops the copy if it is that entry.
+  void drop(int cluster, int entry, Aftermath after) {
+    if (get(cluster) == ClusterMap.ofEntry(entry)) {
+      drop(cluster, after);
+    }
+  }
+
   /// Drops what no snapshot would read from the disk any more.
   void dropUnneeded(int firstCluster, int endCluster, Aftermath after) {
     assert hook.lock.isHeldByCurrentThread();
@@ -108,9 +115,7 @@ final class CleanClusters {
     Aftermath after = new Aftermath(hook);
     hook.lock.lock();
     try {
-      if (get(cluster) == ClusterMap.ofEntry(entry)) {
-        drop(cluster, after);
-      }
+      drop(cluster, entry, after);
     } finally {
       hook.lock.unlock();
     }

@@ -287,11 +287,16 @@ final class ClusterCopies {
 
   /// The store cannot read the copy of a cluster any more: those who see it lack that cluster from
   /// now on, and are whole else.
-  void damaged(Epoch reader, int cluster, int entry, IOException error) {
+  ///
+  /// @return whether the reader lacks it; else it has it elsewhere
+  boolean damaged(Epoch reader, int cluster, int entry, IOException error) {
     Aftermath after = new Aftermath(hook);
+    boolean lacks;
     hook.lock.lock();
     try {
       List<Epoch> lacking = hook.ledger().damage(reader, cluster, entry, after.freed);
+      hook.clean().drop(cluster, entry, after);
+      lacks = reader.hasEnded() || hook.ledger().lacks(reader, cluster);
       if (!lacking.isEmpty()) {
         String reason = "cannot read back " + describe(cluster) + ": " + error.getMessage();
         tellLost(cluster, lacking, reason, after);
@@ -300,6 +305,7 @@ final class ClusterCopies {
       hook.lock.unlock();
     }
     after.run();
+    return lacks;
   }
 
   private void tellLost(int cluster, List<Epoch> lacking, String reason, Aftermath after) {

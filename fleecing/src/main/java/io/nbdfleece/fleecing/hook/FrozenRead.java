@@ -28,15 +28,27 @@ final class FrozenRead {
   private final long offsetBytes;
   private final ByteBuffer target;
   private final Completion done;
+  private final boolean inner; // of another read, at the end of which clusters are released
   private final AtomicInteger remaining = new AtomicInteger();
   private final AtomicReference<@Nullable IOException> failure = new AtomicReference<>();
 
   FrozenRead(FleecingHook hook, Epoch epoch, long offsetBytes, ByteBuffer target, Completion done) {
+    this(hook, epoch, offsetBytes, target, done, false);
+  }
+
+  private FrozenRead(
+      FleecingHook hook,
+      Epoch epoch,
+      long offsetBytes,
+      ByteBuffer target,
+      Completion done,
+      boolean inner) {
     this.hook = hook;
     this.epoch = epoch;
     this.offsetBytes = offsetBytes;
     this.target = target;
     this.done = done;
+    this.inner = inner;
   }
 
   void start() {
@@ -175,7 +187,7 @@ final class FrozenRead {
     try {
       if (epoch.hasEnded()) {
         failed = SnapshotView.ended(epoch); // I7
-      } else if (failed == null && SnapshotView.isReadOnce(epoch)) {
+      } else if (failed == null && !inner && SnapshotView.isReadOnce(epoch)) {
         hook.releaseRange(epoch, offsetBytes, offsetBytes + target.remaining(), after);
       }
     } finally {
@@ -254,13 +266,37 @@ final class FrozenRead {
     @Override
     void end(@Nullable IOException error) {
       IOException told = error;
+      boolean moved = false;
       if (error instanceof EntryLostException lost) {
         // While it is pinned: its number is not another entry's.
-        hook.copies().damaged(epoch, cluster, entry, lost);
+        moved = !hook.copies().damaged(epoch, cluster, entry, lost);
         told = unreadable(cluster, "is lost: " + lost.getMessage());
       }
       hook.store().unpin(entry);
-      ended(told);
+      if (moved) {
+        readAgain();
+      } else {
+        ended(told);
+      }
+    }
+
+    /// From where the snapshot has it now: it was copied once more meanwhile, whole instead of a
+    /// part of it.
+    private void readAgain() {
+      long positionBytes = hook.geometry().offsetOf(cluster) + offsetInCluster;
+      Completion again =
+          new Completion() {
+            @Override
+            public void succeeded() {
+              ended(null);
+            }
+
+            @Override
+            public void failed(IOException error) {
+              ended(error);
+            }
+          };
+      new FrozenRead(hook, epoch, positionBytes, part.clear(), again, true).start();
     }
   }
 
