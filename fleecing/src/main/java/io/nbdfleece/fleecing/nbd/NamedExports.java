@@ -13,6 +13,7 @@ import io.nbdfleece.fleecing.NoSuchExportException;
 import io.nbdfleece.fleecing.NoSuchSnapshotException;
 import io.nbdfleece.fleecing.ServedDisk;
 import io.nbdfleece.fleecing.Snapshot;
+import io.nbdfleece.fleecing.bitmap.ShownNames;
 import io.nbdfleece.nbd.ClientIdentity;
 import io.nbdfleece.nbd.Export;
 import io.nbdfleece.nbd.ExportCatalog;
@@ -136,16 +137,19 @@ public final class NamedExports implements ExportCatalog {
     if (!ID.matcher(export.id()).matches()) {
       throw new IllegalArgumentException("Invalid block export id");
     }
-    if (export.name().getBytes(UTF_8).length > TEXT_BYTES_MAX) {
-      throw new IllegalArgumentException("export name '" + export.name() + "' too long");
+    checkText("export name", export.name());
+    export.description().ifPresent(text -> checkText("description", text));
+  }
+
+  /// No client could ask for a name that cannot be sent, nor list exports beside it.
+  private static void checkText(String what, String text) {
+    if (text.getBytes(UTF_8).length > TEXT_BYTES_MAX) {
+      throw new IllegalArgumentException(what + " '" + text + "' too long");
     }
-    export
-        .description()
-        .filter(text -> text.getBytes(UTF_8).length > TEXT_BYTES_MAX)
-        .ifPresent(
-            text -> {
-              throw new IllegalArgumentException("description '" + text + "' too long");
-            });
+    if (text.indexOf('\0') >= 0 || !UTF_8.newEncoder().canEncode(text)) {
+      throw new IllegalArgumentException(
+          what + " '" + ShownNames.of(text) + "' contains NUL or half a character");
+    }
   }
 
   @GuardedBy("lock")

@@ -237,6 +237,12 @@ final class NamedExportsTest {
         "export name '" + "n".repeat(4097) + "' too long",
         named("e1", VDA, "n".repeat(4097), false));
     refused(
+        "export name 'a\\u0000b' contains NUL or half a character",
+        named("e1", VDA, "a\0b", false));
+    refused(
+        "export name 'a\\ud800' contains NUL or half a character",
+        named("e1", VDA, "a\ud800", false));
+    refused(
         "Cannot export read-only node as writable",
         named("e1", new Source.LiveDisk("ro"), "n1", true));
     refused("no disk is called vdx", named("e1", new Source.LiveDisk("vdx"), "n1", false));
