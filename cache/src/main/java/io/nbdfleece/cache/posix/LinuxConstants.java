@@ -59,6 +59,9 @@ final class LinuxConstants {
   static final short F_UNLCK = 2;
 
   static final long BLKSSZGET = 0x1268;
+  static final long FS_IOC_GETFLAGS = 0x80086601L;
+  static final long FS_IOC_SETFLAGS = 0x40086602L;
+  static final int FS_NOCOW_FL = 0x800000;
 
   static final long TMPFS_MAGIC = 0x01021994L;
   static final long RAMFS_MAGIC = 0x858458F6L;

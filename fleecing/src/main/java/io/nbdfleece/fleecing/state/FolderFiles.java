@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.nbdfleece.fleecing.state;
 
+import io.nbdfleece.cache.posix.CopyOnWrite;
 import io.nbdfleece.cache.posix.LinuxFile;
 import io.nbdfleece.cache.posix.PosixException;
 import java.io.IOException;
@@ -64,9 +65,21 @@ final class FolderFiles implements StateFiles {
   @Override
   public void write(String name, byte[] content) throws IOException {
     delete(name);
-    try (LinuxFile file = LinuxFile.create(folder.resolve(name))) {
+    try (LinuxFile file = create(folder.resolve(name))) {
       put(file, 0, content);
       file.sync();
+    }
+  }
+
+  /// What is written in place later must need no more space then.
+  private static LinuxFile create(Path path) throws IOException {
+    LinuxFile file = LinuxFile.create(path);
+    try {
+      CopyOnWrite.avoid(file);
+      return file;
+    } catch (IOException e) {
+      file.close();
+      throw e;
     }
   }
 
@@ -85,7 +98,7 @@ final class FolderFiles implements StateFiles {
   @Override
   public MappedFile createMapped(String name, long sizeBytes, byte[] head) throws IOException {
     Path path = folder.resolve(name);
-    try (LinuxFile file = LinuxFile.create(path)) {
+    try (LinuxFile file = create(path)) {
       allocate(file, sizeBytes);
       put(file, 0, head);
       file.sync();
