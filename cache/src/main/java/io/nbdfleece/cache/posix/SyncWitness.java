@@ -8,8 +8,7 @@ import org.jspecify.annotations.Nullable;
 
 /// A file opened once more, to learn whether data was lost that it had taken already. Linux tells
 /// each open descriptor once of a write-back that failed (fsync(2), since Linux 4.13), so one that
-/// only syncs still knows of it when a write has been told. Thread-safe; closes no earlier than
-/// nobody asks any more.
+/// only syncs still knows of it when a write has been told. Thread-safe.
 final class SyncWitness implements AutoCloseable {
   private final LinuxFile file;
 

@@ -296,7 +296,11 @@ final class FrozenRead {
               ended(error);
             }
           };
-      new FrozenRead(hook, epoch, positionBytes, part.clear(), again, true).start();
+      try {
+        new FrozenRead(hook, epoch, positionBytes, part.clear(), again, true).start();
+      } catch (RuntimeException | Error e) {
+        ended(new IOException("internal error: " + e, e)); // this piece is over already
+      }
     }
   }
 
