@@ -82,14 +82,17 @@ class IoWorkersTest {
     try (IoWorkers workers = new IoWorkers(3, remembered(made), TimeUnit.MINUTES.toNanos(1))) {
       awaitIdle(made);
       List<CountDownLatch> ends = new ArrayList<>();
+      CountDownLatch begun = new CountDownLatch(3);
       for (int i = 0; i < 3; i++) {
         CountDownLatch end = new CountDownLatch(1);
         ends.add(end);
-        workers.execute(() -> awaitUninterrupted(end));
+        workers.execute(
+            () -> {
+              begun.countDown();
+              awaitUninterrupted(end);
+            });
       }
-      while (made.size() < 3) {
-        Thread.onSpinWait();
-      }
+      begun.await(); // who has not woken up yet would look idle still
       for (int i : new int[] {2, 0, 1}) {
         ends.get(i).countDown();
         awaitIdle(List.of(made.get(i)));
