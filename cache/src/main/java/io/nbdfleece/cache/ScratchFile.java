@@ -74,6 +74,8 @@ final class ScratchFile implements SlotFile {
 
   @Override
   public void close() throws IOException {
-    file.close();
+    try (file) {
+      async.close();
+    }
   }
 }

@@ -2,8 +2,8 @@
 package io.nbdfleece.cache.posix;
 
 import io.nbdfleece.cache.Completion;
+import io.nbdfleece.cache.posix.LinuxFile.Access;
 import java.io.IOException;
-import java.lang.System.Logger.Level;
 import java.nio.ByteBuffer;
 import java.util.List;
 import java.util.concurrent.Executor;
@@ -34,8 +34,6 @@ public final class AsyncFile implements AutoCloseable {
    * not more, because what else its end sets going may be about other disks.
    */
 
-  private static final System.Logger LOG = System.getLogger(AsyncFile.class.getName());
-
   /// As long as this, and it goes to a worker.
   static final int LONG_BYTES = 256 << 10;
 
@@ -56,8 +54,13 @@ public final class AsyncFile implements AutoCloseable {
   private final LinuxFile file;
   private final Executor workers;
   private final LongSupplier nanoClock;
+
+  /// The file opened once more, only to sync it. Linux tells each descriptor once of a write-back
+  /// that has failed (fsync(2), since Linux 4.13), and some file systems tell a write, also one
+  /// that is not durable: here a sync is always the first to hear of it.
+  private final LinuxFile syncs;
+
   private final DataSync sync;
-  private final SyncWitness witness;
   private final CutWatch watch;
 
   /// Calls under way that the file system locks the file for.
@@ -78,28 +81,23 @@ public final class AsyncFile implements AutoCloseable {
 
   /// @param nanoClock like [System#nanoTime]
   public AsyncFile(LinuxFile file, Executor workers, LongSupplier nanoClock) throws IOException {
-    this(file, workers, nanoClock, CutWatch.none(file), file::dataSync);
+    this(file, workers, nanoClock, CutWatch.none(file));
   }
 
   /// With somebody who has to know when the file is cut.
   public AsyncFile(LinuxFile file, Executor workers, CutWatch watch) throws IOException {
-    this(file, workers, System::nanoTime, watch, file::dataSync);
+    this(file, workers, System::nanoTime, watch);
   }
 
-  AsyncFile(
-      LinuxFile file,
-      Executor workers,
-      LongSupplier nanoClock,
-      CutWatch watch,
-      BlockingCall dataSync)
+  private AsyncFile(LinuxFile file, Executor workers, LongSupplier nanoClock, CutWatch watch)
       throws IOException {
     this.file = file;
     this.workers = workers;
     this.nanoClock = nanoClock;
     this.watch = watch;
-    this.sync = new DataSync(dataSync, file.neverWaits() ? Runnable::run : workers);
-    this.witness = new SyncWitness(file);
     this.sizeBytes = new AtomicLong(file.sizeBytes());
+    this.syncs = LinuxFile.open(file.descriptorPath(), Access.READ_ONLY);
+    this.sync = new DataSync(syncs::dataSync, file.neverWaits() ? Runnable::run : workers);
   }
 
   /// The file below.
@@ -185,7 +183,8 @@ public final class AsyncFile implements AutoCloseable {
   /// Like [#write], and the bytes are on stable storage at the end. Fails for ever after a sync has
   /// failed.
   public void writeDurable(long offsetBytes, ByteBuffer data, Completion done) {
-    call(() -> writeAllDurable(offsetBytes, data), done);
+    DurableWrite write = new DurableWrite(offsetBytes, data, done);
+    call(write, write);
   }
 
   /// At the end every write that ended before this call is on stable storage. Fails for ever, with
@@ -194,15 +193,16 @@ public final class AsyncFile implements AutoCloseable {
     sync.request(done);
   }
 
+  /// As the other one, but makes the caller wait. When nothing is under way any more.
+  public void dataSync() throws IOException {
+    sync.check(); // a sync after a failed one may succeed and prove nothing
+    syncs.dataSync();
+  }
+
   /// When nothing is under way any more. Leaves the [LinuxFile] open.
   @Override
   public void close() throws IOException {
-    witness.close();
-  }
-
-  /// Throws, with the first error's text, when a sync has failed before.
-  public void requireDurable() throws IOException {
-    sync.check();
+    syncs.close();
   }
 
   /// See [LinuxFile#punchHole].
@@ -354,74 +354,6 @@ public final class AsyncFile implements AutoCloseable {
     grown(position);
   }
 
-  private void writeAllDurable(long offsetBytes, ByteBuffer data) throws IOException {
-    sync.check();
-    boolean attended = isAttended();
-    int cuts = watch.beforeWrite(nanoClock);
-    long position = offsetBytes;
-    while (data.hasRemaining()) {
-      int start = data.position();
-      try {
-        position += file.writeDurable(data, position);
-      } catch (PosixException e) {
-        data.position(start);
-        position += writeAgain(position, data, e, attended);
-      }
-    }
-    watch.wrote(cuts, offsetBytes, position);
-    grown(position);
-  }
-
-  private boolean isAttended() {
-    try {
-      witness.attend();
-      return true;
-    } catch (IOException e) {
-      LOG.log(Level.DEBUG, "no second descriptor for {0}: {1}", file.path(), e.getMessage());
-      return false;
-    }
-  }
-
-  /// A durable write has failed. One that found no room harms nobody else, but data that found none
-  /// when it was brought to the device fails with the same error. So it is written again without
-  /// durability, which may find room meanwhile, and the witness asked for the rest. Without one the
-  /// second error tells.
-  ///
-  /// @return how many bytes are durable now after all
-  private int writeAgain(long offsetBytes, ByteBuffer data, PosixException error, boolean attended)
-      throws IOException {
-    int lengthBytes = data.remaining();
-    boolean noRoom = false;
-    try {
-      if (!error.isNoRoom()) {
-        throw error;
-      }
-      try {
-        writeAll(offsetBytes, data, watch.beforeWrite(nanoClock));
-      } catch (PosixException again) {
-        if (!again.isNoRoom()) {
-          throw again;
-        }
-        noRoom = true;
-      }
-      if (attended) {
-        witness.testify();
-      } else if (!noRoom) {
-        throw error;
-      }
-    } catch (IOException lost) {
-      if (lost != error) {
-        error.addSuppressed(lost);
-      }
-      sync.fail(error);
-      throw error;
-    }
-    if (noRoom) {
-      throw error;
-    }
-    return lengthBytes;
-  }
-
   private void writeAllZeroes(long offsetBytes, long lengthBytes) throws IOException {
     try {
       file.zeroRange(offsetBytes, lengthBytes);
@@ -445,6 +377,58 @@ public final class AsyncFile implements AutoCloseable {
   private void grown(long endBytes) {
     if (endBytes > sizeBytes.get()) {
       sizeBytes.accumulateAndGet(endBytes, Math::max);
+    }
+  }
+
+  /// On a worker. What finds no room is written again without durability, because a write whose own
+  /// data found some fails as well when data before it did not; then the rest is the next sync's.
+  private final class DurableWrite implements BlockingCall, Completion {
+    private final long offsetBytes;
+    private final ByteBuffer data;
+    private final Completion done;
+    private boolean syncDue;
+
+    DurableWrite(long offsetBytes, ByteBuffer data, Completion done) {
+      this.offsetBytes = offsetBytes;
+      this.data = data;
+      this.done = done;
+    }
+
+    @Override
+    public void run() throws IOException {
+      sync.check();
+      int cuts = watch.beforeWrite(nanoClock);
+      long position = offsetBytes;
+      while (data.hasRemaining()) {
+        int start = data.position();
+        try {
+          position += file.writeDurable(data, position);
+        } catch (PosixException e) {
+          if (!e.isNoRoom()) {
+            sync.fail(e);
+            throw e;
+          }
+          syncDue = true;
+          writeAll(position, data.position(start), cuts);
+          return;
+        }
+      }
+      watch.wrote(cuts, offsetBytes, position);
+      grown(position);
+    }
+
+    @Override
+    public void succeeded() {
+      if (syncDue) {
+        sync.request(done);
+      } else {
+        done.succeeded();
+      }
+    }
+
+    @Override
+    public void failed(IOException error) {
+      done.failed(error);
     }
   }
 

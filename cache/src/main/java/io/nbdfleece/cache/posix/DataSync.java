@@ -92,7 +92,8 @@ final class DataSync implements Runnable {
         sync.run();
       } catch (IOException e) {
         fail(e);
-        error = e;
+        // Not as the system says it: "no room" would mean that nothing was lost.
+        error = new IOException("sync failed, data may be lost: " + e.getMessage(), e);
       } catch (RuntimeException | Error e) {
         error = new IOException("internal error: " + e, e);
         fail(error);

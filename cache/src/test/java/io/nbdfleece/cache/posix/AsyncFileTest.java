@@ -3,6 +3,7 @@ package io.nbdfleece.cache.posix;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
@@ -430,6 +431,44 @@ class AsyncFileTest {
       Outcome sync = new Outcome();
       disk.dataSync(sync);
       sync.await();
+    } finally {
+      assertEquals(0, Tool.run("umount", mounted.toString()).exit());
+    }
+  }
+
+  /// A device that takes less than it says, like a thin pool that is full. A durable write is told
+  /// of what could not be written back, and a sync beside it must not take that for success. Needs
+  /// the right to mount and to set up a loop device; says so when it is skipped.
+  @Test
+  void syncTellsOfLostDataThoughAWriteHasBeenTold() throws Exception {
+    Path mounted = Files.createDirectory(directory.resolve("pool"));
+    Tool mount = Tool.run("mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", mounted.toString());
+    assumeTrue(mount.exit() == 0, "no tmpfs here: " + mount.output());
+    try {
+      Path image = mounted.resolve("image");
+      try (LinuxFile sparse = LinuxFile.create(image)) {
+        sparse.truncate(THIN_BYTES);
+      }
+      Tool losetup = Tool.run("losetup", "--find", "--show", image.toString());
+      assumeTrue(losetup.exit() == 0, "no loop device here: " + losetup.output());
+      Path device = Path.of(losetup.output().strip());
+      try (LinuxFile pool = LinuxFile.open(device, Access.READ_WRITE);
+          AsyncFile disk = new AsyncFile(pool, Runnable::run)) {
+        Outcome cached = new Outcome();
+        disk.write(0, filled((int) THIN_BYTES, 3), cached);
+        cached.await();
+        assertNotEquals(0, Tool.run("sync", device.toString()).exit(), "all of it found room");
+        assertThrows(PosixException.class, () -> pool.writeDurable(filled(4096, 4), 0));
+        for (int i = 0; i < 2; i++) {
+          Outcome sync = new Outcome();
+          disk.dataSync(sync);
+          IOException lost = assertThrows(IOException.class, sync::await);
+          assertTrue(lost.toString().contains("data may be lost"), lost.toString());
+          assertFalse(lost instanceof PosixException posix && posix.isNoRoom());
+        }
+      } finally {
+        assertEquals(0, Tool.run("losetup", "-d", device.toString()).exit());
+      }
     } finally {
       assertEquals(0, Tool.run("umount", mounted.toString()).exit());
     }

@@ -18,7 +18,7 @@ final class FileLimit {
    * disk, a few clients, and what the JVM opens meanwhile. */
   private static final long OWN = 40;
   private static final long PER_EVENT_LOOP = 6;
-  private static final long PER_DISK = 4;
+  private static final long PER_DISK = 5;
 
   private static final Path LIMITS = Path.of("/proc/self/limits");
   private static final Pattern SOFT = Pattern.compile("(?m)^Max open files +(\\d+) ");

@@ -45,7 +45,7 @@ final class FileLimitTest {
     assertTrue(process.waitFor(50, TimeUnit.SECONDS));
     String error = Files.readString(directory.resolve("err"));
     assertEquals(1, process.exitValue(), error);
-    assertTrue(error.contains("nbdfleece: ulimit -n 100 is too small: give at least 644 "), error);
+    assertTrue(error.contains("nbdfleece: ulimit -n 100 is too small: give at least 645 "), error);
     assertEquals(
         "", new String(process.getInputStream().readAllBytes(), StandardCharsets.US_ASCII));
   }

@@ -56,13 +56,13 @@ public final class FileNode implements BlockNode {
     this.file = file;
     this.watch = CutWatch.of(file);
     this.name = new NameWatch(file);
-    this.async = new AsyncFile(file, workers, watch);
     this.sender = new FileSender(file, watch);
     this.writable = writable;
     this.sizeBytes = file.sizeBytes();
     this.logicalBlockBytes = file.logicalBlockBytes();
     this.openedModified = modified();
     this.askedModified = new AtomicReference<>(openedModified);
+    this.async = new AsyncFile(file, workers, watch); // last: it has to be closed
   }
 
   /// Opens and locks. The lock is QEMU's, so that QEMU, its tools and we exclude one another.
@@ -456,8 +456,7 @@ public final class FileNode implements BlockNode {
     try (file;
         async) {
       if (writable) {
-        async.requireDurable(); // a sync after a failed one may succeed and prove nothing
-        file.dataSync();
+        async.dataSync();
       }
     }
   }

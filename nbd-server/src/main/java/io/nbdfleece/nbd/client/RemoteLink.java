@@ -48,15 +48,9 @@ final class RemoteLink {
    */
   private static final System.Logger LOG = System.getLogger("io.nbdfleece.nbd.client");
 
-  private static final long PAUSE_NANOS_MIN = TimeUnit.MILLISECONDS.toNanos(100);
-  private static final long PAUSE_NANOS_MAX = TimeUnit.SECONDS.toNanos(5);
-
-  /// When there are connections and only more of them are refused, there is no hurry.
-  private static final long MORE_PAUSE_NANOS_MAX = TimeUnit.SECONDS.toNanos(60);
-
-  /// A request that was on so many broken connections, times the connections allowed, may well be
-  /// what breaks them: it has no more than the reconnect delay.
-  private static final int SENDS_PER_CONNECTION_MAX = 5;
+  /// A request that was on so many broken connections may well be what breaks them: it has no more
+  /// than the reconnect delay.
+  private static final int SENDS_MAX = 5;
 
   private enum State {
     UP,
@@ -113,11 +107,7 @@ final class RemoteLink {
   private @Nullable Thread connector;
 
   @GuardedBy("lock")
-  private long pauseNanos;
-
-  /// The last connection lost was of no use, so the next one may not be either.
-  @GuardedBy("lock")
-  private boolean fleeting;
+  private final ReconnectPause pause = new ReconnectPause();
 
   private RemoteLink(
       NbdUri uri, RemoteOptions options, ClientOptions clientOptions, NbdClient first) {
@@ -236,8 +226,7 @@ final class RemoteLink {
     }
     // Also when the server says that it is shutting down: it did nothing and will be gone soon.
     lost(connection, broken);
-    int countMax = SENDS_PER_CONNECTION_MAX * options.connectionsMax();
-    if (request.wasTried(countMax, options.reconnectDelay())) {
+    if (request.brokeAgain(SENDS_MAX, options.reconnectDelay())) {
       request.failed(
           new IOException(
               "%s: given up, %d connections broke with this request in flight; the last: %s"
@@ -257,8 +246,7 @@ final class RemoteLink {
         return;
       }
       live = others;
-      fleeting = !connection.wasGood();
-      pauseNanos = fleeting ? nextPause() : 0;
+      pause.lost(connection.wasGood(), others.length);
       down = others.length == 0 && state == State.UP;
       if (down) {
         trouble = withoutUri(cause);
@@ -271,7 +259,7 @@ final class RemoteLink {
           var _ = after(options.reconnectDelay().toNanos(), () -> giveUpWaiting(number));
         }
       }
-      connectAfter(pauseNanos);
+      connectAfter(pause.nanos());
     }
     connection.client().disconnect();
     if (down) {
@@ -324,12 +312,6 @@ final class RemoteLink {
         });
   }
 
-  @GuardedBy("lock")
-  private long nextPause() {
-    long max = live.length == 0 ? PAUSE_NANOS_MAX : MORE_PAUSE_NANOS_MAX;
-    return Math.clamp(pauseNanos * 2, PAUSE_NANOS_MIN, max);
-  }
-
   /// Sees to it that the next attempt is made if one is needed, after the delay at the latest: the
   /// one that is scheduled may belong to a time when there was no hurry.
   @GuardedBy("lock")
@@ -365,14 +347,23 @@ final class RemoteLink {
   }
 
   private void connect(long number) {
+    Thread starting = null;
     synchronized (lock) {
       if (number == attemptCount && state != State.DEAD && state != State.CLOSED) {
         scheduled = null;
         connecting = true;
         // Not a virtual thread: those wait for each other's native calls, on a hanging disk too.
         connector =
-            Thread.ofPlatform().daemon().name("nbd-connect " + uri).start(this::tryToConnect);
+            Thread.ofPlatform().daemon().name("nbd-connect " + uri).unstarted(this::tryToConnect);
+        starting = connector;
       }
+    }
+    try {
+      if (starting != null) {
+        starting.start();
+      }
+    } catch (OutOfMemoryError noThread) {
+      notConnected(String.valueOf(noThread.getMessage()));
     }
   }
 
@@ -398,11 +389,11 @@ final class RemoteLink {
     synchronized (lock) {
       connecting = false;
       connector = null;
-      pauseNanos = nextPause();
+      pause.refused(live.length);
       if (live.length == 0 && state != State.DEAD) {
         trouble = why;
       }
-      connectAfter(pauseNanos);
+      connectAfter(pause.nanos());
       if (state == State.DEAD) { // the loop was closed
         given = takeWaiting();
       }
@@ -437,7 +428,8 @@ final class RemoteLink {
       }
       now = state;
       resumed = takeWaiting();
-      connectAfter(fleeting ? pauseNanos : 0);
+      pause.connected();
+      connectAfter(pause.nanos());
     }
     switch (now) {
       case UP, WAITING, FAILING -> {

@@ -16,7 +16,8 @@ final class RemoteRequest<T> {
   private final Consumer<T> answered;
   private final Consumer<IOException> failed;
   private int sendCount;
-  private long firstSentNanos;
+  private boolean broke;
+  private long firstBrokeNanos;
 
   interface Sender<T> {
     CompletableFuture<T> send(NbdClient client);
@@ -29,9 +30,7 @@ final class RemoteRequest<T> {
   }
 
   CompletableFuture<T> send(NbdClient client) {
-    if (sendCount++ == 0) {
-      firstSentNanos = System.nanoTime();
-    }
+    sendCount++;
     return sender.send(client);
   }
 
@@ -40,9 +39,16 @@ final class RemoteRequest<T> {
     return sendCount;
   }
 
-  /// Whether it was given to so many, the first time so long ago.
-  boolean wasTried(int count, Duration since) {
-    return sendCount >= count && System.nanoTime() - firstSentNanos >= since.toNanos();
+  /// The connection that it was given to broke.
+  ///
+  /// @return whether it was given to so many, and the first one broke so long ago
+  boolean brokeAgain(int count, Duration since) {
+    long now = System.nanoTime();
+    if (!broke) {
+      broke = true;
+      firstBrokeNanos = now;
+    }
+    return sendCount >= count && now - firstBrokeNanos >= since.toNanos();
   }
 
   void answered(T answer) {

@@ -34,6 +34,8 @@ import org.junit.jupiter.api.io.TempDir;
 /// A remote export whose server has changed in ways that a guest survives.
 @Timeout(60)
 final class RemoteRecoveryTest {
+  private static final int CAN_MULTI_CONN = 1 << 8;
+
   /// After so many the pause before the next attempt is 3.2 s, longer than the reconnect delay.
   private static final int REFUSAL_COUNT = 6;
 
@@ -122,6 +124,28 @@ final class RemoteRecoveryTest {
         RemoteExport export = RemoteExportTest.open(server)) {
       run(export::flush).get();
       assertEquals(BROKEN_COUNT + 1, connection.get());
+    }
+  }
+
+  /// With more connections allowed it is not sent over so many more.
+  @Test
+  void requestThatBreaksAllConnectionsHasNoMoreThanTheReconnectDelay() throws Exception {
+    AtomicInteger broken = new AtomicInteger();
+    RemoteOptions options = new RemoteOptions(64, Duration.ofSeconds(1), Duration.ZERO);
+    ClientOptions client =
+        ClientOptions.defaults().withExtendedHeaders(ClientOptions.ExtendedHeaders.NEVER);
+    try (ScriptedServer server =
+            new ScriptedServer(
+                directory,
+                peer -> {
+                  handshake(peer, SIZE, ALL_FLAGS & ~CAN_MULTI_CONN);
+                  peer.request();
+                  broken.incrementAndGet();
+                });
+        RemoteExport export = RemoteExport.open(server.uri(), options, client)) {
+      String failure = String.valueOf(run(export::flush).failure().getMessage());
+      assertTrue(failure.contains("given up, 5 connections broke"), failure);
+      assertEquals(5, broken.get());
     }
   }
 
