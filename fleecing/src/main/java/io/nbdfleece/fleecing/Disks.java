@@ -5,6 +5,7 @@ import com.google.errorprone.annotations.concurrent.GuardedBy;
 import io.nbdfleece.fleecing.bitmap.ShownNames;
 import java.io.IOException;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -135,6 +136,9 @@ final class Disks {
   }
 
   /// Takes all away, and no more in: those that were being added or taken away are seen to first.
+  ///
+  /// @return those that lie in files first: a server that does not answer must not keep them from
+  ///   their clean end
   List<ServedDisk> close() {
     lock.lock();
     try {
@@ -142,8 +146,9 @@ final class Disks {
       while (!reserved.isEmpty()) {
         noneReserved.awaitUninterruptibly();
       }
-      List<ServedDisk> all = List.copyOf(byName.values());
+      List<ServedDisk> all = new ArrayList<>(byName.values());
       byName.clear();
+      all.sort(Comparator.comparing(disk -> disk.file().isEmpty()));
       return all;
     } finally {
       lock.unlock();

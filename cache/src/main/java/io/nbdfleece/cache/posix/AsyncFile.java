@@ -277,7 +277,14 @@ public final class AsyncFile implements AutoCloseable {
     return file.neverWaits()
         || (locking.get() == 0
             && isReadyForPart(offsetBytes)
-            && isReadyForPart(offsetBytes + lengthBytes));
+            && (isWithinPage(offsetBytes, lengthBytes)
+                || isReadyForPart(offsetBytes + lengthBytes)));
+  }
+
+  /// Whether it begins and ends inside of one page, so that one look at that page tells.
+  private static boolean isWithinPage(long offsetBytes, int lengthBytes) {
+    int startInPage = (int) (offsetBytes % PAGE_BYTES);
+    return startInPage != 0 && startInPage + lengthBytes <= PAGE_BYTES;
   }
 
   /// Whether a write that begins or ends at `edgeBytes` need not read the page there.
