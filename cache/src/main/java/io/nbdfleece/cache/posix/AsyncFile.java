@@ -416,8 +416,9 @@ public final class AsyncFile implements AutoCloseable {
             throw e;
           }
           syncDue = true;
-          writeAll(position, data.position(start), cuts);
-          return;
+          int restBytes = data.position(start).remaining();
+          writeAll(position, data, cuts);
+          position += restBytes;
         }
       }
       watch.wrote(cuts, offsetBytes, position);
